@@ -1,0 +1,81 @@
+"""What all commands share: from the command line to a checked configuration, and from an error to one clear line."""
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ser_lightning.config import CONF, Config, check, nearest_key
+from ser_lightning.errors import UserError
+
+# Paths and the study's own name do not name a study: the same sweep on another disk is the same sweep.
+_NOT_IN_STUDY_NAME = ("paths.", "study", "logger", "hydra", "corpus.root", "corpus.table")
+
+
+def run_command(main: Callable[[Config], Any], config_name: str) -> None:
+    """Compose `conf/<config_name>.yaml` with the command line and call `main` with it, once per job of a sweep.
+
+    An error that the user can mend ends as one line on stderr and exit status 1; anything else as a traceback.
+    """
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+    from hydra.types import RunMode
+    from omegaconf.errors import OmegaConfBaseException
+
+    def job(composed: Any) -> Any:
+        try:
+            return main(check(composed))
+        except UserError as error:
+            # Hydra would print a line of its own before a single job's error; in a sweep the other jobs go on.
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                raise
+            _stop(str(error))
+
+    debugging = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach the lines below instead of Hydra's own printing
+    overrides = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
+    if config_name == "train" and not any(word.startswith("study") for word in overrides):
+        sys.argv.append(f"study.name={study_name(overrides)}")
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
+    except KeyboardInterrupt:
+        _stop("interrupted; the same command goes on with the first unfinished run", status=130)
+    except UserError as error:
+        _stop(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        if debugging:
+            raise
+        _stop(explain(error))
+
+
+def study_name(overrides: list[str]) -> str:
+    """A folder name that tells the command line: equal commands, in whatever order, share a study.
+
+    >>> study_name(["loss.lam=0,0.5", "corpus.root=/data/emodb", "corpus=emodb"])
+    'corpus-emodb_loss.lam-0-0.5'
+    """
+    from ser_lightning.identity import digest
+
+    telling = sorted(word for word in overrides if not word.lstrip("+~").startswith(_NOT_IN_STUDY_NAME))
+    name = re.sub(r"[^A-Za-z0-9._]+", "-", "\n".join(telling).replace("\n", "__")).strip("-") or "default"
+    name = name.replace("__", "_")
+    return name if len(name) <= 80 else f"{name[:60]}-{digest(telling)}"
+
+
+def explain(error: Exception) -> str:
+    """Hydra's and OmegaConf's errors in one line, with the key that was probably meant."""
+    text = str(error)
+    unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
+    if unknown:
+        close = nearest_key(unknown.group(1))
+        return f"{unknown.group(1)} is not a setting" + (f"; did you mean {close}?" if close else "")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    useful = [line for line in lines if not line.startswith(("Set the environment variable", "Config search path"))]
+    return " ".join(useful) if len(useful) < 12 else useful[0]
+
+
+def _stop(message: str, status: int = 1) -> None:
+    print(f"ser_lightning: {message}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,280 @@
+"""Every key of `conf/` with its meaning and range, and the way from YAML to a checked, typed configuration.
+
+Values stand in `conf/`, one place each; meaning, type and range stand here. `compose` and `check` return plain
+dataclasses, so that no other room needs to know Hydra or OmegaConf.
+"""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from ser_lightning.errors import UserError
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+
+
+def key(
+    meaning: str,
+    *,
+    low: float | None = None,
+    above: float | None = None,
+    high: float | None = None,
+    choices: Sequence[str] = (),
+) -> Any:
+    """A dataclass field without a default whose meaning and range `check` knows."""
+    metadata = {"meaning": meaning, "low": low, "above": above, "high": high, "choices": tuple(choices)}
+    return field(default=MISSING, metadata=metadata)
+
+
+@dataclass
+class TrainingConfig:
+    """What a corpus of this size needs; `trainer.max_steps` and `optimizer.learning_rate` point here."""
+
+    steps: dict[str, int] = key("training steps by features, e.g. {logmel: 3520, logstft: 2920}")
+    learning_rate: float = key("Adam's step size", above=0)
+    authors_first_check: dict[str, int] = key("experiment=authors: trainer.first_check by features")
+    note: str = key("a sentence on why these values, stated in every report")
+
+
+@dataclass
+class CorpusConfig:
+    """A set of utterances: where it lies and which of its labels are which class."""
+
+    name: str = key("name in reports")
+    format: str = key("which loader reads it", choices=("demo", "emodb", "table"))
+    root: Optional[str] = key("folder of the corpus; not needed for the demo")
+    classes: dict[str, list[str]] = key("class -> the corpus's labels; order is the order of logits")
+    ignore: list[str] = key("labels that are set aside without a warning")
+    max_bad_share: float = key("share of unusable recordings up to which they are only left out", low=0, high=1)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+@dataclass
+class DemoConfig(CorpusConfig):
+    """The synthetic corpus, made at first use."""
+
+    utterances: int = key("how many utterances", low=100)
+    seed: int = key("equal seeds give equal bytes", low=0)
+    overlap: float = key("spread of the prosody inside a class: the larger, the harder", above=0)
+
+
+@dataclass
+class EmoDBConfig(CorpusConfig):
+    """The Berlin Database of Emotional Speech."""
+
+
+@dataclass
+class TableConfig(CorpusConfig):
+    """Any corpus described by a table of one row per utterance."""
+
+    table: str = key("CSV, TSV or JSON-lines file; relative paths start at corpus.root")
+    columns: dict[str, Optional[str]] = key("our column -> the table's column, null where it has none")
+
+
+@dataclass
+class FeaturesConfig:
+    """Sound to log spectrogram, PAPER 1."""
+
+    name: str = key("log-Mel or log-STFT", choices=("logmel", "logstft"))
+    max_seconds: float = key("of longer utterances the middle alone is kept", above=0.5)
+
+
+@dataclass
+class SplitConfig:
+    """Who trains, who tests, PAPER 4."""
+
+    protocol: str = key("how the corpus is divided", choices=("paper",))
+    folds: list[int] = key("which of the folds are run", low=0, high=4)
+    repeats: list[int] = key("which repetitions of the cross-validation are run", low=0)
+    reshuffle: bool = key("a new division for every repetition (text) or one for all (author's code)")
+    seed: int = key("of the division", low=0)
+
+
+@dataclass
+class BatchingConfig:
+    """Which utterances share a batch."""
+
+    order: str = key("'sorted': of like length; 'random': as they come (author's code)", choices=("sorted", "random"))
+    size: int = key("utterances per batch", low=1)
+    pool: int = key("sorted: batches' worth of shuffled utterances that are sorted together", low=1)
+
+
+@dataclass
+class ModelConfig:
+    """The CRNN, PAPER 2."""
+
+    tied: bool = key("one GRU for both directions (author's code)")
+    reset: str = key("GRU reset gate after or before the recurrent product", choices=("after", "before"))
+
+
+@dataclass
+class LossConfig:
+    """The joint loss, PAPER 3."""
+
+    lam: float = key("lambda of equation (7); 0 is weighted softmax alone", low=0)
+    alpha: float = key("rate of the centres' moving average, equation (4)", low=0, high=1)
+    rule: str = key("centre update: 'ema' is equation (4), 'wen' is Wen et al. 2016", choices=("ema", "wen"))
+    warm_up: int = key("first steps with lambda = 0 and alpha = 1", low=0)
+    class_weights: str = key(
+        "'inverse': 1/N; 'smoothed': max N/(N + 0.5) (author's code); 'none': equations (1), (2)",
+        choices=("inverse", "smoothed", "none"),
+    )
+
+
+@dataclass
+class OptimizerConfig:
+    """Adam with a constant learning rate."""
+
+    learning_rate: float = key("step size", above=0)
+
+
+@dataclass
+class TrainerConfig:
+    """How long, how often dev is looked at, on what."""
+
+    max_steps: int = key("training steps", low=1)
+    check_every: Optional[int] = key("steps between dev evaluations; null: once per epoch", low=1)
+    first_check: int = key("steps before which no parameters are selected", low=0)
+    precision: str = key(
+        "'32', 'bf16' (convolutions), or 'auto': bf16 where the hardware has it", choices=("auto", "32", "bf16")
+    )
+    accelerator: str = key("Lightning's accelerator: auto, cpu, gpu, mps")
+
+
+@dataclass
+class LoggerConfig:
+    """Where curves go besides metrics.csv."""
+
+    name: str = key("W&B, or CSV alone", choices=("wandb", "csv"))
+    project: Optional[str] = key("W&B project")
+    entity: Optional[str] = key("W&B team; null: the default of the account")
+
+
+@dataclass
+class PathsConfig:
+    """Everything written lies under one folder."""
+
+    output: str = key("runs/, studies/, cache/, wandb/ are made in it; also $SER_OUTPUT")
+
+
+@dataclass
+class StudyConfig:
+    """Several jobs and their report."""
+
+    name: str = key("folder below studies/")
+    settings: dict[str, list[str]] = key("reproduce: setting -> its overrides")
+
+
+@dataclass
+class Config:
+    """One configuration: what `train` trains, all its folds and repetitions."""
+
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    batching: BatchingConfig = field(default_factory=BatchingConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    study: StudyConfig = field(default_factory=StudyConfig)
+    seed: int = key("of initialisation and of the order of batches", low=0)
+
+
+CORPORA: dict[str, type[CorpusConfig]] = {"demo": DemoConfig, "emodb": EmoDBConfig, "table": TableConfig}
+
+
+def check(composed: DictConfig) -> Config:
+    """A composed configuration as typed dataclasses, `paths.output` absolute.
+
+    Raises `UserError` naming the first key that is unknown, missing, of the wrong type or out of range.
+    """
+    plain = OmegaConf.to_container(composed, resolve=False)
+    assert isinstance(plain, dict)
+    plain.pop("hydra", None)
+    schema = OmegaConf.structured(Config)
+    corpus_format = composed.corpus.get("format")
+    if corpus_format in CORPORA:
+        schema.corpus = OmegaConf.structured(CORPORA[corpus_format])
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(schema, plain))
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key} is not set: {_meaning(str(error.full_key), corpus_format)}") from error
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key}: {str(error.msg or error).splitlines()[0]}") from error
+    assert isinstance(config, Config)
+    for path, value, metadata in _leaves(config):
+        _check_range(path, value, metadata)
+    config.paths.output = str(Path(config.paths.output).expanduser().resolve())
+    return config
+
+
+def compose(overrides: Sequence[str] = (), config_name: str = "train") -> Config:
+    """The configuration that the command line `python -m ser_lightning.train OVERRIDES` would use."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    if GlobalHydra.instance().is_initialized():
+        return check(hydra_compose(config_name, list(overrides)))
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return check(hydra_compose(config_name, list(overrides)))
+
+
+def nearest_key(unknown: str) -> str | None:
+    """The known key that `unknown` most probably meant, e.g. loss.lam for loss.lamda."""
+    known = {path for path, _ in _keys(Config)}
+    for corpus in CORPORA.values():
+        known |= {f"corpus.{path}" for path, _ in _keys(corpus)}
+    close = difflib.get_close_matches(unknown, sorted(known), n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def _keys(schema: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every (dotted key, meaning) of a schema."""
+    for item in fields(schema):
+        nested = item.type if is_dataclass(item.type) else None
+        if nested is not None:
+            yield from _keys(nested, f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name, item.metadata.get("meaning", "")
+
+
+def _meaning(path: str, corpus_format: str | None) -> str:
+    corpus = CORPORA.get(corpus_format or "", CorpusConfig)
+    known = {**dict(_keys(Config)), **{f"corpus.{name}": text for name, text in _keys(corpus)}}
+    return known.get(path, "it has no default")
+
+
+def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Every (dotted key, value, metadata) of a configuration."""
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if is_dataclass(value):
+            yield from _leaves(value, f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name, value, item.metadata
+
+
+def _check_range(path: str, value: Any, metadata: Any) -> None:
+    low, above, high, choices = (metadata.get(name) for name in ("low", "above", "high", "choices"))
+    for one in value if isinstance(value, list) else [value]:
+        if one is None:
+            continue
+        if choices and one not in choices:
+            raise UserError(f"{path}={one}: must be one of {', '.join(choices)}")
+        if low is not None and not one >= low:
+            raise UserError(f"{path}={one}: must be at least {low} ({metadata['meaning']})")
+        if above is not None and not one > above:
+            raise UserError(f"{path}={one}: must be above {above} ({metadata['meaning']})")
+        if high is not None and not one <= high:
+            raise UserError(f"{path}={one}: must be at most {high} ({metadata['meaning']})")
+    if isinstance(value, list) and (path.endswith(".folds") or path.endswith(".repeats")) and not value:
+        raise UserError(f"{path} is empty: name at least one, e.g. {path}=[0]")

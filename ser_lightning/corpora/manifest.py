@@ -1,0 +1,168 @@
+"""The manifest: a table with a row per utterance, all that later rooms know of a corpus."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pandas as pd
+import soundfile
+
+from ser_lightning.config import CorpusConfig
+from ser_lightning.errors import UserError
+from ser_lightning.identity import digest_rows
+
+log = logging.getLogger(__name__)
+
+DESCRIPTION = ("speaker", "gender", "session", "dialogue", "kind", "text_id")
+COLUMNS = ("id", "path", "raw_label", "label", *DESCRIPTION, "seconds")
+
+# 49 frames, the fewest that the network's convolutions leave a time step of.
+SHORTEST = 0.48
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A corpus's usable utterances.
+
+    `table` has a row per utterance, sorted by id: `id`, `path` (absolute), `raw_label` (the corpus's own), `label` (the
+    class), `speaker`, `gender`, `session`, `dialogue`, `kind`, `text_id` (each "" where unknown), `seconds`.
+    """
+
+    corpus: str
+    classes: tuple[str, ...]
+    table: pd.DataFrame
+    synthetic: bool = False
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def digest(self) -> str:
+        """Names the utterances, their labels and their strata; independent of where the corpus lies."""
+        columns = ["id", "raw_label", "label", *DESCRIPTION]
+        return digest_rows(self.table[columns].itertuples(index=False, name=None))
+
+    def without(self, problems: Mapping[str, str], max_share: float) -> "Manifest":
+        """The manifest less the utterances with a problem (id -> reason), which are named and counted in a warning.
+
+        Raises `UserError` when more than `max_share` of all utterances would be left out.
+        """
+        if not problems:
+            return self
+        total = len(self) + len(self.left_out)
+        left_out = {**self.left_out, **problems}
+        listed = "; ".join(f"{utterance}: {reason}" for utterance, reason in sorted(left_out.items())[:10])
+        more = f"; and {len(left_out) - 10} more" if len(left_out) > 10 else ""
+        if len(left_out) > max_share * total:
+            raise UserError(
+                f"{self.corpus}: {len(left_out)} of {total} recordings cannot be used, more than "
+                f"corpus.max_bad_share={max_share:g} allows. Mend or remove them, or raise that share. {listed}{more}"
+            )
+        log.warning("%s: %d of %d recordings are left out. %s%s", self.corpus, len(left_out), total, listed, more)
+        table = self.table[~self.table["id"].isin(list(problems))].reset_index(drop=True)
+        return replace(self, table=table, left_out=left_out)
+
+
+def build_manifest(rows: pd.DataFrame, config: CorpusConfig, synthetic: bool = False) -> Manifest:
+    """Map labels to classes, look at every file's header, and hand on what is usable.
+
+    `rows` has the columns id, path, raw_label and any of `DESCRIPTION`. Raises `UserError` for a duplicate id, a label
+    that is neither mapped nor ignored, a class without utterances, or too many unusable recordings.
+    """
+    _refuse_duplicates(rows, config)
+    rows = _map_labels(rows, config)
+    for column in DESCRIPTION:
+        rows[column] = rows[column].fillna("").astype(str) if column in rows else ""
+    rows = rows.sort_values("id", ignore_index=True)
+    with ThreadPoolExecutor(8) as pool:
+        headers = list(pool.map(_read_header, rows["path"]))
+    rows["seconds"] = [seconds for seconds, _ in headers]
+    found = zip(rows["id"], rows["path"], headers, strict=True)
+    problems = {utterance: f"{path}: {why}" for utterance, path, (_, why) in found if why}
+    classes = tuple(config.classes) or tuple(sorted(set(rows["label"])))
+    manifest = Manifest(config.name, classes, rows[list(COLUMNS)], synthetic).without(problems, config.max_bad_share)
+    refuse_empty_classes(manifest)
+    return manifest
+
+
+def refuse_empty_classes(manifest: Manifest) -> None:
+    """Raises `UserError` where a class has no utterance, or the corpus none at all."""
+    counts = Counter(manifest.table["label"])
+    missing = [name for name in manifest.classes if not counts[name]]
+    if missing or not len(manifest):
+        raise UserError(
+            f"{manifest.corpus}: no usable utterance of class {', '.join(missing) or '(any)'}; "
+            f"found {dict(counts) or 'none'}. Check corpus.root and corpus.classes"
+        )
+
+
+def _refuse_duplicates(rows: pd.DataFrame, config: CorpusConfig) -> None:
+    twice = rows.loc[rows["id"].duplicated(keep=False), ["id", "path"]]
+    if len(twice):
+        first = twice["id"].iloc[0]
+        paths = " and ".join(map(str, twice.loc[twice["id"] == first, "path"]))
+        raise UserError(
+            f"{config.name}: {twice['id'].nunique()} ids occur more than once; '{first}' names {paths}. "
+            "Give every utterance an id of its own"
+        )
+
+
+def _map_labels(rows: pd.DataFrame, config: CorpusConfig) -> pd.DataFrame:
+    """Add the class of every row; drop the ignored labels."""
+    rows = rows.assign(raw_label=rows["raw_label"].astype(str))
+    if not config.classes:
+        mapping = {label: label for label in set(rows["raw_label"]) - set(config.ignore)}
+    else:
+        mapping = _class_of(config.classes, config.name)
+    unknown = rows[~rows["raw_label"].isin([*mapping, *config.ignore])]
+    if len(unknown):
+        labels = ", ".join(f"'{label}'" for label in sorted(set(unknown["raw_label"])))
+        raise UserError(
+            f"{config.name}: unknown label {labels}, first at {unknown['path'].iloc[0]}. Map it to a class in "
+            f"corpus.classes or name it in corpus.ignore"
+        )
+    rows = rows[rows["raw_label"].isin(list(mapping))]
+    return rows.assign(label=rows["raw_label"].map(mapping))
+
+
+def _class_of(classes: Mapping[str, Sequence[str]], corpus: str) -> dict[str, str]:
+    mapping: dict[str, str] = {}
+    for name, labels in classes.items():
+        for label in labels:
+            if label in mapping:
+                raise UserError(f"{corpus}: label '{label}' stands under two classes, {mapping[label]} and {name}")
+            mapping[label] = name
+    return mapping
+
+
+def _read_header(path: str) -> tuple[float, str]:
+    """A recording's length in seconds, and why it cannot be used ('' if it can)."""
+    file = Path(path)
+    if not file.is_file():
+        return 0.0, "the file does not exist"
+    if file.stat().st_size == 0:
+        return 0.0, "the file is empty"
+    try:
+        info = soundfile.info(path)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        return 0.0, f"not readable as audio ({str(error).split(': ')[-1].rstrip('.')})"
+    if missing := _missing_bytes(file):
+        return info.duration, f"truncated: {missing} of the bytes that its header announces are missing"
+    if info.duration < SHORTEST:
+        return info.duration, f"{info.duration:.2f} s is shorter than the {SHORTEST} s that the network needs"
+    return info.duration, ""
+
+
+def _missing_bytes(file: Path) -> int:
+    """How many bytes a RIFF file lacks of what its header announces; libsndfile reads such a file without a word."""
+    with file.open("rb") as handle:
+        head = handle.read(8)
+    announced = int.from_bytes(head[4:8], "little")
+    # Programs that write to a pipe cannot know the size and announce one near the maximum.
+    if head[:4] != b"RIFF" or announced >= 0x7FFFF000:
+        return 0
+    return max(0, announced + 8 - file.stat().st_size)

@@ -1,0 +1,62 @@
+"""Any corpus that a table describes: CSV, TSV or JSON lines, a row per utterance."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from ser_lightning.config import TableConfig
+from ser_lightning.corpora.folders import corpus_root
+from ser_lightning.corpora.manifest import DESCRIPTION, Manifest, build_manifest
+from ser_lightning.errors import UserError
+
+
+def load_table(config: TableConfig) -> Manifest:
+    """The manifest of the utterances in `config.table`, their audio paths relative to `config.root`.
+
+    Raises `UserError` for a missing or unreadable table and for a column that is missing or has empty cells.
+    """
+    root = corpus_root(config)
+    file = Path(config.table).expanduser()
+    file = file if file.is_absolute() or file.is_file() else root / file
+    return build_manifest(read_rows(file, root, config.columns), config)
+
+
+def read_rows(file: Path, root: Path, columns: dict[str, str | None]) -> pd.DataFrame:
+    """The table's rows under our column names, paths absolute."""
+    table = _read_table(file)
+    wanted = {ours: theirs for ours, theirs in columns.items() if theirs}
+    for ours in ("path", "label"):
+        _require_column(table, ours, wanted.get(ours), file)
+    rows = pd.DataFrame({"raw_label": table[wanted["label"]], "path": table[wanted["path"]]})
+    has_ids = wanted.get("id") in table.columns
+    rows["id"] = table[wanted["id"]] if has_ids else rows["path"]
+    for ours in DESCRIPTION:
+        if wanted.get(ours) in table.columns:
+            rows[ours] = table[wanted[ours]]
+    rows["path"] = [str((root / path).resolve()) for path in rows["path"]]
+    return rows
+
+
+def _read_table(file: Path) -> pd.DataFrame:
+    if not file.is_file():
+        raise UserError(f"there is no table {file}; corpus.table names a CSV, TSV or JSON-lines file")
+    try:
+        if file.suffix in (".jsonl", ".ndjson", ".json"):
+            table = pd.read_json(file, lines=True, dtype=False, convert_dates=False)
+            return table.astype(object).where(table.notna(), None)
+        # Everything is text: a speaker '03' must not become the number 3, nor a label 'null' a missing value.
+        separator = "\t" if file.suffix in (".tsv", ".tab") else ","
+        return pd.read_csv(file, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} cannot be read as a table: {str(error).splitlines()[0]}") from error
+
+
+def _require_column(table: pd.DataFrame, ours: str, theirs: str | None, file: Path) -> None:
+    if theirs is None or theirs not in table.columns:
+        raise UserError(
+            f"{file} has no column '{theirs}'; it has {', '.join(map(str, table.columns))}. "
+            f"Say which one holds the {ours}: corpus.columns.{ours}=..."
+        )
+    empty = table[theirs].isna() | (table[theirs].astype(str).str.strip() == "")
+    if empty.any():
+        raise UserError(f"{file}: column '{theirs}' is empty in {empty.sum()} rows, first in line {empty.argmax() + 2}")

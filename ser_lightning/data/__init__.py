@@ -1,0 +1,1 @@
+"""Who trains, who tests, in which batches."""

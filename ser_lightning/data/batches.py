@@ -1,0 +1,131 @@
+"""Which utterances share a batch, and what a batch is."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from ser_lightning.features import FeatureStore
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded spectrograms of some utterances, longest first.
+
+    Attributes:
+        spectrogram: [B, T, bins] float32, normalised; zero, the mean, behind an utterance's end.
+        lengths: [B] int64, valid frames; stays on the CPU, where the network needs it.
+        labels: [B] int64, class indices.
+        ids: names of the utterances.
+    """
+
+    spectrogram: Tensor
+    lengths: Tensor
+    labels: Tensor
+    ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device, its lengths still on the CPU."""
+        return Batch(self.spectrogram.to(device), self.lengths, self.labels.to(device), self.ids)
+
+
+def epoch_batches(lengths: np.ndarray, size: int, order: str, pool: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """An epoch's batches of positions in `lengths` [utterances], every position once.
+
+    "sorted": shuffle, cut into pools of `pool` batches, sort each pool by length, cut into batches, shuffle the
+    batches. "random": shuffle and cut. Inside a batch the longest comes first.
+    """
+    shuffled = rng.permutation(len(lengths))
+    if order == "random":
+        batches = _cut(shuffled, size)
+    else:
+        pools = [_by_length(one, lengths) for one in _cut(shuffled, size * pool)]
+        batches = [batch for one in pools for batch in _cut(one, size)]
+        batches = [batches[i] for i in rng.permutation(len(batches))]
+    return [_by_length(batch, lengths) for batch in batches]
+
+
+def evaluation_batches(lengths: np.ndarray, size: int) -> list[np.ndarray]:
+    """Batches of positions for evaluation: everything once, in order of length, longest first."""
+    return _cut(_by_length(np.arange(len(lengths)), lengths), size)
+
+
+def _cut(positions: np.ndarray, size: int) -> list[np.ndarray]:
+    return [positions[start : start + size] for start in range(0, len(positions), size)]
+
+
+def _by_length(positions: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    return positions[np.argsort(-lengths[positions], kind="stable")]
+
+
+class EpochBatches(Sampler[list[int]]):
+    """Training batches, each a list of positions, whose order depends on (seed, repeat, fold, epoch) and on nothing else.
+
+    Args:
+        lengths: frames of each training utterance [utterances].
+        size, order, pool: see `epoch_batches`.
+        key: (seed, repeat, fold).
+        epoch: called at the start of every pass.
+    """
+
+    def __init__(
+        self, lengths: np.ndarray, size: int, order: str, pool: int, key: Sequence[int], epoch: Callable[[], int]
+    ) -> None:
+        self.lengths, self.size, self.order, self.pool = lengths, size, order, pool
+        self.key, self.epoch = tuple(key), epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rng = np.random.default_rng([*self.key, self.epoch()])
+        for batch in epoch_batches(self.lengths, self.size, self.order, self.pool, rng):
+            yield batch.tolist()
+
+    def __len__(self) -> int:
+        return -(-len(self.lengths) // self.size)
+
+
+class UtteranceDataset(Dataset[Batch]):
+    """Utterances of one part; an item is a whole `Batch`, asked for by a list of positions.
+
+    Args:
+        store: the corpus's frames.
+        ids: the part's utterances.
+        labels: class index of each.
+        mean: [bins] of the fold's training part, see `FeatureStore.normalisation`.
+        deviation: [bins] likewise.
+    """
+
+    def __init__(
+        self, store: FeatureStore, ids: Sequence[str], labels: Sequence[int], mean: np.ndarray, deviation: np.ndarray
+    ) -> None:
+        self.store, self.ids = store, tuple(ids)
+        self.rows = np.array([store.rows[name] for name in ids], dtype=np.int64)
+        self.labels = torch.tensor(labels, dtype=torch.int64)
+        self.mean, self.deviation = mean, deviation
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Frames of each utterance [utterances]."""
+        return self.store.lengths[self.rows]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, positions: list[int]) -> Batch:
+        lengths = self.lengths[positions]
+        padded = np.zeros((len(positions), int(lengths.max()), self.store.bins), dtype=np.float32)
+        for utterance, position in zip(padded, positions, strict=True):
+            frames = self.store.of(self.rows[position])
+            np.subtract(frames, self.mean, out=utterance[: len(frames)])
+            utterance[: len(frames)] /= self.deviation
+        return Batch(
+            torch.from_numpy(padded),
+            torch.from_numpy(lengths),
+            self.labels[positions],
+            tuple(self.ids[position] for position in positions),
+        )

@@ -1,0 +1,76 @@
+"""The LightningDataModule: padded, normalised spectrogram batches of one fold."""
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from ser_lightning.config import BatchingConfig
+from ser_lightning.corpora import Manifest
+from ser_lightning.data.batches import Batch, EpochBatches, UtteranceDataset, evaluation_batches
+from ser_lightning.data.splits import PARTS, Split
+from ser_lightning.features import FeatureStore
+
+
+class SpectrogramDataModule(LightningDataModule):
+    """Train, dev and test batches of one split; mean and variance are those of its training part.
+
+    Args:
+        manifest: the corpus's utterances.
+        store: their frames.
+        split: who trains, who tests.
+        batching: size and order of training batches.
+        seed: of the order of training batches, with the split's repeat and fold.
+    """
+
+    def __init__(
+        self, manifest: Manifest, store: FeatureStore, split: Split, batching: BatchingConfig, seed: int
+    ) -> None:
+        super().__init__()
+        self.split, self.batching, self.seed = split, batching, seed
+        self.classes, self.bins = manifest.classes, store.bins
+        label_of = dict(zip(manifest.table["id"], manifest.table["label"], strict=True))
+        self.mean, self.deviation = store.normalisation([store.rows[name] for name in split.ids("train")])
+        self.parts = {
+            part: UtteranceDataset(
+                store,
+                split.ids(part),
+                [manifest.classes.index(label_of[name]) for name in split.ids(part)],
+                self.mean,
+                self.deviation,
+            )
+            for part in PARTS
+        }
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Training utterances of each class."""
+        return np.bincount(self.parts["train"].labels, minlength=len(self.classes)).tolist()
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        batches = EpochBatches(
+            self.parts["train"].lengths,
+            self.batching.size,
+            self.batching.order,
+            self.batching.pool,
+            key=(self.seed, self.split.repeat, self.split.fold),
+            epoch=self._epoch,
+        )
+        return DataLoader(self.parts["train"], sampler=batches, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return self.evaluation_dataloader("dev")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        return self.evaluation_dataloader("test")
+
+    def evaluation_dataloader(self, part: str) -> DataLoader[Batch]:
+        """All utterances of a part ("train", "dev", "test") once, in order of length."""
+        batches = [batch.tolist() for batch in evaluation_batches(self.parts[part].lengths, self.batching.size)]
+        return DataLoader(self.parts[part], sampler=batches, batch_size=None)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch.to(device)
+
+    def _epoch(self) -> int:
+        return self.trainer.current_epoch if self.trainer else 0

@@ -1,0 +1,32 @@
+"""From a file on disk to mono samples at 16 kHz."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+RATE = 16_000
+
+
+class BadRecordingError(Exception):
+    """A recording that holds nothing to learn from; the message says why."""
+
+
+def read_audio(path: str | Path) -> np.ndarray:
+    """The samples [n] of a recording, float32 in [-1, 1], channels averaged, resampled to 16 kHz.
+
+    Raises `BadRecordingError` for a file that cannot be decoded, has no samples, or is zero throughout.
+    """
+    try:
+        wave, rate = soundfile.read(path, dtype="float32", always_2d=True)  # [n, channels]
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise BadRecordingError(f"not readable as audio ({str(error).split(': ')[-1].rstrip('.')})") from error
+    mono = wave.mean(axis=1)  # [n]
+    if not len(mono):
+        raise BadRecordingError("no samples")
+    if not np.isfinite(mono).all():
+        raise BadRecordingError("samples that are not numbers")
+    if not mono.any():
+        raise BadRecordingError("all samples are zero")
+    return mono if rate == RATE else soxr.resample(mono, rate, RATE)

@@ -1,0 +1,186 @@
+"""All frames of a corpus in one memory-mapped file, made once for a corpus and its feature settings.
+
+`frames.npy` [total frames, bins] float32 in dB, `index.npz` (ids, offsets, per-utterance sums), `header.json`.
+"""
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+import joblib
+import numpy as np
+import torch
+from filelock import FileLock
+from rich.progress import track
+
+from ser_lightning.config import FeaturesConfig
+from ser_lightning.corpora import Manifest
+from ser_lightning.features.audio import RATE, BadRecordingError, read_audio
+from ser_lightning.features.spectrogram import SHIFT, SPECTROGRAMS, middle
+from ser_lightning.identity import digest
+
+log = logging.getLogger(__name__)
+
+# Raised when frames are computed differently, so that a store of an older version is not taken for a new one.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class FeatureStore:
+    """The frames of a corpus.
+
+    Attributes:
+        frames: [total frames, bins] float32 in dB, memory-mapped, read-only.
+        offsets: [utterances + 1] int64; utterance i has the rows offsets[i]:offsets[i + 1].
+        sums: [utterances, bins] float64, each bin's sum over the utterance's frames.
+        squares: the same of squares.
+        rows: id -> i.
+        problems: id -> why this recording has no frames here.
+    """
+
+    frames: np.ndarray
+    offsets: np.ndarray
+    sums: np.ndarray
+    squares: np.ndarray
+    rows: dict[str, int]
+    problems: dict[str, str]
+
+    @property
+    def bins(self) -> int:
+        return self.frames.shape[1]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Frames of each utterance [utterances], int64."""
+        return np.diff(self.offsets)
+
+    def of(self, row: int) -> np.ndarray:
+        """The spectrogram [frames, bins] of an utterance."""
+        return self.frames[self.offsets[row] : self.offsets[row + 1]]
+
+    def normalisation(self, rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation [bins], float32, over all frames of these utterances, from their sums."""
+        chosen = np.asarray(rows)
+        count = self.lengths[chosen].sum()
+        mean = self.sums[chosen].sum(axis=0) / count
+        variance = self.squares[chosen].sum(axis=0) / count - mean**2
+        # A bin that never changes (digital silence throughout) is only centred.
+        deviation = np.sqrt(np.where(variance > 1e-6, variance, 1.0))
+        return mean.astype(np.float32), deviation.astype(np.float32)
+
+
+def build_store(manifest: Manifest, config: FeaturesConfig, cache: Path, progress: bool = True) -> FeatureStore:
+    """The corpus's store in `cache`, computed first if it is not there; two processes compute it once.
+
+    Recordings without usable sound are in `problems` instead of in the store.
+    """
+    name = f"{manifest.corpus}-{config.name}-{_key(manifest, config)}"
+    folder = cache / "features" / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        with FileLock(folder.parent / f"{name}.lock"):
+            if not folder.is_dir():
+                _build_whole(folder, manifest, config, progress)
+    return open_store(folder)
+
+
+def open_store(folder: Path) -> FeatureStore:
+    """A finished store, its frames mapped and not read."""
+    header = json.loads((folder / "header.json").read_text())
+    with np.load(folder / "index.npz") as index:
+        offsets, sums, squares, ids = index["offsets"], index["sums"], index["squares"], index["ids"]
+    frames = np.load(folder / "frames.npy", mmap_mode="r")
+    rows = {str(name): row for row, name in enumerate(ids)}
+    return FeatureStore(frames, offsets, sums, squares, rows, header["problems"])
+
+
+def _key(manifest: Manifest, config: FeaturesConfig) -> str:
+    """Names the store: another file, another size or time of a file, or another setting is another store."""
+    files = []
+    for row in manifest.table.itertuples():
+        status = Path(str(row.path)).stat()
+        files.append([row.id, Path(str(row.path)).name, status.st_size, status.st_mtime_ns])
+    return digest([VERSION, asdict(config), files])
+
+
+def _build_whole(folder: Path, manifest: Manifest, config: FeaturesConfig, progress: bool) -> None:
+    """All of the store or nothing: it is written beside its place and moved there when complete."""
+    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folder.parent))
+    try:
+        _write(unfinished, manifest, config, progress)
+        unfinished.chmod(0o755)
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _write(folder: Path, manifest: Manifest, config: FeaturesConfig, progress: bool) -> None:
+    bins = SPECTROGRAMS[config.name].bins
+    offsets, sums, squares, ids, problems = [0], [], [], [], {}
+    with (folder / "frames.npy").open("wb+") as file:
+        _write_npy_header(file, 0, bins)
+        for name, spectrogram in _spectrograms(manifest, config, progress):
+            if isinstance(spectrogram, str):
+                problems[name] = spectrogram
+                continue
+            spectrogram.tofile(file)
+            wide = spectrogram.astype(np.float64)
+            ids.append(name)
+            offsets.append(offsets[-1] + len(spectrogram))
+            sums.append(wide.sum(axis=0))
+            squares.append((wide**2).sum(axis=0))
+        _write_npy_header(file, offsets[-1], bins)
+        file.flush()
+        os.fsync(file.fileno())
+    shape = (len(ids), bins)
+    np.savez(
+        folder / "index.npz",
+        ids=np.array(ids, dtype=str),
+        offsets=np.array(offsets, dtype=np.int64),
+        sums=np.array(sums).reshape(shape),
+        squares=np.array(squares).reshape(shape),
+    )
+    header = {"corpus": manifest.corpus, "features": asdict(config), "version": VERSION, "problems": problems}
+    (folder / "header.json").write_text(json.dumps(header, indent=1))
+
+
+def _write_npy_header(file: IO[bytes], frames: int, bins: int) -> None:
+    """At the file's start; NumPy pads it so that the number of rows can grow without moving the data."""
+    file.seek(0)
+    description = {"descr": "<f4", "fortran_order": False, "shape": (frames, bins)}
+    np.lib.format.write_array_header_1_0(file, description)
+    if frames:
+        file.seek(0, os.SEEK_END)
+
+
+def _spectrograms(manifest: Manifest, config: FeaturesConfig, progress: bool) -> Iterator[tuple[str, np.ndarray | str]]:
+    """(id, spectrogram [frames, bins] or the reason why there is none) of every utterance, in order.
+
+    Threads, for reading, resampling and transforms all release Python's lock.
+    """
+    extract = SPECTROGRAMS[config.name]()
+    frames = round(config.max_seconds * RATE / SHIFT)
+
+    def one(path: str) -> np.ndarray | str:
+        try:
+            return middle(extract(torch.from_numpy(read_audio(path))), frames).numpy()
+        except BadRecordingError as error:
+            return f"{path}: {error}"
+
+    threads, workers = torch.get_num_threads(), joblib.cpu_count()
+    torch.set_num_threads(1)
+    try:
+        jobs = joblib.Parallel(workers, backend="threading", return_as="generator")
+        results = jobs(joblib.delayed(one)(path) for path in manifest.table["path"])
+        text = f"{config.name} of {manifest.corpus}"
+        yield from zip(
+            manifest.table["id"], track(results, text, total=len(manifest), disable=not progress), strict=True
+        )
+    finally:
+        torch.set_num_threads(threads)

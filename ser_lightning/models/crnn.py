@@ -1,0 +1,106 @@
+"""The convolutional recurrent network of the paper, PAPER 2."""
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+from ser_lightning.models.gru import ResetBeforeGRU, reverse
+
+# channels out, kernel, stride, followed by 2x2 max-pooling; every one valid (no padding)
+CONVOLUTIONS = ((48, 7, 2, False), (64, 3, 1, True), (80, 3, 1, True), (96, 3, 1, True))
+GRU_WIDTH = 128
+FEATURES = 64
+
+L = TypeVar("L", int, Tensor)
+
+
+class CRNN(nn.Module):
+    """Four valid convolutions, one bidirectional GRU, FC1 with PReLU (its output is the feature z), FC2.
+
+    As nothing is padded inside and the GRU stops at each utterance's end, an utterance's output does not depend on
+    what it is batched with. The convolutions may run under bfloat16 autocast; GRU and FC layers always run in float32.
+
+    Args:
+        bins: frequency bins of the input (128 Mel bands, 513 STFT bins).
+        classes: number of logits.
+        tied: one set of GRU weights for both directions (author's code).
+        reset: GRU reset gate "after" the recurrent product (torch, cuDNN) or "before" it (author's code).
+    """
+
+    def __init__(self, bins: int = 128, classes: int = 4, tied: bool = False, reset: str = "after") -> None:
+        super().__init__()
+        self.bins, self.tied = bins, tied
+        convolutions, channels = [], 1
+        for width, kernel, stride, _ in CONVOLUTIONS:
+            convolutions.append(nn.Conv2d(channels, width, kernel, stride))
+            channels = width
+        self.convolutions = nn.ModuleList(convolutions)
+        gru = {"after": nn.GRU, "before": ResetBeforeGRU}[reset]
+        self.gru = gru(channels * output_length(bins), GRU_WIDTH, batch_first=True, bidirectional=not tied)
+        self.fc1 = nn.Linear(2 * GRU_WIDTH, FEATURES)
+        self.prelu = nn.PReLU(FEATURES, init=0.0)
+        self.fc2 = nn.Linear(FEATURES, classes)
+        self._initialise()
+        self.to(memory_format=torch.channels_last)
+
+    def _initialise(self) -> None:
+        """Glorot uniform weights, zero biases (author's code); the GRU keeps torch's initialisation."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Time steps [B] that the convolutions leave of `lengths` [B] frames; 0 or less where none is left."""
+        return output_length(lengths)
+
+    def forward(self, spectrogram: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Feature z [B, 64] and logits [B, classes] of spectrograms [B, T, bins] with `lengths` [B] valid frames.
+
+        Raises `ValueError` where an utterance has fewer than 49 frames, or the bins are not the network's.
+        """
+        if spectrogram.ndim != 3 or spectrogram.shape[2] != self.bins:
+            raise ValueError(f"expected spectrograms [B, T, {self.bins}], got {tuple(spectrogram.shape)}")
+        steps = self.output_lengths(lengths.cpu())
+        if int(steps.min()) < 1:
+            raise ValueError(f"an utterance of {int(lengths.min())} frames is too short: 49 leave one time step")
+        x = self._convolve(spectrogram)  # [B, T', channels * bins']
+        with torch.autocast(x.device.type, enabled=False):
+            summary = self._summarise(x.float(), steps)  # [B, 2 * 128]
+            z = self.prelu(self.fc1(summary))  # [B, 64]
+            return z, self.fc2(z)
+
+    def _convolve(self, spectrogram: Tensor) -> Tensor:
+        x = spectrogram.unsqueeze(1)  # [B, 1, T, bins]
+        for convolution, (_, _, _, pooled) in zip(self.convolutions, CONVOLUTIONS, strict=True):
+            x = convolution(x)
+            if pooled:
+                # before the ReLU, which commutes with the maximum and then has a quarter of the work
+                x = nn.functional.max_pool2d(x, 2)
+            x = nn.functional.relu(x)
+        return x.permute(0, 2, 3, 1).flatten(2)  # [B, channels, T', bins'] -> [B, T', bins' * channels]
+
+    def _summarise(self, x: Tensor, steps: Tensor) -> Tensor:
+        """Forward state after the last valid step beside the backward state at the first: [B, 256]."""
+        if not self.tied:
+            _, states = self.gru(_pack(x, steps))  # [2, B, 128]
+            return torch.cat([states[0], states[1]], dim=1)
+        _, forward = self.gru(_pack(x, steps))  # [1, B, 128]
+        _, backward = self.gru(_pack(reverse(x, steps), steps))
+        return torch.cat([forward[0], backward[0]], dim=1)
+
+
+def output_length(length: L) -> L:
+    """Steps left of `length` along time or frequency by the convolutions and poolings."""
+    for _, kernel, stride, pooled in CONVOLUTIONS:
+        length = (length - kernel) // stride + 1
+        if pooled:
+            length = length // 2
+    return length
+
+
+def _pack(x: Tensor, steps: Tensor) -> PackedSequence:
+    return pack_padded_sequence(x, steps, batch_first=True, enforce_sorted=False)

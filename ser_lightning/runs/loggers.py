@@ -1,0 +1,97 @@
+"""Where a run's curves go: metrics.csv always, W&B as a view of it."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ser_lightning.config import Config
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
+
+log = logging.getLogger(__name__)
+
+# Seconds to wait for W&B's server before a run is kept offline.
+PATIENCE = 30
+
+_offline_said = False
+
+
+@contextmanager
+def run_loggers(config: Config, folder: Path, signature: str, tags: list[str]) -> Iterator[list["Logger"]]:
+    """The loggers of one run, every one of them closed at the end, whatever happens in between."""
+    from lightning.pytorch.loggers import CSVLogger, WandbLogger
+
+    loggers: list[Logger] = [CSVLogger(folder.parent, name=folder.name, version="")]
+    run = _start_wandb(config, signature, tags) if config.logger.name == "wandb" else None
+    if run is not None:
+        loggers.append(WandbLogger(experiment=run))
+    failed = True
+    try:
+        yield loggers
+        failed = False
+    finally:
+        for logger in loggers:
+            logger.finalize("failed" if failed else "success")
+        if run is not None:
+            run.finish(exit_code=int(failed))
+
+
+def log_confusion(loggers: list["Logger"], confusion: Any, classes: list[str], summary: dict[str, float]) -> None:
+    """The test part's confusion matrix as an image, and the final figures, on W&B."""
+    from lightning.pytorch.loggers import WandbLogger
+
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            import torch
+            import wandb
+            from matplotlib import pyplot as plt
+            from torchmetrics.classification import MulticlassConfusionMatrix
+
+            metric = MulticlassConfusionMatrix(len(classes))
+            figure, _ = metric.plot(torch.tensor(confusion), labels=classes)
+            logger.experiment.log({"test/confusion": wandb.Image(figure)})
+            plt.close(figure)
+            logger.experiment.summary.update(summary)
+
+
+def _start_wandb(config: Config, signature: str, tags: list[str]) -> Any:
+    """A W&B run of its own: online when a key is configured and the server answers, else offline."""
+    import wandb
+
+    folder = Path(config.paths.output) / "wandb"
+    folder.mkdir(parents=True, exist_ok=True)
+    mode: Any = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False, verify=False) else "offline")
+    settings = wandb.Settings(silent=True, console="off", init_timeout=PATIENCE)
+    arguments: dict[str, Any] = {
+        "project": config.logger.project,
+        "entity": config.logger.entity,
+        "dir": str(folder.parent),
+        "id": signature,
+        "name": f"{tags[0]} {signature}",
+        "group": config.study.name,
+        "job_type": config.split.protocol,
+        "tags": tags,
+        "config": asdict(config),
+        "reinit": "finish_previous",
+        "settings": settings,
+    }
+    if mode == "online":
+        try:
+            return wandb.init(**arguments, mode="online")
+        except wandb.errors.Error as error:
+            log.warning("W&B cannot be reached (%s); this and later runs are kept offline", str(error).splitlines()[0])
+            os.environ["WANDB_MODE"] = mode = "offline"
+    _say_offline(folder, mode)
+    return wandb.init(**arguments, mode=mode)
+
+
+def _say_offline(folder: Path, mode: str) -> None:
+    global _offline_said
+    if mode == "offline" and not _offline_said:
+        _offline_said = True
+        log.info("W&B runs are kept offline in %s; `wandb sync %s/offline-run-*` sends them", folder, folder)

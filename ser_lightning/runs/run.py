@@ -1,0 +1,219 @@
+"""Train one run: from a fold's data to a folder with its result."""
+
+import logging
+import platform
+import shutil
+import time
+import warnings
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning import Callback, LightningModule, Trainer, seed_everything
+from omegaconf import OmegaConf
+
+from ser_lightning.config import Config, TrainerConfig
+from ser_lightning.corpora import Manifest
+from ser_lightning.data.datamodule import SpectrogramDataModule
+from ser_lightning.data.splits import PARTS, Split
+from ser_lightning.features import FeatureStore
+from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
+from ser_lightning.recognizer import EmotionRecognizer
+from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult, read_result
+from ser_lightning.runs.loggers import log_confusion, run_loggers
+from ser_lightning.runs.signature import settings, signature
+
+BEST = "best.ckpt"
+LIBRARIES = ("ser-lightning", "torch", "lightning", "torchaudio", "numpy")
+
+
+class BestOnDev(Callback):
+    """Keeps the parameters with the best dev UA, the first of equals, from `first_check` steps on."""
+
+    def __init__(self, path: Path, first_check: int) -> None:
+        self.path, self.first_check = path, first_check
+        self.ua, self.step = -1.0, 0
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        ua = float(trainer.callback_metrics["dev/ua"])
+        if ua > self.ua and trainer.global_step >= self.first_check:
+            self.ua, self.step = ua, trainer.global_step
+            trainer.save_checkpoint(self.path, weights_only=True)
+
+
+def train_run(
+    config: Config, manifest: Manifest, store: FeatureStore, split: Split, callbacks: Sequence[Callback] = ()
+) -> RunResult:
+    """Train and test one configuration on one fold, unless its folder already holds the result.
+
+    The folder `runs/<signature>/` gets the resolved configuration, metrics.csv, best.ckpt, predictions.parquet,
+    features.parquet, and result.json last.
+    """
+    name = signature(config, manifest, split)
+    folder = Path(config.paths.output) / "runs" / name
+    finished = read_result(folder)
+    if finished is not None:
+        return finished
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    OmegaConf.save(OmegaConf.structured(config), folder / "config.yaml")
+    # The order of batches has a source of randomness of its own; this one is the initialisation's.
+    seed_everything(_seed(config.seed, split.repeat, split.fold), verbose=False)
+    tags = [_tag(config), config.corpus.name, config.features.name, f"repeat {split.repeat}", f"fold {split.fold}"]
+    if manifest.synthetic:
+        tags.append("synthetic demo")
+    with run_loggers(config, folder, name, tags) as loggers, _quiet():
+        data = SpectrogramDataModule(manifest, store, split, config.batching, config.seed)
+        result = _fit_and_test(config, name, folder, data, manifest, loggers, callbacks)
+    result.write(folder)
+    return result
+
+
+def _fit_and_test(
+    config: Config,
+    name: str,
+    folder: Path,
+    data: SpectrogramDataModule,
+    manifest: Manifest,
+    loggers: list[Any],
+    callbacks: Sequence[Callback],
+) -> RunResult:
+    started = time.perf_counter()
+    best = BestOnDev(folder / BEST, config.trainer.first_check)
+    interval = min(config.trainer.check_every or len(data.train_dataloader()), config.trainer.max_steps)
+    trainer = _trainer(config.trainer, interval, loggers, [best, *callbacks])
+    bf16 = use_bf16(config.trainer.precision, trainer.strategy.root_device)
+    recognizer = EmotionRecognizer(
+        data.classes, data.bins, data.class_counts, config.model, config.loss, config.optimizer.learning_rate, bf16
+    )
+    trainer.fit(recognizer, data)
+    if trainer.global_step % interval:
+        trainer.validate(recognizer, data, verbose=False)
+    recognizer.load_state_dict(torch.load(best.path, weights_only=True)["state_dict"])
+    tables = {part: _predict(trainer, recognizer, data, part) for part in PARTS}
+    features = pd.concat([z for z, _ in tables.values()], ignore_index=True)
+    predictions = pd.concat([tables[part][1] for part in ("dev", "test")], ignore_index=True)
+    features.to_parquet(folder / FEATURES, index=False)
+    predictions.to_parquet(folder / PREDICTIONS, index=False)
+    dev, test = (_confusion(tables[part][1], data.classes) for part in ("dev", "test"))
+    result = RunResult(
+        signature=name,
+        corpus=manifest.corpus,
+        synthetic=manifest.synthetic,
+        protocol=data.split.protocol,
+        repeat=data.split.repeat,
+        fold=data.split.fold,
+        classes=list(data.classes),
+        ua=unweighted_accuracy(test),
+        wa=weighted_accuracy(test),
+        dev_ua=unweighted_accuracy(dev),
+        dev_wa=weighted_accuracy(dev),
+        confusion=test.tolist(),
+        dev_confusion=dev.tolist(),
+        utterances={part: len(data.parts[part]) for part in PARTS},
+        left_out=len(manifest.left_out),
+        split=data.split.digest,
+        steps=config.trainer.max_steps,
+        best_step=best.step,
+        seconds=round(time.perf_counter() - started, 2),
+        precision="bf16 convolutions" if bf16 else "32",
+        device=_device_name(trainer),
+        settings=settings(config),
+        versions={"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}},
+    )
+    summary = {"test/ua": result.ua, "test/wa": result.wa, "best/dev_ua": result.dev_ua, "best/step": result.best_step}
+    log_confusion(loggers, result.confusion, result.classes, summary)
+    return result
+
+
+def use_bf16(precision: str, device: torch.device) -> bool:
+    """Whether convolutions run in bfloat16; "auto" is yes where the hardware computes it natively."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return False
+
+
+def _trainer(config: TrainerConfig, interval: int, loggers: list[Any], callbacks: Iterable[Callback]) -> Trainer:
+    return Trainer(
+        max_steps=config.max_steps,
+        max_epochs=-1,
+        val_check_interval=interval,
+        check_val_every_n_epoch=None,
+        accelerator=config.accelerator,
+        devices=1,
+        logger=loggers,
+        callbacks=list(callbacks),
+        log_every_n_steps=1,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def _predict(
+    trainer: Trainer, recognizer: EmotionRecognizer, data: SpectrogramDataModule, part: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A part's features (id, part, label, z_0...) and predictions (id, part, label, logit_<class>...), sorted by id."""
+    batches = trainer.predict(recognizer, data.evaluation_dataloader(part))
+    assert batches is not None
+    ids = [name for names, _, _ in batches for name in names]
+    dataset = data.parts[part]
+    label_of = {name: data.classes[int(label)] for name, label in zip(dataset.ids, dataset.labels, strict=True)}
+    facts = pd.DataFrame({"id": ids, "part": part, "label": [label_of[name] for name in ids]})
+    z = np.concatenate([z for _, z, _ in batches])  # [utterances, 64]
+    logits = np.concatenate([one for _, _, one in batches])  # [utterances, classes]
+    z_columns = [f"z_{i}" for i in range(z.shape[1])]
+    logit_columns = [f"logit_{name}" for name in data.classes]
+    return (
+        facts.join(pd.DataFrame(z, columns=z_columns)).sort_values("id", ignore_index=True),
+        facts.join(pd.DataFrame(logits, columns=logit_columns)).sort_values("id", ignore_index=True),
+    )
+
+
+def _confusion(predictions: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
+    labels = predictions["label"].map({name: i for i, name in enumerate(classes)}).to_numpy()
+    logits = predictions[[f"logit_{name}" for name in classes]].to_numpy()
+    return confusion_counts(labels, logits.argmax(axis=1), len(classes))
+
+
+def _seed(*parts: int) -> int:
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])
+
+
+def _tag(config: Config) -> str:
+    return f"lam {config.loss.lam:g}" + (f" alpha {config.loss.alpha:g}" if config.loss.lam else "")
+
+
+def _device_name(trainer: Trainer) -> str:
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {torch.get_num_threads()} threads"
+
+
+class _quiet:  # noqa: N801
+    """Silences what Lightning says about every Trainer; its errors and our own lines remain."""
+
+    def __enter__(self) -> None:
+        self._logger = logging.getLogger("lightning.pytorch")
+        self._level = self._logger.level
+        self._logger.setLevel(logging.ERROR)
+        self._warnings = warnings.catch_warnings()
+        self._warnings.__enter__()
+        warnings.filterwarnings("ignore", module="lightning.*")
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+
+    def __exit__(self, *error: Any) -> None:
+        self._warnings.__exit__(*error)
+        self._logger.setLevel(self._level)

@@ -1,0 +1,47 @@
+"""What makes a run this run: everything that its numbers depend on, and nothing else."""
+
+from dataclasses import asdict
+from typing import Any
+
+from ser_lightning.config import Config
+from ser_lightning.corpora import Manifest
+from ser_lightning.data.splits import Split
+from ser_lightning.identity import digest
+
+# Raised when the same settings would give other numbers.
+SCHEMA = 1
+
+
+def settings(config: Config) -> dict[str, Any]:
+    """The part of a configuration that decides a run's numbers: no paths, loggers, devices, folds or study.
+
+    With lambda 0 the centres play no part, so that alpha, rule and warm-up are left out.
+    """
+    whole = asdict(config)
+    loss = whole["loss"]
+    if loss["lam"] == 0:
+        loss = {"lam": 0.0, "class_weights": loss["class_weights"]}
+    trainer = {name: value for name, value in whole["trainer"].items() if name != "accelerator"}
+    split = {name: whole["split"][name] for name in ("protocol", "reshuffle", "seed")}
+    return {
+        "features": whole["features"],
+        "split": split,
+        "batching": whole["batching"],
+        "model": whole["model"],
+        "loss": loss,
+        "optimizer": whole["optimizer"],
+        "trainer": trainer,
+        "seed": whole["seed"],
+    }
+
+
+def signature(config: Config, manifest: Manifest, split: Split) -> str:
+    """The name of a run: a hash of its settings, its corpus, its division into parts and the schema's version."""
+    return digest(
+        {
+            "schema": SCHEMA,
+            "settings": settings(config),
+            "corpus": [manifest.corpus, manifest.digest, list(manifest.classes)],
+            "split": [split.repeat, split.fold, split.digest],
+        }
+    )
