@@ -48,7 +48,9 @@ class CorpusConfig:
     name: str = key("name in reports")
     format: str = key("which loader reads it", choices=("demo", "emodb", "table"))
     root: Optional[str] = key("folder of the corpus; not needed for the demo")
-    classes: dict[str, list[str]] = key("class -> the corpus's labels; order is the order of logits")
+    classes: Optional[dict[str, list[str]]] = key(
+        "class -> the corpus's labels, in the order of logits; null: each label is a class"
+    )
     ignore: list[str] = key("labels that are set aside without a warning")
     max_bad_share: float = key("share of unusable recordings up to which they are only left out", low=0, high=1)
     training: TrainingConfig = field(default_factory=TrainingConfig)

@@ -83,7 +83,7 @@ def build_manifest(rows: pd.DataFrame, config: CorpusConfig, synthetic: bool = F
     rows["seconds"] = [seconds for seconds, _ in headers]
     found = zip(rows["id"], rows["path"], headers, strict=True)
     problems = {utterance: f"{path}: {why}" for utterance, path, (_, why) in found if why}
-    classes = tuple(config.classes) or tuple(sorted(set(rows["label"])))
+    classes = tuple(config.classes or sorted(set(rows["label"])))
     manifest = Manifest(config.name, classes, rows[list(COLUMNS)], synthetic).without(problems, config.max_bad_share)
     refuse_empty_classes(manifest)
     return manifest

@@ -42,7 +42,7 @@ def _read_table(file: Path) -> pd.DataFrame:
         raise UserError(f"there is no table {file}; corpus.table names a CSV, TSV or JSON-lines file")
     try:
         if file.suffix in (".jsonl", ".ndjson", ".json"):
-            table = pd.read_json(file, lines=True, dtype=False, convert_dates=False)
+            table = pd.read_json(file, lines=True, dtype=False)
             return table.astype(object).where(table.notna(), None)
         # Everything is text: a speaker '03' must not become the number 3, nor a label 'null' a missing value.
         separator = "\t" if file.suffix in (".tsv", ".tab") else ","

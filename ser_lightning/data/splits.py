@@ -11,7 +11,8 @@ from ser_lightning.errors import UserError
 from ser_lightning.identity import digest_rows
 
 PARTS = ("train", "dev", "test")
-STRATA = ["session", "kind", "gender", "raw_label"]
+# The label first: the deal runs through all strata of a label before the next, so that each label is dealt evenly too.
+STRATA = ["raw_label", "session", "kind", "gender"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Figures, tables and text from run folders alone: needs neither torch nor Lightning."""

@@ -1,0 +1,362 @@
+"""The figures: each a matplotlib `Figure` of its own, at the size at which it is printed.
+
+All are drawn in one style: colours that the colour-blind tell apart (Okabe and Ito), and a marker, dash or hatch of
+their own for each, so that they can be read in grey. UA and WA in percent. `caption`, the provenance, stands at the
+foot of every figure.
+"""
+
+import io
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle, islice
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ser_lightning.report.summary import further_settings
+
+# Widths of a column and of a page of the proceedings, inches.
+COLUMN, PAGE = 3.4, 7.0
+
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+)
+COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1)))
+
+STYLE = {
+    "font.family": "STIXGeneral",
+    "mathtext.fontset": "stix",
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "axes.titlesize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": False,
+    "grid.linewidth": 0.4,
+    "grid.color": "#d9d9d9",
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4.5,
+    "hatch.linewidth": 0.5,
+    # Type 42 keeps letters letters; submission systems refuse Type 3.
+    "pdf.fonttype": 42,
+    "savefig.dpi": 300,
+}
+
+LABELS = {"alpha": r"$\alpha$", "lam": r"$\lambda$", "ua": "UA (%)", "wa": "WA (%)"}
+INPUTS = {"logmel": "log-Mel", "logstft": "log-STFT"}
+
+
+def sensitivity(
+    points: pd.DataFrame, x: str, caption: str, published: Mapping[float, tuple[float, float]] | None = None
+) -> Figure:
+    """Fig. 3: UA and WA against alpha or lambda, mean and standard error.
+
+    Args:
+        points: rows of a summary in which only `x` differs.
+        x: "alpha", on a linear axis, or "lam", its values evenly spaced, since 0 has no logarithm.
+        published: the paper's x -> (UA, WA), drawn hollow and dashed beside ours.
+    """
+    points = points[points["runs"] > 0].sort_values(x)
+    place = _places(x, [*points[x], *(published or {})])
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((COLUMN, 2.7), layout="constrained")
+        axes = figure.subplots()
+        series = (("ua", BLUE, "o", -1), ("wa", VERMILLION, "s", 1))
+        for i, (measure, colour, marker, side) in enumerate(series):
+            # Set apart by a little, so that error bars of equal height stay two.
+            shift = side * 0.006 * _extent(place)
+            at = [place[value] + shift for value in points[x]]
+            name = measure.upper()
+            axes.errorbar(at, points[measure], points[f"{measure}_se"], **_line(colour, marker), label=name)
+            if published:
+                at = [place[value] + shift for value in published]
+                theirs = [pair[i] for pair in published.values()]
+                axes.plot(at, theirs, **_hollow(colour, marker), label=f"{name}, paper")
+        axes.set_xlabel(LABELS[x])
+        axes.set_ylabel("UA, WA (%)")
+        _ticks(axes, place)
+        figure.legend(loc="outside upper center", ncols=4, columnspacing=1.2, handletextpad=0.4)
+        _foot(figure, COLUMN, caption, _error_note(points))
+        return figure
+
+
+def sweep_curves(summary: pd.DataFrame, caption: str) -> Figure | None:
+    """UA and WA of any grid of jobs, two panels: one parameter on the x axis, a line per value of the others.
+
+    On x stands the number with most values, lambda where two have equally many. Where that is alpha, lambda = 0,
+    which has no alpha, is a dashed horizontal line. None if nothing varies, no number varies, or jobs differ in what
+    no column of the summary tells.
+    """
+    finished = summary[summary["runs"] > 0]
+    parameters = ["lam", "alpha", "features", *further_settings(summary)]
+    finished = finished.drop_duplicates([*parameters, "ua", "wa"])
+    varying = [name for name in parameters if finished[name].nunique() > 1]
+    numbers = [name for name in varying if pd.api.types.is_numeric_dtype(finished[name])]
+    if not numbers or finished.duplicated(parameters).any():
+        return None
+    x = max(numbers, key=lambda name: finished[name].nunique())
+    others = [name for name in varying if name != x]
+    lines, references = _lines(finished, x, others)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((PAGE, 2.9), layout="constrained")
+        panels = figure.subplots(1, 2, sharex=True)
+        for axes, measure in zip(panels, ("ua", "wa"), strict=True):
+            _draw_lines(axes, lines, references, x, measure)
+        handles, labels = panels[0].get_legend_handles_labels()
+        if len(handles) > 1:
+            figure.legend(handles, labels, loc="outside right upper")
+        _foot(figure, PAGE, caption, _error_note(finished))
+        return figure
+
+
+def setting_bars(
+    settings: pd.DataFrame, caption: str, published: Mapping[int, tuple[float, float]] | None = None
+) -> Figure:
+    """Fig. 5: UA and WA of the settings as bars from zero, with the mean written on each.
+
+    Args:
+        settings: rows of a summary with a column `setting`, 1 to 4.
+        published: the paper's setting -> (UA, WA), drawn as hollow diamonds.
+    """
+    settings = settings[settings["runs"] > 0]
+    at = np.arange(len(settings))
+    width = 0.36
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((COLUMN, 2.9), layout="constrained")
+        axes = figure.subplots()
+        series = (("ua", BLUE, "", -width / 2), ("wa", ORANGE, "////", width / 2))
+        for i, (measure, colour, hatch, shift) in enumerate(series):
+            errors = settings[f"{measure}_se"]
+            style = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
+            axes.bar(at + shift, settings[measure], width, label=measure.upper(), **style)
+            axes.errorbar(at + shift, settings[measure], errors, fmt="none", ecolor="black", capsize=2, elinewidth=0.8)
+            for place, mean, error in zip(at + shift, settings[measure], errors, strict=True):
+                height = mean + (0 if np.isnan(error) else error)
+                axes.annotate(f"{mean:.1f}", (place, height), (0, 2), textcoords="offset points", ha="center", size=7.5)
+            if published:
+                theirs = [published[number][i] for number in settings["setting"]]
+                label = "paper" if i == 0 else None
+                axes.plot(at + shift, theirs, "D", mfc="white", mec="black", mew=0.8, ms=3.5, label=label)
+        axes.set_xticks(at, [_setting_label(row) for row in settings.to_dict("records")])
+        axes.set_ylabel("UA, WA (%)")
+        axes.set_ylim(0, min(112, 1.12 * _top(settings)))
+        axes.set_yticks(np.arange(0, min(100, 1.12 * _top(settings)) + 0.1, 20))
+        figure.legend(loc="outside upper center", ncols=3)
+        _foot(figure, COLUMN, caption, _error_note(settings))
+        return figure
+
+
+def feature_panels(features: Mapping[float, pd.DataFrame], classes: Sequence[str], caption: str) -> Figure:
+    """Fig. 4: the features z on their first two principal components, fitted for every panel anew.
+
+    Args:
+        features: lambda -> a run's table of features (id, part, label, z_0 ...); the runs share their fold.
+    """
+    panels = [(part, lam) for part in ("train", "test") for lam in features]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((PAGE, 6.6), layout="constrained")
+        grid = figure.subplots(2, len(features), squeeze=False)
+        for letter, axes, (part, lam) in zip("abcd", grid.flat, panels, strict=False):
+            table = features[lam]
+            _draw_features(axes, table[table["part"] == part], classes)
+            axes.set_title(rf"({letter}) $\lambda$ = {lam:g}, {part} ({(table['part'] == part).sum()} utterances)")
+        handles, labels = grid.flat[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(classes), markerscale=1.6)
+        _foot(figure, PAGE, caption, "principal components fitted per panel")
+        return figure
+
+
+def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], caption: str) -> Figure:
+    """Tables 1 and 2: confusion matrices side by side, each row in percent of its true class.
+
+    Args:
+        matrices: title -> counts [classes, classes], rows true, columns recognised, summed over runs.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((PAGE, 0.9 + 2.6 * max(1.0, len(classes) / 5)), layout="constrained")
+        panels = figure.subplots(1, len(matrices), squeeze=False)[0]
+        for axes, (title, counts) in zip(panels, matrices.items(), strict=True):
+            image = _draw_confusion(axes, counts, classes)
+            axes.set_title(title)
+        bar = figure.colorbar(image, ax=panels, label="share of the true class (%)", fraction=0.04, pad=0.02)
+        bar.outline.set_visible(False)
+        _foot(figure, PAGE, caption, "counts summed over runs, then normalised by row")
+        return figure
+
+
+def principal_components(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Features [n, d] on their first two principal components [n, 2], and the share of variance of each [2]."""
+    centred = z - z.mean(axis=0)
+    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
+    variance = singular**2
+    return left[:, :2] * singular[:2], variance[:2] / variance.sum()
+
+
+def row_percent(counts: np.ndarray) -> np.ndarray:
+    """Counts [classes, classes] in percent of each row's sum."""
+    return 100 * counts / counts.sum(axis=1, keepdims=True)
+
+
+def render(figure: Figure, kind: str) -> bytes:
+    """The figure as a file's content, `kind` "png" (300 dpi) or "pdf"; equal figures give equal bytes."""
+    content = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(content, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)
+    return content.getvalue()
+
+
+def _line(colour: str, marker: str) -> dict[str, Any]:
+    return {"color": colour, "marker": marker, "capsize": 2, "elinewidth": 0.8}
+
+
+def _hollow(colour: str, marker: str) -> dict[str, Any]:
+    return {"color": colour, "marker": marker, "markerfacecolor": "white", "linestyle": (0, (4, 2)), "linewidth": 0.8}
+
+
+def _places(x: str, values: Sequence[float]) -> dict[float, float]:
+    """Where on the axis each value lies: alpha at itself, all else evenly spaced in its order."""
+    ordered = sorted(set(values))
+    return {value: float(value) if x == "alpha" else float(i) for i, value in enumerate(ordered)}
+
+
+def _extent(place: Mapping[float, float]) -> float:
+    return (max(place.values()) - min(place.values())) or 1.0
+
+
+def _ticks(axes: Axes, place: Mapping[float, float]) -> None:
+    turned = {"rotation": 45, "ha": "right"} if len(place) > 9 else {}
+    axes.set_xticks(list(place.values()), [f"{value:g}" for value in place], **turned)
+    margin = 0.06 * _extent(place)
+    axes.set_xlim(min(place.values()) - margin, max(place.values()) + margin)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+
+
+def _lines(
+    finished: pd.DataFrame, x: str, others: Sequence[str]
+) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+    """Label -> rows of each line along x, and of each reference, a job that has no x.
+
+    A job that lacks a parameter of the lines, as lambda = 0 lacks alpha, is a point of every line it agrees with.
+    """
+    placed = finished[finished[x].notna()]
+    whole = placed.dropna(subset=list(others)) if others else placed
+    lines = {}
+    for combination in _combinations(whole, others):
+        agrees = pd.Series(True, index=placed.index)
+        for name, value in combination.items():
+            agrees &= (placed[name] == value) | placed[name].isna()
+        lines[_line_label(combination)] = placed[agrees].sort_values(x)
+    unplaced = finished[finished[x].isna()]
+    references = {
+        _line_label({name: value for name, value in combination.items() if not pd.isna(value)}): rows
+        for combination, rows in ((row, unplaced.loc[[index]]) for index, row in _rows(unplaced, others))
+    }
+    return lines, references
+
+
+def _combinations(rows: pd.DataFrame, others: Sequence[str]) -> list[dict[str, Any]]:
+    if not others:
+        return [{}]
+    unique = rows[list(others)].drop_duplicates().sort_values(list(others))
+    return [{str(name): value for name, value in row.items()} for row in unique.to_dict("records")]
+
+
+def _rows(table: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    for index in table.index:
+        yield index, {name: table.at[index, name] for name in columns}
+
+
+def _line_label(combination: Mapping[str, Any]) -> str:
+    words = []
+    for name, value in combination.items():
+        shown = f"{value:g}" if isinstance(value, float) else str(value)
+        words.append(INPUTS.get(shown, shown) if name == "features" else f"{LABELS.get(name, name)} = {shown}")
+    return ", ".join(words)
+
+
+def _draw_lines(
+    axes: Axes, lines: Mapping[str, pd.DataFrame], references: Mapping[str, pd.DataFrame], x: str, measure: str
+) -> None:
+    place = _places(x, [value for rows in lines.values() for value in rows[x]])
+    looks = islice(zip(cycle(COLOURS), cycle(MARKERS), cycle(DASHES), strict=False), len(lines))
+    for number, ((label, rows), (colour, marker, dash)) in enumerate(zip(lines.items(), looks, strict=True)):
+        shift = 0.012 * _extent(place) * (number - (len(lines) - 1) / 2)
+        at = [place[value] + shift for value in rows[x]]
+        style = {**_line(colour, marker), "linestyle": dash, "label": label or measure.upper()}
+        axes.errorbar(at, rows[measure], rows[f"{measure}_se"], **style)
+    for (label, rows), grey in zip(references.items(), cycle(("black", "0.45", "0.7")), strict=False):
+        axes.axhline(rows[measure].iloc[0], color=grey, linestyle=(0, (4, 2)), linewidth=1.0, label=label)
+    axes.set_xlabel(LABELS.get(x, x))
+    axes.set_ylabel(LABELS[measure])
+    _ticks(axes, place)
+
+
+def _draw_features(axes: Axes, table: pd.DataFrame, classes: Sequence[str]) -> None:
+    z = table.filter(regex=r"^z_\d+$").to_numpy(dtype=np.float64)
+    projected, shares = principal_components(z)
+    size = float(np.clip(6000 / len(table), 5, 22))
+    for name, colour, marker in zip(classes, cycle(COLOURS), cycle(MARKERS), strict=False):
+        chosen = projected[(table["label"] == name).to_numpy()]
+        # Thousands of points as vectors would make the PDF slow to open.
+        style = {"s": size, "alpha": 0.6, "linewidths": 0, "rasterized": True}
+        axes.scatter(chosen[:, 0], chosen[:, 1], c=colour, marker=marker, label=name, **style)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_xlabel(f"PC 1 ({100 * shares[0]:.1f} % of variance)")
+    axes.set_ylabel(f"PC 2 ({100 * shares[1]:.1f} % of variance)")
+
+
+def _draw_confusion(axes: Axes, counts: np.ndarray, classes: Sequence[str]) -> Any:
+    percent = row_percent(counts)
+    image = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
+    for i, j in np.ndindex(percent.shape):
+        colour = "white" if percent[i, j] > 55 else "black"
+        axes.text(j, i, f"{percent[i, j]:.1f}", ha="center", va="center", color=colour, size=8)
+    axes.set_xticks(range(len(classes)), classes)
+    axes.set_yticks(range(len(classes)), [f"{name} ({n})" for name, n in zip(classes, counts.sum(axis=1), strict=True)])
+    axes.set_xlabel("recognised")
+    axes.set_ylabel("true (utterances)")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return image
+
+
+def _setting_label(row: Mapping[Any, Any]) -> str:
+    return f"{row['setting']}\n{INPUTS[row['features']]}\n{LABELS['lam']} = {row['lam']:g}"
+
+
+def _top(settings: pd.DataFrame) -> float:
+    return max(float((settings[name] + settings[f"{name}_se"].fillna(0)).max()) for name in ("ua", "wa"))
+
+
+def _error_note(rows: pd.DataFrame) -> str:
+    fewest, most = int(rows["runs"].min()), int(rows["runs"].max())
+    if most == 1:
+        return "single runs, without error bars"
+    runs = f"{most}" if fewest == most else f"{fewest} to {most}"
+    return f"mean and ±1 standard error over {runs} runs"
+
+
+def _foot(figure: Figure, width: float, caption: str, note: str) -> None:
+    """The provenance at the figure's foot, where no cropping of a caption can part them."""
+    text = f"{caption} | {note}"
+    figure.supxlabel(textwrap.fill(text, int(23 * width)), fontsize=6.5, color="0.3")

@@ -1,0 +1,50 @@
+"""The paper's study on a corpus: `python -m ser_lightning.reproduce [key=value ...]`; restarted, it goes on."""
+
+import shlex
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ser_lightning.command import run_command
+from ser_lightning.config import Config, compose
+
+if TYPE_CHECKING:
+    from ser_lightning.runs.job import PlannedRun
+
+
+def main(config: Config) -> None:
+    """Train every run of the study, repetition by repetition and fold by fold, and write its report after each."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from ser_lightning.report.study import write_paper_report
+    from ser_lightning.runs.progress import StudyProgress
+
+    overrides = list(HydraConfig.get().overrides.task)
+    output = Path(config.paths.output)
+    study = output / "studies" / config.study.name
+    command = shlex.join(["python", "-m", "ser_lightning.reproduce", *overrides])
+    rounds = record_plan(config, overrides, study)
+    with StudyProgress(list(chain.from_iterable(rounds))) as progress:
+        for planned in rounds:
+            trained = [run.train(progress) for run in planned if run.finished is None]
+            if trained or planned is rounds[-1]:
+                report = write_paper_report(study, output / "runs", command)
+                progress.console.print(f"Report: {report}", soft_wrap=True, highlight=False)
+
+
+def record_plan(config: Config, overrides: list[str], study: Path) -> list[list["PlannedRun"]]:
+    """Plan all settings, tell the study's folder which runs each has, and return the runs fold by fold."""
+    from ser_lightning.runs.job import plan_job
+    from ser_lightning.runs.signature import settings
+    from ser_lightning.runs.study import Job, forget_jobs, write_job
+
+    jobs = {name: compose([*overrides, *setting], "reproduce") for name, setting in config.study.settings.items()}
+    plans = {name: plan_job(job) for name, job in jobs.items()}
+    forget_jobs(study)
+    for number, (name, planned) in enumerate(plans.items()):
+        write_job(study, number, Job(name, settings(jobs[name]), [run.signature for run in planned]))
+    return [list(same_fold) for same_fold in zip(*plans.values(), strict=True)]
+
+
+if __name__ == "__main__":
+    run_command(main, "reproduce")

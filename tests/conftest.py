@@ -1,0 +1,65 @@
+"""What several tests need: a small demo corpus, a folder for output, real speech where it is at hand."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ser_lightning.config import Config, compose
+
+TOP = Path(__file__).resolve().parent.parent
+SHARED = TOP.parent / "shared" / "data"
+
+os.environ["WANDB_MODE"] = "offline"
+
+
+@pytest.fixture(scope="session")
+def emodb_root() -> Path:
+    """All of EmoDB; tests that need it are skipped without it."""
+    if not (SHARED / "emodb" / "wav").is_dir():
+        pytest.skip("no EmoDB beside the project (shared/data/emodb)")
+    return SHARED / "emodb"
+
+
+@pytest.fixture(scope="session")
+def ravdess_root() -> Path:
+    """Six speakers of RAVDESS; tests that need it are skipped without it."""
+    if not (SHARED / "ravdess").is_dir():
+        pytest.skip("no RAVDESS beside the project (shared/data/ravdess)")
+    return SHARED / "ravdess"
+
+
+@pytest.fixture(scope="session")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for outputs that the tests of a session share, so that the demo is made once."""
+    return tmp_path_factory.mktemp("outputs")
+
+
+# Small enough for seconds, large enough that every part of every fold has every class.
+SMALL = ["corpus.utterances=240", "trainer.max_steps=6", "split.folds=[0]", "logger=csv"]
+
+
+@pytest.fixture
+def small(output: Path) -> Callable[..., Config]:
+    """Composes a small configuration on the demo."""
+    return lambda *overrides: compose([*SMALL, f"paths.output={output}", *overrides])
+
+
+@pytest.fixture
+def run_module(tmp_path: Path, output: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `python -m ser_lightning.<module> ARGUMENTS` as a user would, from another folder."""
+
+    def run(module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", f"ser_lightning.{module}", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "SER_OUTPUT": str(output), "WANDB_MODE": "offline", "COLUMNS": "200", **environment},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+    return run

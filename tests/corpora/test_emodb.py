@@ -1,0 +1,49 @@
+"""EmoDB by its real file names."""
+
+import pytest
+
+from ser_lightning.config import compose
+from ser_lightning.corpora import load_manifest
+from ser_lightning.errors import UserError
+
+
+def load(root, name="emodb"):
+    return load_manifest(compose([f"corpus={name}", f"corpus.root={root}"]).corpus, root)
+
+
+def test_the_four_classes_of_the_paper(emodb_root):
+    manifest = load(emodb_root)
+    assert manifest.classes == ("neu", "ang", "hap", "sad")
+    assert manifest.table["label"].value_counts().to_dict() == {"ang": 127, "neu": 79, "hap": 71, "sad": 62}
+    assert not manifest.left_out
+
+
+def test_all_seven(emodb_root):
+    manifest = load(emodb_root, "emodb_all")
+    counts = manifest.table["raw_label"].value_counts().to_dict()
+    assert counts == {
+        "anger": 127, "boredom": 81, "disgust": 46, "fear": 69, "happiness": 71, "sadness": 62, "neutral": 79,
+    }  # fmt: skip
+    assert len(manifest.classes) == 7
+
+
+def test_speakers_and_texts(emodb_root):
+    table = load(emodb_root, "emodb_all").table.set_index("id")
+    assert sorted(table["speaker"].unique()) == ["03", "08", "09", "10", "11", "12", "13", "14", "15", "16"]
+    assert table.loc["03a01Fa", ["speaker", "gender", "text_id"]].tolist() == ["03", "male", "a01"]
+    assert table.loc["08b02Nb", "gender"] == "female"
+    assert table["text_id"].nunique() == 10
+
+
+def test_the_wav_folder_itself_is_accepted(emodb_root):
+    assert load(emodb_root / "wav").digest == load(emodb_root).digest
+
+
+def test_what_is_not_emodb_is_refused(tmp_path):
+    with pytest.raises(UserError, match="there is no folder .*nowhere"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="no wav files in"):
+        load(tmp_path)
+    (tmp_path / "hello.wav").write_bytes(b"RIFF")
+    with pytest.raises(UserError, match=r"hello\.wav is not named like 03a01Fa\.wav"):
+        load(tmp_path)

@@ -1,0 +1,61 @@
+"""Log spectrograms against librosa, on real speech and on a tone."""
+
+import librosa
+import numpy as np
+import pytest
+import torch
+
+from ser_lightning.features import LogMel, LogSTFT
+from ser_lightning.features.audio import read_audio
+from ser_lightning.features.spectrogram import middle
+
+STFT = {"n_fft": 1024, "hop_length": 160, "win_length": 640, "window": "hamming", "center": True, "pad_mode": "reflect"}
+
+
+def librosa_mel(wave):
+    power = librosa.feature.melspectrogram(y=wave, sr=16_000, n_mels=128, fmin=0, fmax=8000, power=2.0, **STFT)
+    return librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=80).T
+
+
+def librosa_stft(wave):
+    power = np.abs(librosa.stft(wave, **STFT)) ** 2 + 1e-8
+    return librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=80).T
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(LogMel(), librosa_mel), (LogSTFT(), librosa_stft)], ids=["mel", "stft"])
+def test_equal_to_librosa_on_real_speech(emodb_root, ravdess_root, ours, theirs):
+    files = [*sorted((emodb_root / "wav").glob("*.wav"))[::60], *sorted(ravdess_root.glob("Actor_*/*.wav"))[::60]]
+    assert len(files) >= 10
+    for file in files:
+        wave = read_audio(file)
+        spectrogram = ours(torch.from_numpy(wave))
+        assert spectrogram.shape == (1 + len(wave) // 160, ours.bins)
+        assert np.abs(spectrogram.numpy() - theirs(wave.astype(np.float64))).max() < 1e-3
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(LogMel(), librosa_mel), (LogSTFT(), librosa_stft)], ids=["mel", "stft"])
+def test_equal_to_librosa_on_noise_of_any_level(ours, theirs):
+    rng = np.random.default_rng(0)
+    for level in (1e-5, 1e-2, 1.0):
+        wave = level * rng.standard_normal(12_345)
+        assert np.abs(ours(torch.from_numpy(wave)).numpy() - theirs(wave)).max() < 1e-3
+
+
+def test_the_floor_is_80_db_below_the_maximum():
+    wave = torch.sin(2 * torch.pi * 1000 * torch.arange(16_000) / 16_000)
+    spectrogram = LogSTFT()(wave)
+    assert (spectrogram.max() - spectrogram.min()).item() == pytest.approx(80, abs=1e-4)
+    assert spectrogram[50].argmax().item() == 1000 * 1024 // 16_000
+
+
+def test_too_short_a_wave_is_refused():
+    with pytest.raises(ValueError, match="512"):
+        LogMel()(torch.zeros(512))
+
+
+def test_the_middle_is_kept():
+    spectrogram = torch.arange(1500.0)[:, None].expand(-1, 3)
+    kept = middle(spectrogram, 1400)
+    assert kept.shape == (1400, 3)
+    assert (kept[0, 0].item(), kept[-1, 0].item()) == (50, 1449)
+    assert torch.equal(middle(spectrogram[:1400], 1400), spectrogram[:1400])

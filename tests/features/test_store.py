@@ -1,0 +1,82 @@
+"""The store against frames computed one by one; its normalisation against NumPy; faults while it is built."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from ser_lightning.config import FeaturesConfig, compose
+from ser_lightning.corpora import load_manifest
+from ser_lightning.features import LogMel, build_store
+from ser_lightning.features.audio import read_audio
+
+MEL = FeaturesConfig(name="logmel", max_seconds=14.0)
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    """Five recordings of noise in two classes; the last is longer than 14 s."""
+    rng = np.random.default_rng(0)
+    lines = ["path,label"]
+    for i, seconds in enumerate([0.6, 1.0, 2.5, 0.49, 15.0]):
+        soundfile.write(tmp_path / f"{i}.wav", 0.1 * rng.standard_normal(int(16_000 * seconds)), 16_000)
+        lines.append(f"{i}.wav,{'ab'[i % 2]}")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    config = compose(["corpus=table", f"corpus.root={tmp_path}", "corpus.table=table.csv", "corpus.max_bad_share=0.5"])
+    return load_manifest(config.corpus, tmp_path)
+
+
+def test_frames_are_those_of_each_recording(manifest, tmp_path):
+    store = build_store(manifest, MEL, tmp_path / "cache", progress=False)
+    assert store.frames.shape == (store.lengths.sum(), 128)
+    assert not store.frames.flags.writeable
+    for row in manifest.table.itertuples():
+        expected = LogMel()(torch.from_numpy(read_audio(row.path))).numpy()
+        if len(expected) > 1400:
+            start = (len(expected) - 1400) // 2
+            expected = expected[start : start + 1400]
+        np.testing.assert_array_equal(store.of(store.rows[row.id]), expected)
+    assert store.lengths.max() == 1400
+
+
+def test_normalisation_equals_all_frames_at_once(manifest, tmp_path):
+    store = build_store(manifest, MEL, tmp_path / "cache", progress=False)
+    rows = [0, 2, 4]
+    frames = np.concatenate([store.of(row) for row in rows]).astype(np.float64)
+    mean, deviation = store.normalisation(rows)
+    np.testing.assert_allclose(mean, frames.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(deviation, frames.std(axis=0), rtol=1e-5)
+
+
+def test_a_store_is_built_once_and_again_when_a_file_changes(manifest, tmp_path):
+    build_store(manifest, MEL, tmp_path / "cache", progress=False)
+    (folder,) = (tmp_path / "cache" / "features").glob("table-logmel-*[!k]")
+    built = (folder / "frames.npy").stat().st_mtime_ns
+    build_store(manifest, MEL, tmp_path / "cache", progress=False)
+    assert (folder / "frames.npy").stat().st_mtime_ns == built
+    soundfile.write(tmp_path / "0.wav", 0.1 * np.ones(16_000), 16_000)
+    store = build_store(manifest, MEL, tmp_path / "cache", progress=False)
+    assert store.lengths[store.rows["0.wav"]] == 101
+    build_store(manifest, replace(MEL, max_seconds=1.0), tmp_path / "cache", progress=False)
+    assert len(list((tmp_path / "cache" / "features").glob("table-logmel-*[!k]"))) == 3
+
+
+def test_an_interrupted_build_leaves_nothing(manifest, tmp_path, monkeypatch):
+    def fail(self, wave):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LogMel, "scale", fail)
+    with pytest.raises(KeyboardInterrupt):
+        build_store(manifest, MEL, tmp_path / "cache", progress=False)
+    assert [path.suffix for path in (tmp_path / "cache" / "features").iterdir()] == [".lock"]
+
+
+def test_a_silent_recording_is_named(manifest, tmp_path):
+    soundfile.write(tmp_path / "2.wav", np.zeros(16_000), 16_000)
+    store = build_store(manifest, MEL, tmp_path / "cache", progress=False)
+    assert list(store.problems) == ["2.wav"]
+    assert "2.wav: all samples are zero" in store.problems["2.wav"]
+    assert "2.wav" not in store.rows
+    assert len(store.rows) == 4

@@ -1,0 +1,142 @@
+"""The network: sizes, lengths, independence of the batch, and the GRU variants against loops."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ser_lightning.corpora.manifest import SHORTEST
+from ser_lightning.models import CRNN
+from ser_lightning.models.gru import ResetBeforeGRU
+
+VARIANTS = [
+    {},
+    {"tied": True},
+    {"reset": "before"},
+    {"tied": True, "reset": "before"},
+    {"bins": 513},
+]
+
+
+def parameters(**variant):
+    return sum(parameter.numel() for parameter in CRNN(**variant).parameters())
+
+
+def test_parameter_counts_of_the_paper():
+    # torch's GRU has a second bias vector of 3 * 128 per direction
+    assert parameters() == 629_972 + 2 * 384 == 630_740
+    assert parameters(tied=True) == 396_116 + 384 == 396_500
+    assert parameters(reset="before") == 629_972
+    assert parameters(tied=True, reset="before") == 396_116
+
+
+def test_flattened_width_of_the_convolutions():
+    assert CRNN(bins=128).gru.input_size == 480
+    assert CRNN(bins=513).gru.input_size == 2880
+
+
+def test_lengths_of_the_paper():
+    network = CRNN()
+    assert network.output_lengths(torch.tensor([1400, 49, 48])).tolist() == [85, 1, 0]
+
+
+@given(frames=st.integers(49, 1400))
+def test_lengths_are_those_of_the_layers(frames):
+    steps = (frames - 7) // 2 + 1  # conv1
+    steps -= 2  # conv2
+    for _ in range(2):  # pool, conv3 and pool, conv4
+        steps = (steps - 2) // 2 + 1 - 2
+    steps = (steps - 2) // 2 + 1  # pool
+    assert CRNN().output_lengths(torch.tensor([frames])).item() == steps
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_an_utterance_does_not_depend_on_its_batch(variant):
+    torch.manual_seed(0)
+    network = CRNN(**variant).eval()
+    lengths = torch.tensor([180, 49, 131, 90])
+    spectrogram = torch.randn(4, 180, variant.get("bins", 128))
+    with torch.no_grad():
+        z, logits = network(spectrogram, lengths)
+        for i, length in enumerate(lengths):
+            alone_z, alone_logits = network(spectrogram[i : i + 1, :length], lengths[i : i + 1])
+            torch.testing.assert_close(z[i], alone_z[0], rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(logits[i], alone_logits[0], rtol=1e-5, atol=1e-6)
+
+
+@settings(max_examples=10, deadline=None)
+@given(extra=st.integers(0, 70), seed=st.integers(0, 100))
+def test_what_lies_behind_the_end_does_not_matter(extra, seed):
+    generator = torch.Generator().manual_seed(seed)
+    network = CRNN().eval()
+    spectrogram = torch.randn(2, 80 + extra, 128, generator=generator)
+    garbage = spectrogram.clone()
+    garbage[:, 80:] = 1e3
+    lengths = torch.tensor([80, 80])
+    with torch.no_grad():
+        torch.testing.assert_close(network(spectrogram, lengths)[1], network(garbage, lengths)[1])
+
+
+def test_output_shapes_and_classes():
+    z, logits = CRNN(bins=128, classes=7)(torch.randn(3, 60, 128), torch.tensor([60, 55, 49]))
+    assert z.shape == (3, 64)
+    assert logits.shape == (3, 7)
+
+
+def test_initial_weights():
+    network = CRNN()
+    bound = (6 / (48 * 9 + 64 * 9)) ** 0.5  # Glorot: fan-in 48, fan-out 64, kernel 3 x 3
+    largest = network.convolutions[1].weight.abs().max().item()
+    assert 0.95 * bound < largest <= bound
+    assert not any(module.bias.any() for module in [*network.convolutions, network.fc1, network.fc2])
+    assert torch.equal(network.prelu.weight, torch.zeros(64))
+
+
+def test_gru_reset_before_against_a_loop():
+    torch.manual_seed(1)
+    gru = ResetBeforeGRU(5, 3, bidirectional=True)
+    x, steps = torch.randn(2, 6, 5), torch.tensor([6, 4])
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, steps, batch_first=True)
+    _, states = gru(packed)
+    for direction in range(2):
+        w, u, b = gru.weight_ih[direction], gru.weight_hh[direction], gru.bias[direction]
+        for i in range(2):
+            h = torch.zeros(3)
+            inputs = x[i, : steps[i]] if direction == 0 else x[i, : steps[i]].flip(0)
+            for now in inputs:
+                r = torch.sigmoid(now @ w[:, :3] + h @ u[:, :3] + b[:3])
+                s = torch.sigmoid(now @ w[:, 3:6] + h @ u[:, 3:6] + b[3:6])
+                candidate = torch.tanh(now @ w[:, 6:] + (r * h) @ u[:, 6:] + b[6:])
+                h = s * h + (1 - s) * candidate
+            torch.testing.assert_close(states[direction, i], h)
+
+
+def test_tied_directions_see_a_palindrome_alike():
+    network = CRNN(tied=True)
+    x = torch.randn(1, 7, 480)
+    palindrome = torch.cat([x, x.flip(1)], dim=1)
+    summary = network._summarise(palindrome, torch.tensor([14]))
+    torch.testing.assert_close(summary[:, :128], summary[:, 128:])
+
+
+def test_bfloat16_is_for_the_convolutions_alone():
+    network = CRNN()
+    spectrogram, lengths = torch.randn(2, 100, 128), torch.tensor([100, 80])
+    exact, _ = network(spectrogram, lengths)
+    with torch.autocast("cpu", torch.bfloat16):
+        z, logits = network(spectrogram, lengths)
+    assert z.dtype == logits.dtype == torch.float32
+    assert 0 < (z - exact).abs().max() < 0.05 * exact.abs().max()
+
+
+def test_bad_input_is_refused():
+    network = CRNN()
+    with pytest.raises(ValueError, match="49"):
+        network(torch.randn(1, 48, 128), torch.tensor([48]))
+    with pytest.raises(ValueError, match="128"):
+        network(torch.randn(1, 100, 64), torch.tensor([100]))
+
+
+def test_the_shortest_accepted_recording_leaves_one_step():
+    frames = 1 + round(SHORTEST * 16_000) // 160
+    assert CRNN().output_lengths(torch.tensor([frames, frames - 1])).tolist() == [1, 0]

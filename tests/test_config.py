@@ -1,0 +1,78 @@
+"""Configurations: types, ranges, switches, and the messages about keys that do not exist."""
+
+import pytest
+
+from ser_lightning.config import CONF, compose, nearest_key
+from ser_lightning.errors import UserError
+
+
+def test_the_papers_values_are_the_default():
+    config = compose()
+    assert (config.loss.lam, config.loss.alpha, config.loss.rule, config.loss.warm_up) == (0.3, 0.5, "ema", 0)
+    assert (config.batching.size, config.batching.order) == (32, "sorted")
+    assert config.split.folds == [0, 1, 2, 3, 4]
+    assert config.split.repeats == [0]
+    assert not config.model.tied
+    assert compose(["corpus=emodb", "corpus.root=x"]).optimizer.learning_rate == 3e-4
+
+
+def test_the_authors_switches():
+    config = compose(["experiment=authors"])
+    assert config.model.tied
+    assert config.model.reset == "before"
+    assert (config.loss.rule, config.loss.warm_up, config.loss.class_weights) == ("wen", 20, "smoothed")
+    assert (config.batching.order, config.split.reshuffle, config.trainer.check_every) == ("random", False, 11)
+    assert config.trainer.first_check == 7
+
+
+def test_steps_follow_corpus_and_features():
+    assert compose(["corpus.training.steps.logstft=7", "features=logstft"]).trainer.max_steps == 7
+    assert compose(["corpus=emodb", "corpus.root=x"]).trainer.max_steps == 600
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("loss.alpha=1.5", "loss.alpha=1.5: must be at most 1"),
+        ("loss.lam=-1", "loss.lam=-1.0: must be at least 0"),
+        ("loss.lam=o.5", "loss.lam: Value 'o.5' of type 'str' could not be converted to Float"),
+        ("seed=null", "seed: "),
+        ("split.folds=[7]", "split.folds=7: must be at most 4"),
+        ("split.folds=[]", "split.folds is empty"),
+        ("loss.rule=mean", "loss.rule=mean: must be one of ema, wen"),
+        ("optimizer.learning_rate=0", "optimizer.learning_rate=0.0: must be above 0"),
+        ("corpus=emodb", "corpus.root is not set"),
+        ("+loss.gamma=1", "loss.gamma"),
+    ],
+)
+def test_bad_values_are_named(override, message):
+    with pytest.raises(UserError) as error:
+        compose([override])
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_nearest_key():
+    assert nearest_key("loss.lamda") == "loss.lam"
+    assert nearest_key("split.fold") == "split.folds"
+    assert nearest_key("trainer.steps") == "trainer.max_steps"
+    assert nearest_key("corpus.utterence") == "corpus.utterances"
+    assert nearest_key("qwertyuiop") is None
+
+
+@pytest.mark.parametrize(
+    "group",
+    ["corpus", "features", "split", "batching", "model", "loss", "optimizer", "trainer", "logger", "experiment"],
+)
+def test_every_shipped_file_composes(group):
+    files = sorted((CONF / group).glob("*.yaml"))
+    assert files
+    for file in files:
+        compose([f"{group}={file.stem}", "++corpus.root=x", *(["corpus.table=t"] if file.stem == "table" else [])])
+
+
+def test_output_is_absolute_and_from_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("SER_OUTPUT", str(tmp_path))
+    assert compose().paths.output == str(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert compose(["paths.output=here"]).paths.output == str(tmp_path / "here")
