@@ -1,5 +1,6 @@
 """Network, joint loss and optimiser as one LightningModule."""
 
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ class EmotionRecognizer(LightningModule):
         loss: loss settings.
         learning_rate: Adam's step size.
         bf16: run the convolutions in bfloat16.
+        front_end: what turns sound into the network's input (plain types and tensors); kept in checkpoints.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class EmotionRecognizer(LightningModule):
         loss: LossConfig,
         learning_rate: float,
         bf16: bool = False,
+        front_end: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        self.front_end = front_end or {}
         self.classes, self.learning_rate, self.bf16 = classes, learning_rate, bf16
         self.network = CRNN(bins, len(classes), model.tied, model.reset)
         self.loss = JointLoss(
@@ -85,6 +89,13 @@ class EmotionRecognizer(LightningModule):
         """Ids, features z [B, 64] and logits [B, classes] as NumPy arrays."""
         z, logits = self(batch)
         return batch.ids, _numpy(z), _numpy(logits)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["recognizer"] = {
+            "classes": list(self.classes),
+            "package": version("ser-lightning"),
+            **self.front_end,
+        }
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), lr=self.learning_rate)

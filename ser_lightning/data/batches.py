@@ -65,7 +65,7 @@ def _by_length(positions: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 class EpochBatches(Sampler[list[int]]):
-    """Training batches, each a list of positions, whose order depends on (seed, repeat, fold, epoch) and on nothing else.
+    """Training batches, lists of positions; their order depends on (seed, repeat, fold, epoch) and nothing else.
 
     Args:
         lengths: frames of each training utterance [utterances].

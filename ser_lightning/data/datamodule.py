@@ -11,6 +11,9 @@ from ser_lightning.data.batches import Batch, EpochBatches, UtteranceDataset, ev
 from ser_lightning.data.splits import PARTS, Split
 from ser_lightning.features import FeatureStore
 
+# Of no effect on any number: an utterance's output does not depend on its batch.
+EVALUATION_SIZE = 32
+
 
 class SpectrogramDataModule(LightningDataModule):
     """Train, dev and test batches of one split; mean and variance are those of its training part.
@@ -43,6 +46,11 @@ class SpectrogramDataModule(LightningDataModule):
         }
 
     @property
+    def normalisation(self) -> dict[str, torch.Tensor]:
+        """Mean and deviation [bins] of the training part."""
+        return {"mean": torch.from_numpy(self.mean), "deviation": torch.from_numpy(self.deviation)}
+
+    @property
     def class_counts(self) -> list[int]:
         """Training utterances of each class."""
         return np.bincount(self.parts["train"].labels, minlength=len(self.classes)).tolist()
@@ -66,7 +74,7 @@ class SpectrogramDataModule(LightningDataModule):
 
     def evaluation_dataloader(self, part: str) -> DataLoader[Batch]:
         """All utterances of a part ("train", "dev", "test") once, in order of length."""
-        batches = [batch.tolist() for batch in evaluation_batches(self.parts[part].lengths, self.batching.size)]
+        batches = [batch.tolist() for batch in evaluation_batches(self.parts[part].lengths, EVALUATION_SIZE)]
         return DataLoader(self.parts[part], sampler=batches, batch_size=None)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:

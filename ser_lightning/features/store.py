@@ -3,6 +3,7 @@
 `frames.npy` [total frames, bins] float32 in dB, `index.npz` (ids, offsets, per-utterance sums), `header.json`.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -23,7 +24,7 @@ from ser_lightning.config import FeaturesConfig
 from ser_lightning.corpora import Manifest
 from ser_lightning.features.audio import RATE, BadRecordingError, read_audio
 from ser_lightning.features.spectrogram import SHIFT, SPECTROGRAMS, middle
-from ser_lightning.identity import digest
+from ser_lightning.identity import digest, digest_rows
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class FeatureStore:
         sums: [utterances, bins] float64, each bin's sum over the utterance's frames.
         squares: the same of squares.
         rows: id -> i.
+        audio: names the content of all recordings, so that other sound under the same names is noticed.
         problems: id -> why this recording has no frames here.
     """
 
@@ -49,6 +51,7 @@ class FeatureStore:
     sums: np.ndarray
     squares: np.ndarray
     rows: dict[str, int]
+    audio: str
     problems: dict[str, str]
 
     @property
@@ -97,7 +100,7 @@ def open_store(folder: Path) -> FeatureStore:
         offsets, sums, squares, ids = index["offsets"], index["sums"], index["squares"], index["ids"]
     frames = np.load(folder / "frames.npy", mmap_mode="r")
     rows = {str(name): row for row, name in enumerate(ids)}
-    return FeatureStore(frames, offsets, sums, squares, rows, header["problems"])
+    return FeatureStore(frames, offsets, sums, squares, rows, header["audio"], header["problems"])
 
 
 def _key(manifest: Manifest, config: FeaturesConfig) -> str:
@@ -122,16 +125,17 @@ def _build_whole(folder: Path, manifest: Manifest, config: FeaturesConfig, progr
 
 def _write(folder: Path, manifest: Manifest, config: FeaturesConfig, progress: bool) -> None:
     bins = SPECTROGRAMS[config.name].bins
-    offsets, sums, squares, ids, problems = [0], [], [], [], {}
+    offsets, sums, squares, ids, contents, problems = [0], [], [], [], [], {}
     with (folder / "frames.npy").open("wb+") as file:
         _write_npy_header(file, 0, bins)
-        for name, spectrogram in _spectrograms(manifest, config, progress):
+        for name, content, spectrogram in _spectrograms(manifest, config, progress):
             if isinstance(spectrogram, str):
                 problems[name] = spectrogram
                 continue
             spectrogram.tofile(file)
             wide = spectrogram.astype(np.float64)
             ids.append(name)
+            contents.append((name, content))
             offsets.append(offsets[-1] + len(spectrogram))
             sums.append(wide.sum(axis=0))
             squares.append((wide**2).sum(axis=0))
@@ -146,7 +150,13 @@ def _write(folder: Path, manifest: Manifest, config: FeaturesConfig, progress: b
         sums=np.array(sums).reshape(shape),
         squares=np.array(squares).reshape(shape),
     )
-    header = {"corpus": manifest.corpus, "features": asdict(config), "version": VERSION, "problems": problems}
+    header = {
+        "corpus": manifest.corpus,
+        "features": asdict(config),
+        "version": VERSION,
+        "audio": digest_rows(contents),
+        "problems": problems,
+    }
     (folder / "header.json").write_text(json.dumps(header, indent=1))
 
 
@@ -159,28 +169,31 @@ def _write_npy_header(file: IO[bytes], frames: int, bins: int) -> None:
         file.seek(0, os.SEEK_END)
 
 
-def _spectrograms(manifest: Manifest, config: FeaturesConfig, progress: bool) -> Iterator[tuple[str, np.ndarray | str]]:
-    """(id, spectrogram [frames, bins] or the reason why there is none) of every utterance, in order.
+def _spectrograms(
+    manifest: Manifest, config: FeaturesConfig, progress: bool
+) -> Iterator[tuple[str, str, np.ndarray | str]]:
+    """(id, hash of the file, spectrogram [frames, bins] or the reason why there is none), utterance by utterance.
 
     Threads, for reading, resampling and transforms all release Python's lock.
     """
     extract = SPECTROGRAMS[config.name]()
     frames = round(config.max_seconds * RATE / SHIFT)
 
-    def one(path: str) -> np.ndarray | str:
+    def one(name: str, path: str) -> tuple[str, str, np.ndarray | str]:
+        content = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         try:
-            return middle(extract(torch.from_numpy(read_audio(path))), frames).numpy()
+            return name, content, middle(extract(torch.from_numpy(read_audio(path))), frames).numpy()
         except BadRecordingError as error:
-            return f"{path}: {error}"
+            return name, content, f"{path}: {error}"
 
     threads, workers = torch.get_num_threads(), joblib.cpu_count()
     torch.set_num_threads(1)
     try:
         jobs = joblib.Parallel(workers, backend="threading", return_as="generator")
-        results = jobs(joblib.delayed(one)(path) for path in manifest.table["path"])
-        text = f"{config.name} of {manifest.corpus}"
-        yield from zip(
-            manifest.table["id"], track(results, text, total=len(manifest), disable=not progress), strict=True
+        results = jobs(
+            joblib.delayed(one)(*row) for row in zip(manifest.table["id"], manifest.table["path"], strict=True)
         )
+        text = f"{config.name} of {manifest.corpus}"
+        yield from track(results, text, total=len(manifest), disable=not progress)
     finally:
         torch.set_num_threads(threads)

@@ -6,7 +6,6 @@ foot of every figure.
 """
 
 import io
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle, islice
 from typing import Any
@@ -23,6 +22,9 @@ from ser_lightning.report.summary import further_settings
 # Widths of a column and of a page of the proceedings, inches.
 COLUMN, PAGE = 3.4, 7.0
 
+# Characters of the foot per inch.
+CHARACTERS = 23
+
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
     "#0072B2",
     "#D55E00",
@@ -33,10 +35,12 @@ BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
     "#000000",
 )
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+# Neighbours far apart in brightness too: clouds of small points have no dashes to tell them by.
+CLASS_COLOURS = (BLUE, ORANGE, BLACK, GREEN, PURPLE, VERMILLION, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1)))
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "STIXGeneral",
     "mathtext.fontset": "stix",
     "font.size": 9,
@@ -93,7 +97,10 @@ def sensitivity(
         axes.set_xlabel(LABELS[x])
         axes.set_ylabel("UA, WA (%)")
         _ticks(axes, place)
-        figure.legend(loc="outside upper center", ncols=4, columnspacing=1.2, handletextpad=0.4)
+        handles, labels = axes.get_legend_handles_labels()
+        order = np.argsort([label.endswith("paper") for label in labels], kind="stable")
+        named = [handles[i] for i in order], [labels[i] for i in order]
+        figure.legend(*named, loc="outside upper center", ncols=4, columnspacing=1.2, handletextpad=0.4)
         _foot(figure, COLUMN, caption, _error_note(points))
         return figure
 
@@ -109,7 +116,7 @@ def sweep_curves(summary: pd.DataFrame, caption: str) -> Figure | None:
     parameters = ["lam", "alpha", "features", *further_settings(summary)]
     finished = finished.drop_duplicates([*parameters, "ua", "wa"])
     varying = [name for name in parameters if finished[name].nunique() > 1]
-    numbers = [name for name in varying if pd.api.types.is_numeric_dtype(finished[name])]
+    numbers = [name for name in varying if finished[name].dtype.kind in "iuf"]
     if not numbers or finished.duplicated(parameters).any():
         return None
     x = max(numbers, key=lambda name: finished[name].nunique())
@@ -117,7 +124,7 @@ def sweep_curves(summary: pd.DataFrame, caption: str) -> Figure | None:
     lines, references = _lines(finished, x, others)
     with matplotlib.rc_context(STYLE):
         figure = Figure((PAGE, 2.9), layout="constrained")
-        panels = figure.subplots(1, 2, sharex=True)
+        panels = figure.subplots(1, 2, sharex=True, sharey=True)
         for axes, measure in zip(panels, ("ua", "wa"), strict=True):
             _draw_lines(axes, lines, references, x, measure)
         handles, labels = panels[0].get_legend_handles_labels()
@@ -137,29 +144,30 @@ def setting_bars(
         published: the paper's setting -> (UA, WA), drawn as hollow diamonds.
     """
     settings = settings[settings["runs"] > 0]
-    at = np.arange(len(settings))
-    width = 0.36
+    at, width = np.arange(len(settings)), 0.36
     with matplotlib.rc_context(STYLE):
         figure = Figure((COLUMN, 2.9), layout="constrained")
         axes = figure.subplots()
         series = (("ua", BLUE, "", -width / 2), ("wa", ORANGE, "////", width / 2))
         for i, (measure, colour, hatch, shift) in enumerate(series):
-            errors = settings[f"{measure}_se"]
-            style = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
-            axes.bar(at + shift, settings[measure], width, label=measure.upper(), **style)
-            axes.errorbar(at + shift, settings[measure], errors, fmt="none", ecolor="black", capsize=2, elinewidth=0.8)
-            for place, mean, error in zip(at + shift, settings[measure], errors, strict=True):
-                height = mean + (0 if np.isnan(error) else error)
-                axes.annotate(f"{mean:.1f}", (place, height), (0, 2), textcoords="offset points", ha="center", size=7.5)
+            means, errors = settings[measure], settings[f"{measure}_se"]
+            style: dict[str, Any] = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
+            axes.bar(at + shift, means, width, label=measure.upper(), **style)
+            axes.errorbar(at + shift, means, errors, fmt="none", ecolor="black", capsize=2, elinewidth=0.8)
+            for place, mean in zip(at + shift, means, strict=True):
+                box = {"facecolor": "white", "edgecolor": "none", "boxstyle": "square,pad=0.15"}
+                axes.text(place, 3, f"{mean:.1f}", ha="center", va="bottom", size=7.5, bbox=box)
             if published:
                 theirs = [published[number][i] for number in settings["setting"]]
-                label = "paper" if i == 0 else None
+                label = "paper" if measure == "wa" else None
                 axes.plot(at + shift, theirs, "D", mfc="white", mec="black", mew=0.8, ms=3.5, label=label)
         axes.set_xticks(at, [_setting_label(row) for row in settings.to_dict("records")])
         axes.set_ylabel("UA, WA (%)")
-        axes.set_ylim(0, min(112, 1.12 * _top(settings)))
-        axes.set_yticks(np.arange(0, min(100, 1.12 * _top(settings)) + 0.1, 20))
-        figure.legend(loc="outside upper center", ncols=3)
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
+        handles, labels = axes.get_legend_handles_labels()
+        order = np.argsort([label == "paper" for label in labels], kind="stable")
+        figure.legend([handles[i] for i in order], [labels[i] for i in order], loc="outside upper center", ncols=3)
         _foot(figure, COLUMN, caption, _error_note(settings))
         return figure
 
@@ -179,7 +187,9 @@ def feature_panels(features: Mapping[float, pd.DataFrame], classes: Sequence[str
             _draw_features(axes, table[table["part"] == part], classes)
             axes.set_title(rf"({letter}) $\lambda$ = {lam:g}, {part} ({(table['part'] == part).sum()} utterances)")
         handles, labels = grid.flat[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(classes), markerscale=1.6)
+        legend: Any = figure.legend(handles, labels, loc="outside upper center", ncols=len(classes), markerscale=1.8)
+        for handle in legend.legend_handles:
+            handle.set_alpha(1)
         _foot(figure, PAGE, caption, "principal components fitted per panel")
         return figure
 
@@ -191,14 +201,13 @@ def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], captio
         matrices: title -> counts [classes, classes], rows true, columns recognised, summed over runs.
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure((PAGE, 0.9 + 2.6 * max(1.0, len(classes) / 5)), layout="constrained")
+        width = PAGE / 2 * len(matrices)
+        figure = Figure((width, 3.5), layout="constrained")
         panels = figure.subplots(1, len(matrices), squeeze=False)[0]
         for axes, (title, counts) in zip(panels, matrices.items(), strict=True):
-            image = _draw_confusion(axes, counts, classes)
+            _draw_confusion(axes, counts, classes)
             axes.set_title(title)
-        bar = figure.colorbar(image, ax=panels, label="share of the true class (%)", fraction=0.04, pad=0.02)
-        bar.outline.set_visible(False)
-        _foot(figure, PAGE, caption, "counts summed over runs, then normalised by row")
+        _foot(figure, width, caption, "counts summed over runs, percent of the row")
         return figure
 
 
@@ -242,7 +251,7 @@ def _extent(place: Mapping[float, float]) -> float:
 
 
 def _ticks(axes: Axes, place: Mapping[float, float]) -> None:
-    turned = {"rotation": 45, "ha": "right"} if len(place) > 9 else {}
+    turned: dict[str, Any] = {"rotation": 45, "ha": "right"} if len(place) > 9 else {}
     axes.set_xticks(list(place.values()), [f"{value:g}" for value in place], **turned)
     margin = 0.06 * _extent(place)
     axes.set_xlim(min(place.values()) - margin, max(place.values()) + margin)
@@ -308,6 +317,7 @@ def _draw_lines(
         axes.axhline(rows[measure].iloc[0], color=grey, linestyle=(0, (4, 2)), linewidth=1.0, label=label)
     axes.set_xlabel(LABELS.get(x, x))
     axes.set_ylabel(LABELS[measure])
+    axes.tick_params(labelleft=True)
     _ticks(axes, place)
 
 
@@ -315,37 +325,33 @@ def _draw_features(axes: Axes, table: pd.DataFrame, classes: Sequence[str]) -> N
     z = table.filter(regex=r"^z_\d+$").to_numpy(dtype=np.float64)
     projected, shares = principal_components(z)
     size = float(np.clip(6000 / len(table), 5, 22))
-    for name, colour, marker in zip(classes, cycle(COLOURS), cycle(MARKERS), strict=False):
+    for name, colour, marker in zip(classes, cycle(CLASS_COLOURS), cycle(MARKERS), strict=False):
         chosen = projected[(table["label"] == name).to_numpy()]
         # Thousands of points as vectors would make the PDF slow to open.
-        style = {"s": size, "alpha": 0.6, "linewidths": 0, "rasterized": True}
+        style: dict[str, Any] = {"s": size, "alpha": 0.6, "linewidths": 0, "rasterized": True}
         axes.scatter(chosen[:, 0], chosen[:, 1], c=colour, marker=marker, label=name, **style)
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel(f"PC 1 ({100 * shares[0]:.1f} % of variance)")
     axes.set_ylabel(f"PC 2 ({100 * shares[1]:.1f} % of variance)")
 
 
-def _draw_confusion(axes: Axes, counts: np.ndarray, classes: Sequence[str]) -> Any:
+def _draw_confusion(axes: Axes, counts: np.ndarray, classes: Sequence[str]) -> None:
     percent = row_percent(counts)
-    image = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
+    axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
     for i, j in np.ndindex(percent.shape):
         colour = "white" if percent[i, j] > 55 else "black"
-        axes.text(j, i, f"{percent[i, j]:.1f}", ha="center", va="center", color=colour, size=8)
-    axes.set_xticks(range(len(classes)), classes)
+        axes.text(j, i, f"{percent[i, j]:.1f}", ha="center", va="center", color=colour)
+    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(classes) > 5 else {}
+    axes.set_xticks(range(len(classes)), classes, **turned)
     axes.set_yticks(range(len(classes)), [f"{name} ({n})" for name, n in zip(classes, counts.sum(axis=1), strict=True)])
-    axes.set_xlabel("recognised")
+    axes.set_xlabel("recognised (%)")
     axes.set_ylabel("true (utterances)")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    return image
 
 
 def _setting_label(row: Mapping[Any, Any]) -> str:
     return f"{row['setting']}\n{INPUTS[row['features']]}\n{LABELS['lam']} = {row['lam']:g}"
-
-
-def _top(settings: pd.DataFrame) -> float:
-    return max(float((settings[name] + settings[f"{name}_se"].fillna(0)).max()) for name in ("ua", "wa"))
 
 
 def _error_note(rows: pd.DataFrame) -> str:
@@ -358,5 +364,11 @@ def _error_note(rows: pd.DataFrame) -> str:
 
 def _foot(figure: Figure, width: float, caption: str, note: str) -> None:
     """The provenance at the figure's foot, where no cropping of a caption can part them."""
-    text = f"{caption} | {note}"
-    figure.supxlabel(textwrap.fill(text, int(23 * width)), fontsize=6.5, color="0.3")
+    lines = [""]
+    for words in [*caption.split(" | "), note]:
+        longer = f"{lines[-1]} | {words}" if lines[-1] else words
+        if len(longer) <= CHARACTERS * width:
+            lines[-1] = longer
+        else:
+            lines.append(words)
+    figure.supxlabel("\n".join(lines), fontsize=6.5, color="0.3")

@@ -72,11 +72,9 @@ def average(jobs: Sequence[Job], scored: Mapping[str, ScoredRun]) -> pd.DataFram
     rows = []
     for job in jobs:
         finished = [scored[name] for name in job.runs if name in scored]
-        ua, wa = (
-            pd.Series([run.ua for run in finished], dtype=float),
-            pd.Series([run.wa for run in finished], dtype=float),
-        )
-        means = {"ua": ua.mean(), "wa": wa.mean(), "ua_se": ua.sem(), "wa_se": wa.sem(), "ua_sd": ua.std()}
+        ua, ua_se, ua_sd = mean_and_spread([run.ua for run in finished])
+        wa, wa_se, _ = mean_and_spread([run.wa for run in finished])
+        means = {"ua": ua, "wa": wa, "ua_se": ua_se, "wa_se": wa_se, "ua_sd": ua_sd}
         rows.append({"runs": len(finished), "planned": len(job.runs), **means})
     keys = {"features.name": "features", "loss.lam": "lam", "loss.alpha": "alpha"}
     # A study of lambda 0 alone has no alpha anywhere.
@@ -88,28 +86,39 @@ def average(jobs: Sequence[Job], scored: Mapping[str, ScoredRun]) -> pd.DataFram
 
 def further_settings(summary: pd.DataFrame) -> list[str]:
     """The columns of a summary that hold settings besides features, lambda and alpha."""
-    return list(summary.columns[summary.columns.get_loc("alpha") + 1 : summary.columns.get_loc("runs")])
+    columns = list(summary.columns)
+    return columns[columns.index("alpha") + 1 : columns.index("runs")]
 
 
-def confusion_of(job: Job, scored: Mapping[str, ScoredRun]) -> np.ndarray | None:
-    """A job's confusion counts [classes, classes], summed over its finished runs; None where it has none."""
-    counts = [scored[name].confusion for name in job.runs if name in scored]
-    return np.sum(counts, axis=0) if counts else None
+def confusion_of(job: Job, scored: Mapping[str, ScoredRun]) -> np.ndarray:
+    """Confusion counts [classes, classes] of a job, summed over its finished runs, of which there must be one."""
+    return np.sum([scored[name].confusion for name in job.runs if name in scored], axis=0)
 
 
 def paired_difference(job: Job, reference: Job, scored: Mapping[str, ScoredRun]) -> dict[str, float]:
     """Mean and standard error, in points, of UA and WA of `job` minus `reference` over the folds both have finished.
 
-    Pairs share their division into parts, so that its luck cancels. Keys: runs, ua, ua_se, wa, wa_se.
+    Pairs share their division into parts, so that its luck cancels. Keys: runs, ua, wa, ua_se, wa_se.
     """
     ours, theirs = (
         {(run.result.repeat, run.result.fold): run for name in one.runs if (run := scored.get(name))}
         for one in (job, reference)
     )
     common = sorted(ours.keys() & theirs.keys())
-    ua = pd.Series([ours[pair].ua - theirs[pair].ua for pair in common], dtype=float)
-    wa = pd.Series([ours[pair].wa - theirs[pair].wa for pair in common], dtype=float)
-    return {"runs": len(common), "ua": ua.mean(), "ua_se": ua.sem(), "wa": wa.mean(), "wa_se": wa.sem()}
+    ua, ua_se, _ = mean_and_spread([ours[pair].ua - theirs[pair].ua for pair in common])
+    wa, wa_se, _ = mean_and_spread([ours[pair].wa - theirs[pair].wa for pair in common])
+    return {"runs": len(common), "ua": ua, "wa": wa, "ua_se": ua_se, "wa_se": wa_se}
+
+
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean, standard error of the mean, and standard deviation (n - 1) of values [n]; NaN where n is too small.
+
+    >>> mean_and_spread([60.0, 64.0])
+    (62.0, 2.0, 2.8284271247461903)
+    """
+    mean = float(np.mean(values)) if values else np.nan
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
+    return mean, deviation / max(len(values), 1) ** 0.5, deviation
 
 
 @dataclass(frozen=True)
@@ -126,6 +135,7 @@ class Provenance:
     class_counts: dict[str, int]
     left_out: int
     steps: str
+    batch_size: str
     learning_rate: str
     note: str
     precision: str
@@ -179,6 +189,7 @@ def provenance(jobs: Sequence[Job], runs: Path) -> Provenance:
         class_counts=_class_counts(runs / first.signature, first.classes),
         left_out=first.left_out,
         steps=_by_features(results, lambda settings: settings["trainer"]["max_steps"]),
+        batch_size=_by_features(results, lambda settings: settings["batching"]["size"]),
         learning_rate=_by_features(results, lambda settings: f"{settings['optimizer']['learning_rate']:g}"),
         note=_training_note(runs / first.signature),
         precision=_distinct(result.precision for result in results),
@@ -246,17 +257,17 @@ def _class_counts(folder: Path, classes: Sequence[str]) -> dict[str, int]:
 
 
 def _training_note(folder: Path) -> str:
-    """Why these steps and this learning rate: the corpus's own word, or that they are not the corpus's."""
+    """Why these steps, batches and learning rate: the corpus's own word, or that they are not the corpus's."""
     try:
         config = yaml.safe_load((folder / "config.yaml").read_text())
         training, features = config["corpus"]["training"], config["features"]["name"]
-        own = training["steps"][features], training["learning_rate"]
-        used = config["trainer"]["max_steps"], config["optimizer"]["learning_rate"]
+        own = training["steps"][features], training["batch_size"], training["learning_rate"]
+        used = config["trainer"]["max_steps"], config["batching"]["size"], config["optimizer"]["learning_rate"]
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise damaged(folder, "config.yaml", error) from error
     if used == own:
         return training["note"]
-    return f"not this corpus's own setting, which is {own[0]} steps at {own[1]:g}"
+    return f"not this corpus's own setting, which is {own[0]} steps of {own[1]} utterances at {own[2]:g}"
 
 
 def _by_features(results: Sequence[RunResult], value: Any) -> str:

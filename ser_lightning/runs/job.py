@@ -45,7 +45,7 @@ class PlannedRun:
             from ser_lightning.runs.run import train_run
 
             with progress.run(self) as callback:
-                result = train_run(self.config, self.manifest, self.store, self.split, [callback])
+                result = train_run(self.signature, self.config, self.manifest, self.store, self.split, [callback])
             progress.say(self, result)
         return result
 
@@ -57,7 +57,8 @@ def plan_job(config: Config) -> list[PlannedRun]:
     for repeat in config.split.repeats:
         for fold in config.split.folds:
             split = make_split(manifest, config.split, repeat, fold)
-            planned.append(PlannedRun(config, manifest, store, split, signature(config, manifest, split)))
+            name = signature(config, manifest, store.audio, split)
+            planned.append(PlannedRun(config, manifest, store, split, name))
     return planned
 
 

@@ -6,6 +6,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,9 @@ from ser_lightning.data.splits import PARTS, Split
 from ser_lightning.features import FeatureStore
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
 from ser_lightning.recognizer import EmotionRecognizer
-from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult, read_result
+from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult
 from ser_lightning.runs.loggers import log_confusion, run_loggers
-from ser_lightning.runs.signature import settings, signature
+from ser_lightning.runs.signature import settings
 
 BEST = "best.ckpt"
 LIBRARIES = ("ser-lightning", "torch", "lightning", "torchaudio", "numpy")
@@ -46,18 +47,19 @@ class BestOnDev(Callback):
 
 
 def train_run(
-    config: Config, manifest: Manifest, store: FeatureStore, split: Split, callbacks: Sequence[Callback] = ()
+    name: str,
+    config: Config,
+    manifest: Manifest,
+    store: FeatureStore,
+    split: Split,
+    callbacks: Sequence[Callback] = (),
 ) -> RunResult:
-    """Train and test one configuration on one fold, unless its folder already holds the result.
+    """Train and test one configuration on one fold; `name` is its signature. What an earlier, unfinished try left goes.
 
     The folder `runs/<signature>/` gets the resolved configuration, metrics.csv, best.ckpt, predictions.parquet,
     features.parquet, and result.json last.
     """
-    name = signature(config, manifest, split)
     folder = Path(config.paths.output) / "runs" / name
-    finished = read_result(folder)
-    if finished is not None:
-        return finished
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     OmegaConf.save(OmegaConf.structured(config), folder / "config.yaml")
@@ -88,7 +90,14 @@ def _fit_and_test(
     trainer = _trainer(config.trainer, interval, loggers, [best, *callbacks])
     bf16 = use_bf16(config.trainer.precision, trainer.strategy.root_device)
     recognizer = EmotionRecognizer(
-        data.classes, data.bins, data.class_counts, config.model, config.loss, config.optimizer.learning_rate, bf16
+        data.classes,
+        data.bins,
+        data.class_counts,
+        config.model,
+        config.loss,
+        config.optimizer.learning_rate,
+        bf16,
+        front_end={"features": asdict(config.features), **data.normalisation},
     )
     trainer.fit(recognizer, data)
     if trainer.global_step % interval:

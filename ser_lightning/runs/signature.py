@@ -35,13 +35,16 @@ def settings(config: Config) -> dict[str, Any]:
     }
 
 
-def signature(config: Config, manifest: Manifest, split: Split) -> str:
-    """The name of a run: a hash of its settings, its corpus, its division into parts and the schema's version."""
+def signature(config: Config, manifest: Manifest, audio: str, split: Split) -> str:
+    """The name of a run: a hash of its settings, its corpus and sound, its division and the schema's version.
+
+    `audio` is the feature store's name for the content of all recordings.
+    """
     return digest(
         {
             "schema": SCHEMA,
             "settings": settings(config),
-            "corpus": [manifest.corpus, manifest.digest, list(manifest.classes)],
+            "corpus": [manifest.corpus, manifest.digest, list(manifest.classes), audio],
             "split": [split.repeat, split.fold, split.digest],
         }
     )

@@ -40,7 +40,7 @@ def test_the_wav_folder_itself_is_accepted(emodb_root):
 
 
 def test_what_is_not_emodb_is_refused(tmp_path):
-    with pytest.raises(UserError, match="there is no folder .*nowhere"):
+    with pytest.raises(UserError, match=r"there is no folder .*nowhere"):
         load(tmp_path / "nowhere")
     with pytest.raises(UserError, match="no wav files in"):
         load(tmp_path)

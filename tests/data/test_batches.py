@@ -1,5 +1,7 @@
 """Batches: every utterance once, of like length, in an order that (seed, repeat, fold, epoch) decides."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from hypothesis import given, settings
@@ -59,7 +61,7 @@ def order_of(seed=0, repeat=0, fold=0, epoch=0):
 
 def test_the_order_is_a_function_of_seed_repeat_fold_epoch():
     first = order_of()
-    np.random.seed(99)  # noqa: NPY002  a global state that must not matter
+    np.random.seed(99)  # a global state that must not matter
     torch.manual_seed(99)
     assert order_of() == first
     for change in ({"seed": 1}, {"repeat": 1}, {"fold": 1}, {"epoch": 1}):
@@ -86,9 +88,9 @@ def test_evaluation_is_in_order_of_length_and_nearly_without_padding():
 def store_of(lengths, bins=4, seed=0):
     frames = np.random.default_rng(seed).normal(-30, 12, (sum(lengths), bins)).astype(np.float32)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    parts = [frames[a:b].astype(np.float64) for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    parts = [frames[a:b].astype(np.float64) for a, b in pairwise(offsets)]
     sums, squares = np.array([p.sum(0) for p in parts]), np.array([(p**2).sum(0) for p in parts])
-    return FeatureStore(frames, offsets, sums, squares, {f"u{i}": i for i in range(len(lengths))}, {})
+    return FeatureStore(frames, offsets, sums, squares, {f"u{i}": i for i in range(len(lengths))}, "", {})
 
 
 def test_a_batch_is_normalised_then_padded_with_the_mean():

@@ -93,7 +93,7 @@ def test_repetitions_divide_anew_or_not():
 def test_a_class_missing_from_a_part_is_refused():
     manifest = corpus(60)
     manifest.table.loc[3:, ["label", "raw_label"]] = "neu"
-    with pytest.raises(UserError, match="no utterance of .* too few for ten parts"):
+    with pytest.raises(UserError, match=r"no utterance of .* too few for ten parts"):
         make_split(manifest, PAPER, 0, 0)
 
 

@@ -1,0 +1,31 @@
+"""Files that are written whole or not at all, so that a report read while it is renewed is the old or the new one."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from ser_lightning.report.figures import render
+
+FIGURE_KINDS = ("png", "pdf")
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file beside its place, then move it there; folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
+    unfinished.replace(path)
+
+
+def write_figure(figure: Figure | None, stem: Path) -> bool:
+    """Write `stem`.png and `stem`.pdf, or without a figure remove those of an earlier report.
+
+    Returns whether there is a figure.
+    """
+    for kind in FIGURE_KINDS:
+        path = stem.with_name(f"{stem.name}.{kind}")
+        if figure is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_whole(path, render(figure, kind))
+    return figure is not None

@@ -1,0 +1,8 @@
+import pytest
+from simulated import Simulation
+
+
+@pytest.fixture
+def simulation(tmp_path):
+    """An empty folder of outputs for runs of the demo corpus."""
+    return Simulation(tmp_path)

@@ -1,0 +1,175 @@
+"""Simulated studies: run folders such as training leaves behind, with made-up predictions."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from ser_lightning.identity import digest
+from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult
+from ser_lightning.runs.study import Job, write_job
+
+CLASSES = ["neu", "ang", "hap", "sad"]
+
+# The configurations of conf/study/paper.yaml: name, features, lambda, alpha.
+PAPER_STUDY = [
+    ("setting 1", "logmel", 0.0, 0.5),
+    ("setting 2", "logmel", 0.3, 0.5),
+    ("lambda 0.003", "logmel", 0.003, 0.5),
+    ("lambda 0.03", "logmel", 0.03, 0.5),
+    ("lambda 3", "logmel", 3.0, 0.5),
+    ("alpha 0.1", "logmel", 0.3, 0.1),
+    ("alpha 0.3", "logmel", 0.3, 0.3),
+    ("alpha 0.7", "logmel", 0.3, 0.7),
+    ("alpha 0.9", "logmel", 0.3, 0.9),
+    ("setting 3", "logstft", 0.0, 0.5),
+    ("setting 4", "logstft", 0.3, 0.5),
+]
+
+
+def settings_of(features: str, lam: float, alpha: float, **optimizer: float) -> dict[str, Any]:
+    """Settings as a job has them: without alpha where lambda is 0."""
+    centre = {"alpha": alpha, "rule": "ema", "warm_up": 0} if lam else {}
+    return {
+        "features": {"name": features, "max_seconds": 14.0},
+        "split": {"protocol": "paper", "reshuffle": True, "seed": 0},
+        "batching": {"order": "sorted", "size": 32, "pool": 20},
+        "loss": {"lam": lam, **centre, "class_weights": "inverse"},
+        "optimizer": {"learning_rate": 0.0003, **optimizer},
+        "trainer": {"max_steps": 3520 if features == "logmel" else 2920, "precision": "auto"},
+        "seed": 0,
+    }
+
+
+@dataclasses.dataclass
+class Simulation:
+    """A folder of outputs with one study, and what its runs are of."""
+
+    output: Path
+    corpus: str = "demo"
+    synthetic: bool = True
+    protocol: str = "paper"
+
+    @property
+    def runs(self) -> Path:
+        return self.output / "runs"
+
+    @property
+    def study(self) -> Path:
+        return self.output / "studies" / "simulated"
+
+    def signature(self, settings: dict[str, Any], repeat: int, fold: int) -> str:
+        return digest([self.corpus, self.protocol, settings, repeat, fold])
+
+    def add_job(
+        self, number: int, name: str, settings: dict[str, Any], folds: Sequence[int] = (0, 1, 2), repeats: int = 1
+    ) -> Job:
+        """Record a job; its runs stay unfinished."""
+        signatures = [self.signature(settings, repeat, fold) for repeat in range(repeats) for fold in folds]
+        job = Job(name, settings, signatures)
+        write_job(self.study, number, job)
+        return job
+
+    def finish(
+        self, settings: dict[str, Any], repeat: int, fold: int, test: pd.DataFrame, features: pd.DataFrame | None = None
+    ) -> Path:
+        """Write a run's folder. `test` has the columns id, label and logit_<class>."""
+        signature = self.signature(settings, repeat, fold)
+        folder = self.runs / signature
+        folder.mkdir(parents=True, exist_ok=True)
+        features = _plain_features(test) if features is None else features
+        test.assign(part="test").to_parquet(folder / PREDICTIONS, index=False)
+        features.to_parquet(folder / FEATURES, index=False)
+        (folder / "config.yaml").write_text(yaml.safe_dump(self._config(settings)))
+        sizes = features["part"].value_counts()
+        result = RunResult(
+            signature=signature,
+            corpus=self.corpus,
+            synthetic=self.synthetic,
+            protocol=self.protocol,
+            repeat=repeat,
+            fold=fold,
+            classes=CLASSES,
+            # Wrong on purpose: a report must count the predictions.
+            ua=0.111,
+            wa=0.111,
+            dev_ua=0.6,
+            dev_wa=0.6,
+            confusion=[[0] * 4] * 4,
+            dev_confusion=[[0] * 4] * 4,
+            utterances={part: int(sizes.get(part, 0)) for part in ("train", "dev", "test")},
+            left_out=0,
+            split="0" * 12,
+            steps=settings["trainer"]["max_steps"],
+            best_step=100,
+            seconds=60.0,
+            precision="32",
+            device="cpu, 2 threads",
+            settings=settings,
+            versions={"python": "3.11", "torch": "2.11"},
+        )
+        result.write(folder)
+        return folder
+
+    def _config(self, settings: dict[str, Any]) -> dict[str, Any]:
+        steps = {"logmel": 3520, "logstft": 2920}
+        training = {"steps": steps, "batch_size": 32, "learning_rate": 0.0003, "note": "the paper's own"}
+        return {"corpus": {"name": self.corpus, "training": training}, **settings}
+
+
+def predictions(pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """A table of predictions from (label, recognised) pairs."""
+    logits = [[1.0 if name == recognised else 0.0 for name in CLASSES] for _, recognised in pairs]
+    table = pd.DataFrame(logits, columns=[f"logit_{name}" for name in CLASSES])
+    return table.assign(id=[f"u{i}" for i in range(len(pairs))], label=[label for label, _ in pairs])
+
+
+def _plain_features(test: pd.DataFrame) -> pd.DataFrame:
+    z = np.arange(3 * len(test), dtype=np.float32).reshape(-1, 3) % 7
+    return test[["id", "label"]].assign(part="test").join(pd.DataFrame(z, columns=["z_0", "z_1", "z_2"]))
+
+
+def random_run(
+    rng: np.random.Generator, recalls: Sequence[float], counts: Sequence[int], spread: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Test predictions with about these recalls, and features z of class-wise clouds, the wider the larger `spread`.
+
+    `counts` are the utterances per class of the whole corpus, of which a tenth is the test part.
+    """
+    pairs = []
+    for label, recall, count in zip(CLASSES, recalls, counts, strict=True):
+        for right in rng.random(count // 10) < recall:
+            wrong = [name for name in CLASSES if name != label]
+            pairs.append((label, label if right else wrong[rng.integers(3)]))
+    test = predictions(pairs)
+    train = [label for label, count in zip(CLASSES, counts, strict=True) for _ in range(count - 2 * (count // 10))]
+    parts = [("train", train, spread), ("dev", list(test["label"]), 1.4), ("test", list(test["label"]), 1.4 * spread)]
+    centres = np.random.default_rng(0).normal(size=(4, 64))
+    tables = []
+    for part, labels, width in parts:
+        z = centres[[CLASSES.index(label) for label in labels]] + width * rng.standard_t(4, (len(labels), 64)) * 0.35
+        z[:, :2] *= 1.5
+        table = pd.DataFrame(z.astype(np.float32), columns=[f"z_{i}" for i in range(64)])
+        tables.append(table.assign(id=[f"{part}{i}" for i in range(len(labels))], part=part, label=labels))
+    return test, pd.concat(tables, ignore_index=True)
+
+
+def simulate_paper_study(
+    simulation: Simulation, counts: Sequence[int] = (185, 119, 178, 118), folds: int = 3, repeats: int = 1
+) -> None:
+    """All eleven configurations of the paper's study, every run finished."""
+    rng = np.random.default_rng(1)
+    luck = rng.normal(0, 0.02, (repeats, folds))
+    for number, (name, features, lam, alpha) in enumerate(PAPER_STUDY):
+        settings = settings_of(features, lam, alpha)
+        simulation.add_job(number, name, settings, range(folds), repeats)
+        gain = 0.05 * (1 - abs(np.log10(lam / 0.3)) / 2.5) if lam else 0.0
+        for repeat, fold in np.ndindex(repeats, folds):
+            level = gain - (0.09 if lam == 3 else 0) - (0.03 if features == "logstft" else 0) + luck[repeat, fold]
+            recalls = np.array([0.46, 0.6, 0.36, 0.7]) + level
+            test, z = random_run(rng, recalls, counts, 1.0 if lam < 0.1 else 0.45)
+            simulation.finish(settings, repeat, fold, test, z)

@@ -1,0 +1,99 @@
+import matplotlib.colors
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser_lightning.report import paper
+from ser_lightning.report.figures import (
+    confusion,
+    principal_components,
+    render,
+    row_percent,
+    sensitivity,
+    sweep_curves,
+)
+
+
+def grid(*points: tuple[str, float, float], **further: list[float]) -> pd.DataFrame:
+    """A summary of jobs given as (features, lambda, alpha)."""
+    named = pd.DataFrame(points, columns=["features", "lam", "alpha"]).assign(**further)
+    named.loc[named["lam"] == 0, "alpha"] = np.nan
+    ua = 60 + 3 * named["lam"].clip(upper=1) + named["alpha"].fillna(0)
+    numbers = {"runs": 5, "planned": 5, "ua": ua, "wa": ua - 2, "ua_se": 0.9, "wa_se": 0.8, "ua_sd": 2.0}
+    return named.assign(**numbers)
+
+
+def legend_of(figure) -> list[str]:
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def test_a_square_grid_has_lambda_on_x_and_a_line_per_alpha():
+    summary = grid(*[("logmel", lam, alpha) for alpha in (0.1, 0.3, 0.5) for lam in (0, 0.5, 1)])
+    figure = sweep_curves(summary, "caption")
+    ua, wa = figure.axes
+    assert ua.get_xlabel() == r"$\lambda$"
+    assert (ua.get_ylabel(), wa.get_ylabel()) == ("UA (%)", "WA (%)")
+    assert [label.get_text() for label in ua.get_xticklabels()] == ["0", "0.5", "1"]
+    assert legend_of(figure) == [r"$\alpha$ = 0.1", r"$\alpha$ = 0.3", r"$\alpha$ = 0.5"]
+    # Lambda 0 has no alpha and is the start of every line.
+    assert all(len(container[0].get_xdata()) == 3 for container in ua.containers)
+
+
+def test_the_parameter_with_more_values_is_on_x_and_lambda_0_is_a_horizontal_line():
+    summary = grid(*[("logmel", lam, alpha) for alpha in (0.1, 0.5, 0.9) for lam in (0, 0.3)])
+    figure = sweep_curves(summary, "caption")
+    assert figure.axes[0].get_xlabel() == r"$\alpha$"
+    assert sorted(legend_of(figure)) == [r"$\lambda$ = 0", r"$\lambda$ = 0.3"]
+    (horizontal,) = [line for line in figure.axes[0].lines if line.get_label() == r"$\lambda$ = 0"]
+    assert set(horizontal.get_ydata()) == {60.0}
+
+
+def test_features_and_other_settings_have_lines_of_their_own():
+    points = [(features, lam, 0.5) for features in ("logmel", "logstft") for lam in (0.1, 0.3, 1)]
+    assert legend_of(sweep_curves(grid(*points), "caption")) == ["log-Mel", "log-STFT"]
+    rates = grid(*[("logmel", 0.3, 0.5)] * 2)
+    rates.insert(3, "optimizer.learning_rate", [1e-3, 1e-4])
+    assert sweep_curves(rates, "caption").axes[0].get_xlabel() == "optimizer.learning_rate"
+
+
+def test_no_curves_where_nothing_varies_or_the_columns_do_not_tell_what():
+    assert sweep_curves(grid(("logmel", 0.3, 0.5)), "caption") is None
+    unclear = grid(("logmel", 0.3, 0.5), ("logmel", 0.3, 0.5), ("logmel", 0.3, 0.9))
+    unclear["ua"] = [60.0, 61.0, 62.0]
+    assert sweep_curves(unclear, "caption") is None
+
+
+def test_the_paper_is_drawn_only_when_given():
+    points = grid(*[("logmel", lam, 0.5) for lam in (0, 0.003, 0.03, 0.3, 3)])
+    assert legend_of(sensitivity(points, "lam", "caption")) == ["UA", "WA"]
+    figure = sensitivity(points, "lam", "caption", paper.FIG3B)
+    assert legend_of(figure) == ["UA", "WA", "UA, paper", "WA, paper"]
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["0", "0.003", "0.03", "0.3", "3"]
+
+
+def test_every_figure_carries_its_caption_and_what_its_bars_are():
+    figure = sensitivity(grid(("logmel", 0.3, 0.1), ("logmel", 0.3, 0.5)), "alpha", "demo | 3 folds x 1 repetition")
+    assert figure.get_supxlabel() == "demo | 3 folds x 1 repetition | mean and ±1 standard error over 5 runs"
+
+
+def test_principal_components_are_those_of_the_covariance():
+    z = np.random.default_rng(0).normal(size=(50, 6)) * [5, 3, 1, 1, 1, 1] + 7
+    projected, shares = principal_components(z)
+    eigenvalues = np.linalg.eigvalsh(np.cov(z.T))[::-1]
+    assert projected.var(axis=0, ddof=1) == pytest.approx(eigenvalues[:2])
+    assert shares == pytest.approx(eigenvalues[:2] / eigenvalues.sum())
+    assert projected.mean(axis=0) == pytest.approx(0)
+
+
+def test_confusions_are_percent_of_the_row_and_readable_on_their_ground():
+    counts = np.array([[9, 1], [3, 1]])
+    np.testing.assert_allclose(row_percent(counts), [[90, 10], [75, 25]])
+    (axes,) = confusion({"a": counts}, ["neu", "ang"], "caption").axes
+    assert [text.get_text() for text in axes.texts] == ["90.0", "10.0", "75.0", "25.0"]
+    assert [matplotlib.colors.to_hex(text.get_color()) for text in axes.texts[:2]] == ["#ffffff", "#000000"]
+
+
+def test_equal_figures_give_equal_bytes():
+    points = grid(("logmel", 0.3, 0.1), ("logmel", 0.3, 0.5))
+    for kind in ("png", "pdf"):
+        assert render(sensitivity(points, "alpha", "c"), kind) == render(sensitivity(points, "alpha", "c"), kind)

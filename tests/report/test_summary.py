@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+from simulated import Simulation, predictions, settings_of
+
+from ser_lightning.errors import UserError
+from ser_lightning.report.summary import (
+    average,
+    confusion_of,
+    paired_difference,
+    provenance,
+    score_runs,
+    summarise,
+)
+from ser_lightning.runs.ledger import PREDICTIONS
+
+# Recalls 3/4, 1, 0, 1/2: UA 56.25 %, and 5 of 8 right: WA 62.5 %.
+FIRST = predictions(
+    [("neu", "neu")] * 3
+    + [("neu", "sad"), ("ang", "ang"), ("hap", "ang"), ("sad", "sad"), ("sad", "neu")]
+)  # fmt: skip
+# Recalls 1/2, 1, 1, 1: UA 87.5 %, and 6 of 8 right: WA 75 %.
+SECOND = predictions(
+    [("neu", "neu")] * 2 + [("neu", "ang")] * 2 + [("ang", "ang"), ("hap", "hap"), ("sad", "sad"), ("sad", "sad")]
+)
+
+SETTINGS = settings_of("logmel", 0.3, 0.5)
+
+
+def test_means_and_errors_are_those_computed_by_hand(simulation):
+    job = simulation.add_job(0, "centre", SETTINGS, folds=[0, 1, 2])
+    simulation.finish(SETTINGS, 0, 0, FIRST)
+    simulation.finish(SETTINGS, 0, 1, SECOND)
+    (row,) = summarise([job], simulation.runs).to_dict("records")
+    assert (row["name"], row["features"], row["lam"], row["alpha"]) == ("centre", "logmel", 0.3, 0.5)
+    assert (row["runs"], row["planned"]) == (2, 3)
+    assert (row["ua"], row["wa"]) == pytest.approx((71.875, 68.75))
+    assert (row["ua_se"], row["wa_se"]) == pytest.approx((15.625, 6.25))
+    assert row["ua_sd"] == pytest.approx(31.25 / np.sqrt(2))
+
+
+def test_one_run_has_no_spread_and_no_run_no_mean(simulation):
+    one = simulation.add_job(0, "one", SETTINGS, folds=[0])
+    none = simulation.add_job(1, "none", settings_of("logmel", 3.0, 0.5), folds=[0])
+    simulation.finish(SETTINGS, 0, 0, FIRST)
+    summary = summarise([one, none], simulation.runs)
+    assert list(summary["runs"]) == [1, 0]
+    assert summary["ua"][0] == pytest.approx(56.25)
+    assert summary[["ua_se", "wa_se", "ua_sd"]].isna().all(axis=None)
+    assert np.isnan(summary["ua"][1])
+
+
+def test_confusions_are_summed_over_runs(simulation):
+    job = simulation.add_job(0, "centre", SETTINGS, folds=[0, 1])
+    simulation.finish(SETTINGS, 0, 0, FIRST)
+    simulation.finish(SETTINGS, 0, 1, SECOND)
+    expected = [[5, 2, 0, 1], [0, 2, 0, 0], [0, 1, 1, 0], [1, 0, 0, 3]]
+    np.testing.assert_array_equal(confusion_of(job, score_runs([job], simulation.runs)), expected)
+
+
+def test_jobs_without_lambda_share_runs_and_have_no_alpha(simulation):
+    settings = [settings_of("logmel", lam, alpha) for alpha in (0.1, 0.9) for lam in (0.0, 0.5)]
+    jobs = [simulation.add_job(number, f"job {number}", of, folds=[0]) for number, of in enumerate(settings)]
+    for of in settings:
+        simulation.finish(of, 0, 0, FIRST if of["loss"]["lam"] else SECOND)
+    summary = summarise(jobs, simulation.runs)
+    assert jobs[0].runs == jobs[2].runs
+    assert list(summary["alpha"].isna()) == [True, False, True, False]
+    assert summary["ua"].tolist() == pytest.approx([87.5, 56.25, 87.5, 56.25])
+    assert provenance(jobs, simulation.runs).planned == 3
+
+
+def test_settings_that_differ_besides_lambda_and_alpha_have_a_column(simulation):
+    rates = [settings_of("logmel", 0.3, 0.5, learning_rate=rate) for rate in (1e-3, 1e-4)]
+    stft = settings_of("logstft", 0.3, 0.5)
+    jobs = [simulation.add_job(number, "job", of, folds=[0]) for number, of in enumerate([*rates, stft])]
+    summary = average(jobs, {})
+    assert summary["optimizer.learning_rate"].tolist() == [1e-3, 1e-4, 3e-4]
+    # The number of steps goes by the features, which have a column already.
+    assert "trainer.max_steps" not in summary
+
+
+def test_paired_difference_takes_the_folds_both_have(simulation):
+    without = settings_of("logmel", 0.0, 0.5)
+    reference = simulation.add_job(0, "without", without, folds=[0, 1, 2])
+    job = simulation.add_job(1, "with", SETTINGS, folds=[0, 1, 2])
+    for fold, test in enumerate([FIRST, FIRST, FIRST]):
+        simulation.finish(without, 0, fold, test)
+    simulation.finish(SETTINGS, 0, 0, SECOND)
+    simulation.finish(SETTINGS, 0, 1, FIRST)
+    gain = paired_difference(job, reference, score_runs([job, reference], simulation.runs))
+    assert gain == pytest.approx({"runs": 2, "ua": 15.625, "wa": 6.25, "ua_se": 15.625, "wa_se": 6.25})
+
+
+@pytest.mark.parametrize("damage", ["missing", "garbage", "truncated"])
+def test_damaged_predictions_are_named_with_their_mending(simulation, damage):
+    job = simulation.add_job(0, "centre", SETTINGS, folds=[0])
+    folder = simulation.finish(SETTINGS, 0, 0, FIRST)
+    if damage == "missing":
+        (folder / PREDICTIONS).unlink()
+    elif damage == "garbage":
+        (folder / PREDICTIONS).write_bytes(b"PAR1 no more")
+    else:
+        FIRST[:3].assign(part="test").to_parquet(folder / PREDICTIONS)
+    with pytest.raises(UserError) as error:
+        summarise([job], simulation.runs)
+    assert str(folder / PREDICTIONS) in str(error.value)
+    assert f"delete the folder {folder} and repeat the command" in str(error.value)
+
+
+def test_provenance_says_what_the_numbers_are_of(simulation):
+    jobs = [simulation.add_job(0, "centre", SETTINGS, folds=[0, 1, 2])]
+    for fold in range(3):
+        simulation.finish(SETTINGS, 0, fold, FIRST)
+    facts = provenance(jobs, simulation.runs)
+    assert facts.caption == "synthetic demo | paper protocol (random, speaker-dependent) | 3 folds x 1 repetition"
+    assert (facts.utterances, facts.class_counts) == (8, {"neu": 4, "ang": 1, "hap": 1, "sad": 2})
+    assert (facts.steps, facts.learning_rate, facts.seconds) == ("3520", "0.0003", 180.0)
+    assert facts.note == "the paper's own"
+    assert not facts.like_the_paper
+
+
+def test_caption_says_when_runs_are_missing(simulation):
+    jobs = [simulation.add_job(0, "centre", SETTINGS, folds=[0, 1, 2], repeats=2)]
+    simulation.finish(SETTINGS, 0, 0, FIRST)
+    assert provenance(jobs, simulation.runs).caption.endswith("| 1 fold x 1 repetition | unfinished: 1 of 6 runs")
+
+
+def test_the_corpus_note_is_not_repeated_for_other_steps(simulation):
+    settings = settings_of("logmel", 0.3, 0.5)
+    settings["trainer"]["max_steps"] = 40
+    jobs = [simulation.add_job(0, "short", settings, folds=[0])]
+    simulation.finish(settings, 0, 0, FIRST)
+    assert "3520 steps of 32 utterances at 0.0003" in provenance(jobs, simulation.runs).note
+
+
+@pytest.mark.parametrize("other", [{"corpus": "emodb"}, {"protocol": "speaker"}])
+def test_corpora_and_protocols_are_never_mixed(simulation, other):
+    mixed = Simulation(simulation.output, **other)
+    jobs = [simulation.add_job(0, "one", SETTINGS, folds=[0]), mixed.add_job(1, "other", SETTINGS, folds=[0])]
+    simulation.finish(SETTINGS, 0, 0, FIRST)
+    mixed.finish(SETTINGS, 0, 0, FIRST)
+    with pytest.raises(UserError, match="different corpora or protocols"):
+        provenance(jobs, simulation.runs)
+
+
+def test_without_a_finished_run_there_is_nothing_to_report(simulation):
+    jobs = [simulation.add_job(0, "centre", SETTINGS)]
+    with pytest.raises(UserError, match="no run of this study has finished"):
+        provenance(jobs, simulation.runs)

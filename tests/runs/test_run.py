@@ -1,0 +1,138 @@
+"""One run: what its folder holds, that it is repeatable, that it is not trained twice."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
+from ser_lightning.runs.job import mean_dev_ua, plan_job
+from ser_lightning.runs.ledger import read_predictions, read_result
+from ser_lightning.runs.progress import StudyProgress
+from ser_lightning.runs.run import BEST, use_bf16
+
+
+def train(config):
+    (planned,) = plan_job(config)
+    with StudyProgress([planned]) as progress:
+        return planned, planned.train(progress)
+
+
+@pytest.fixture
+def run(small):
+    planned, result = train(small())
+    return planned, result
+
+
+def folder_of(planned, config):
+    from pathlib import Path
+
+    return Path(config.paths.output) / "runs" / planned.signature
+
+
+def test_the_folder_of_a_run(run, small):
+    planned, result = run
+    folder = folder_of(planned, small())
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"config.yaml", "metrics.csv", BEST, "predictions.parquet", "features.parquet", "result.json"}
+    written = json.loads((folder / "result.json").read_text())
+    assert written["corpus"] == "demo"
+    assert written["synthetic"] is True
+    assert written["protocol"] == "paper"
+    assert (written["repeat"], written["fold"], written["steps"]) == (0, 0, 6)
+    assert set(written["versions"]) >= {"python", "torch", "lightning", "ser-lightning"}
+    assert read_result(folder) == result
+
+
+def test_ua_and_wa_follow_from_the_predictions(run, small):
+    planned, result = run
+    predictions = read_predictions(folder_of(planned, small()).parent, [planned.signature])
+    for part, ua, wa in (("test", result.ua, result.wa), ("dev", result.dev_ua, result.dev_wa)):
+        rows = predictions[predictions["part"] == part]
+        assert sorted(rows["id"]) == planned.split.ids(part)
+        logits = rows[[f"logit_{name}" for name in result.classes]].to_numpy()
+        labels = rows["label"].map(result.classes.index).to_numpy()
+        confusion = confusion_counts(labels, logits.argmax(axis=1), 4)
+        assert unweighted_accuracy(confusion) == ua
+        assert weighted_accuracy(confusion) == wa
+
+
+def test_features_of_all_parts_are_kept(run, small):
+    planned, result = run
+    features = pd.read_parquet(folder_of(planned, small()) / "features.parquet")
+    assert features["part"].value_counts().to_dict() == result.utterances
+    assert [column for column in features if column.startswith("z_")] == [f"z_{i}" for i in range(64)]
+
+
+def test_dev_ua_is_the_best_of_the_curve(run, small):
+    planned, result = run
+    curve = pd.read_csv(folder_of(planned, small()) / "metrics.csv")["dev/ua"].dropna()
+    assert result.dev_ua == pytest.approx(curve.max(), abs=1e-6)
+
+
+def test_the_checkpoint_holds_plain_types_only(run, small):
+    planned, _ = run
+    checkpoint = torch.load(folder_of(planned, small()) / BEST, weights_only=True)
+    assert checkpoint["recognizer"]["classes"] == ["neu", "ang", "hap", "sad"]
+    assert checkpoint["recognizer"]["features"] == {"name": "logmel", "max_seconds": 14.0}
+    assert checkpoint["recognizer"]["mean"].shape == (128,)
+    assert "network.fc2.weight" in checkpoint["state_dict"]
+
+
+def test_a_finished_run_is_not_trained_again(run, small):
+    planned, _ = run
+    before = (folder_of(planned, small()) / BEST).stat().st_mtime_ns
+    train(small())
+    assert (folder_of(planned, small()) / BEST).stat().st_mtime_ns == before
+
+
+def test_an_unfinished_run_is_trained_anew_to_the_same_bits(run, small):
+    planned, result = run
+    folder = folder_of(planned, small())
+    first = read_predictions(folder.parent, [planned.signature])
+    (folder / "result.json").unlink()
+    (folder / "predictions.parquet").write_bytes(b"half")
+    _, again = train(small())
+    pd.testing.assert_frame_equal(read_predictions(folder.parent, [planned.signature]), first)
+    assert (again.ua, again.dev_ua, again.confusion) == (result.ua, result.dev_ua, result.confusion)
+
+
+def test_a_truncated_result_counts_as_unfinished(run, small, tmp_path):
+    planned, _ = run
+    text = (folder_of(planned, small()) / "result.json").read_text()
+    (tmp_path / "result.json").write_text(text[: len(text) // 2])
+    assert read_result(tmp_path) is None
+    assert read_result(tmp_path / "nowhere") is None
+
+
+def test_checks_every_n_steps_from_the_first_check_on(small):
+    config = small("trainer.check_every=2", "trainer.first_check=4", "seed=5")
+    planned, result = train(config)
+    curve = pd.read_csv(folder_of(planned, config) / "metrics.csv").dropna(subset=["dev/ua"])
+    assert len(curve) == 3
+    assert result.best_step in (4, 6)
+
+
+def test_a_check_follows_the_last_step(small):
+    config = small("trainer.check_every=4", "seed=6")
+    planned, _ = train(config)
+    curve = pd.read_csv(folder_of(planned, config) / "metrics.csv").dropna(subset=["dev/ua"])
+    assert len(curve) == 2
+
+
+def test_runs_of_other_folds_differ_in_data_and_start(small):
+    config = small("split.folds=[0,1]")
+    first, second = plan_job(config)
+    assert set(first.split.ids("test")).isdisjoint(second.split.ids("test"))
+    with StudyProgress([first, second]) as progress:
+        results = [first.train(progress), second.train(progress)]
+    assert mean_dev_ua(results) == pytest.approx(np.mean([result.dev_ua for result in results]))
+
+
+def test_precision_is_what_was_asked_for():
+    cpu = torch.device("cpu")
+    assert use_bf16("bf16", cpu)
+    assert not use_bf16("32", cpu)
+    assert isinstance(use_bf16("auto", cpu), bool)

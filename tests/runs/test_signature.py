@@ -1,0 +1,65 @@
+"""A run is its signature: what matters changes it, what does not leaves it."""
+
+import pytest
+
+from ser_lightning.data.splits import make_split
+from ser_lightning.runs.job import prepare
+from ser_lightning.runs.signature import signature
+
+
+@pytest.fixture
+def sign(small):
+    def signature_of(*overrides, fold=0, repeat=0):
+        config = small(*overrides)
+        manifest, store = prepare(config)
+        return signature(config, manifest, store.audio, make_split(manifest, config.split, repeat, fold))
+
+    return signature_of
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "logger=wandb",
+        "trainer.accelerator=cpu",
+        "study.name=other",
+        "split.folds=[0,1,2]",
+        "corpus.training.note=other",
+        "corpus.training.steps.logstft=99",
+    ],
+)
+def test_what_does_not_matter(sign, override):
+    assert sign(override) == sign()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "loss.lam=0.1",
+        "loss.alpha=0.1",
+        "loss.rule=wen",
+        "trainer.max_steps=7",
+        "trainer.precision=32",
+        "batching=random",
+        "optimizer.learning_rate=0.01",
+        "model.tied=true",
+        "seed=1",
+        "split.seed=1",
+        "corpus.seed=1",
+        "corpus.overlap=0.9",
+        "features.max_seconds=3",
+    ],
+)
+def test_what_matters(sign, override):
+    assert sign(override) != sign()
+
+
+def test_fold_and_repetition_matter(sign):
+    assert len({sign(fold=fold, repeat=repeat) for fold in range(5) for repeat in range(2)}) == 10
+
+
+def test_with_lambda_zero_the_centres_settings_do_not_matter(sign):
+    alone = sign("loss.lam=0")
+    assert sign("loss.lam=0", "loss.alpha=0.1") == alone
+    assert sign("loss.lam=0", "loss.rule=wen", "loss.warm_up=3") == alone
+    assert sign("loss.lam=0", "loss.class_weights=none") != alone
