@@ -28,4 +28,6 @@ def write_figure(figure: Figure | None, stem: Path) -> bool:
             path.unlink(missing_ok=True)
         else:
             write_whole(path, render(figure, kind))
+            # The first kind has laid the figure out; again would take as long as drawing it.
+            figure.set_layout_engine("none")
     return figure is not None

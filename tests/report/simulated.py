@@ -159,12 +159,16 @@ def random_run(
 
 
 def simulate_paper_study(
-    simulation: Simulation, counts: Sequence[int] = (185, 119, 178, 118), folds: int = 3, repeats: int = 1
+    simulation: Simulation,
+    configurations: Sequence[tuple[str, str, float, float]] = PAPER_STUDY,
+    counts: Sequence[int] = (185, 119, 178, 118),
+    folds: int = 3,
+    repeats: int = 1,
 ) -> None:
-    """All eleven configurations of the paper's study, every run finished."""
+    """The configurations of the paper's study, every run finished."""
     rng = np.random.default_rng(1)
     luck = rng.normal(0, 0.02, (repeats, folds))
-    for number, (name, features, lam, alpha) in enumerate(PAPER_STUDY):
+    for number, (name, features, lam, alpha) in enumerate(configurations):
         settings = settings_of(features, lam, alpha)
         simulation.add_job(number, name, settings, range(folds), repeats)
         gain = 0.05 * (1 - abs(np.log10(lam / 0.3)) / 2.5) if lam else 0.0

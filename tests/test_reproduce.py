@@ -1,0 +1,32 @@
+"""`reproduce` as a user types it: the whole study, its report, and that a second call trains nothing."""
+
+import json
+
+import pandas as pd
+
+# Every setting of the paper for two steps; the STFT ones too.
+STUDY = ["corpus.utterances=240", "trainer.max_steps=2", "split.folds=[0]", "logger=csv"]
+
+
+def test_the_whole_study_and_its_report(run_module, output):
+    done = run_module("reproduce", *STUDY)
+    assert done.returncode == 0, done.stderr
+    study = output / "studies" / "paper-demo"
+    names = {path.relative_to(study).as_posix() for path in study.rglob("*") if path.is_file()}
+    for figure in ("fig3a", "fig3b", "fig4", "fig5", "table1", "table2"):
+        assert {f"figures/{figure}.png", f"figures/{figure}.pdf"} <= names
+    for table in ("settings", "fig3a", "fig3b", "table1a", "table1b", "table2a", "table2b", "runs"):
+        assert {f"tables/{table}.csv"} <= names
+    report = (study / "report.md").read_text()
+    assert "not comparable" in report
+    assert "synthetic demo" in report
+    assert "63.8" in report  # the paper's setting 1 beside ours
+    assert len(pd.read_csv(study / "tables" / "runs.csv")) == 11
+    jobs = [json.loads(path.read_text()) for path in study.glob("jobs/*/job.json")]
+    assert [job["name"] for job in jobs if job["name"].startswith("setting")] == [f"setting {i}" for i in (1, 2, 3, 4)]
+
+    results = {path: path.stat().st_mtime_ns for path in (output / "runs").glob("*/result.json")}
+    again = run_module("reproduce", *STUDY)
+    assert again.returncode == 0, again.stderr
+    assert "11 of 11 runs are finished already" in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in (output / "runs").glob("*/result.json")} == results

@@ -1,0 +1,131 @@
+"""`train` as a user types it: one configuration, the sweep of nine jobs, and what is refused."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from tests.conftest import SMALL
+
+SWEEP = ["-m", "loss.alpha=0.1,0.3,0.5", "loss.lam=0,0.5,1"]
+QUICK = [word for word in SMALL if word != "logger=csv"]
+
+
+def runs_in(output):
+    return {folder.name for folder in (output / "runs").iterdir() if (folder / "result.json").exists()}
+
+
+def test_the_sweep_of_nine_jobs(run_module, output):
+    """Nine jobs, seven trainings: with lambda 0 alpha plays no part. W&B is the default, here without an account."""
+    (output / "runs").mkdir(exist_ok=True)
+    before, wandb_before = runs_in(output), set(output.glob("wandb/offline-run-*"))
+    first = run_module("train", *SWEEP, *QUICK, "seed=77")
+    assert first.returncode == 0, first.stderr
+    assert len(runs_in(output) - before) == 7
+    assert len(set(output.glob("wandb/offline-run-*")) - wandb_before) == 7
+    assert "wandb sync" in first.stdout
+    (study,) = [path for path in (output / "studies").iterdir() if "seed-77" in path.name]
+    assert "loss.alpha-0.1-0.3-0.5_loss.lam-0-0.5-1" in study.name
+    table = pd.read_csv(study / "sweep.csv")
+    assert len(table) == 9
+    assert sorted(table["lam"].unique()) == [0, 0.5, 1]
+    assert table.loc[table["lam"] == 0, "ua"].nunique() == 1
+    picture = (study / "curves.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert "synthetic demo" in (study / "sweep.md").read_text()
+    jobs = [json.loads(path.read_text()) for path in study.glob("jobs/*/job.json")]
+    assert len({run for job in jobs for run in job["runs"]}) == 7
+    assert all((output / "runs" / run / "result.json").exists() for job in jobs for run in job["runs"])
+
+    again = run_module("train", *SWEEP, *QUICK, "seed=77")
+    assert again.returncode == 0, again.stderr
+    assert len(runs_in(output) - before) == 7
+    assert len(set(output.glob("wandb/offline-run-*")) - wandb_before) == 7
+    assert "1 of 1 runs are finished already" in again.stdout
+
+
+def test_one_configuration_returns_its_mean_dev_ua_and_says_where_it_is(run_module, output):
+    done = run_module("train", *SMALL, "split.folds=[0,1]")
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"fold [01] .*UA +\d+\.\d %", done.stdout)) <= 2
+    assert "synthetic demo" in done.stdout
+
+
+def test_a_value_out_of_range_stops_the_sweep_before_its_first_job(run_module, output):
+    failed = run_module("train", "-m", "loss.alpha=0.1,1.5", *SMALL, "seed=78")
+    assert failed.returncode != 0
+    assert "loss.alpha=1.5: must be at most 1" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert not any(
+        (output / "runs").glob("*/result.json") and "seed=78" in path.name for path in output.glob("studies/*")
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["loss.lamda=0.5"], "loss.lamda is not a setting; did you mean loss.lam?"),
+        (["corpus=emodb", "corpus.root=/nowhere"], "there is no folder /nowhere"),
+        (["corpus=emodb"], "corpus.root is not set"),
+        (["corpus=iemodb"], "iemodb"),
+        (["loss.alpha=1.5"], "loss.alpha=1.5: must be at most 1"),
+        (["corpus=table", "corpus.root=.", "corpus.table=t.csv"], "there is no table"),
+    ],
+)
+def test_what_is_refused_is_said_in_one_line(run_module, arguments, message):
+    failed = run_module("train", "logger=csv", *arguments)
+    assert failed.returncode == 1
+    assert "Traceback" not in failed.stderr
+    (line,) = failed.stderr.strip().splitlines()
+    assert line.startswith("ser_lightning: ")
+    assert message in line
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """A corpus of 120 recordings of noise in two classes, as a table."""
+    rng = np.random.default_rng(0)
+    lines = ["path,label"]
+    for i in range(120):
+        level = 0.2 if i % 2 else 0.02
+        soundfile.write(tmp_path / f"{i:03d}.wav", level * rng.standard_normal(9_600), 16_000)
+        lines.append(f"{i:03d}.wav,{'loud' if i % 2 else 'quiet'}")
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    return tmp_path
+
+
+TABLE = ["corpus=table", "corpus.root=.", "corpus.table=t.csv", "trainer.max_steps=4", "split.folds=[0]", "logger=csv"]
+
+
+def test_bad_recordings_among_many_are_counted_and_named(run_module, recordings):
+    soundfile.write(recordings / "000.wav", np.zeros(9_600), 16_000)
+    whole = (recordings / "001.wav").read_bytes()
+    (recordings / "001.wav").write_bytes(whole[:9_000])
+    done = run_module("train", *TABLE)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout + done.stderr
+    assert "2 of 120 recordings are left out" in said
+    assert "000.wav: all samples are zero" in said
+    assert "001.wav: truncated" in said
+    assert "Traceback" not in said
+
+
+def test_a_corpus_of_silence_is_refused(run_module, recordings):
+    for i in range(0, 120, 2):
+        soundfile.write(recordings / f"{i:03d}.wav", np.zeros(9_600), 16_000)
+    failed = run_module("train", *TABLE)
+    assert failed.returncode == 1
+    assert "60 of 120 recordings cannot be used" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_table_without_labels_is_refused(run_module, recordings):
+    text = (recordings / "t.csv").read_text().replace("path,label", "path,mood")
+    (recordings / "t.csv").write_text(text)
+    failed = run_module("train", *TABLE)
+    assert failed.returncode == 1
+    assert "has no column 'label'; it has path, mood" in failed.stderr
+    assert "Traceback" not in failed.stderr
