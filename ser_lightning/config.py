@@ -147,7 +147,10 @@ class TrainerConfig:
     precision: str = key(
         "'32', 'bf16' (convolutions), or 'auto': bf16 where the hardware has it", choices=("auto", "32", "bf16")
     )
-    accelerator: str = key("Lightning's accelerator: auto, cpu, gpu, mps")
+    accelerator: str = key("Lightning's accelerator", choices=("auto", "cpu", "gpu", "mps"))
+    workers: Optional[int] = key(
+        "runs trained side by side, each in a process; null: on CPU one per core, else 1", low=1
+    )
 
 
 @dataclass

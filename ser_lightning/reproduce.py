@@ -1,24 +1,29 @@
 """The paper's study on a corpus: `python -m ser_lightning.reproduce [key=value ...]`; restarted, it goes on."""
 
 import shlex
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_lightning.command import run_command
 from ser_lightning.config import Config, compose
+from ser_lightning.errors import UserError
 
 if TYPE_CHECKING:
     from ser_lightning.runs.job import PlannedRun
 
 
 def main(config: Config) -> None:
-    """Train every run of the study, repetition by repetition and fold by fold, and write its report after each."""
+    """Train every run of the study, fold by fold, first log-Mel and then log-STFT, and write its report after each."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
     from ser_lightning.report.study import write_paper_report
+    from ser_lightning.runs.job import train_all
     from ser_lightning.runs.progress import StudyProgress
 
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        raise UserError("reproduce is a study already; give it without -m, or sweep with ser_lightning.train -m")
     overrides = list(HydraConfig.get().overrides.task)
     output = Path(config.paths.output)
     study = output / "studies" / config.study.name
@@ -26,14 +31,14 @@ def main(config: Config) -> None:
     rounds = record_plan(config, overrides, study)
     with StudyProgress(list(chain.from_iterable(rounds))) as progress:
         for planned in rounds:
-            trained = [run.train(progress) for run in planned if run.finished is None]
-            if trained or planned is rounds[-1]:
+            if planned is rounds[-1] or any(run.finished is None for run in planned):
+                train_all(planned, progress)
                 report = write_paper_report(study, output / "runs", command)
                 progress.console.print(f"Report: {report}", soft_wrap=True, highlight=False)
 
 
 def record_plan(config: Config, overrides: list[str], study: Path) -> list[list["PlannedRun"]]:
-    """Plan all settings, tell the study's folder which runs each has, and return the runs fold by fold."""
+    """Plan all settings, tell the study's folder of their runs, and return those by fold and features."""
     from ser_lightning.runs.job import plan_job
     from ser_lightning.runs.signature import settings
     from ser_lightning.runs.study import Job, forget_jobs, write_job
@@ -43,7 +48,8 @@ def record_plan(config: Config, overrides: list[str], study: Path) -> list[list[
     forget_jobs(study)
     for number, (name, planned) in enumerate(plans.items()):
         write_job(study, number, Job(name, settings(jobs[name]), [run.signature for run in planned]))
-    return [list(same_fold) for same_fold in zip(*plans.values(), strict=True)]
+    by_fold = chain.from_iterable(zip(*plans.values(), strict=True))
+    return [list(alike) for _, alike in groupby(by_fold, lambda run: (run.split.fold, run.config.features.name))]
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ from ser_lightning.config import Config
 
 def main(config: Config) -> float:
     """Train a job's runs, record them in the study, and return the mean dev UA."""
-    from ser_lightning.runs.job import mean_dev_ua, plan_job
+    from ser_lightning.runs.job import mean_dev_ua, plan_job, train_all
     from ser_lightning.runs.progress import StudyProgress
 
     planned = plan_job(config)
     with StudyProgress(planned) as progress:
-        results = [run.train(progress) for run in planned]
+        results = train_all(planned, progress)
     record(config, [run.signature for run in planned])
     return mean_dev_ua(results)
 

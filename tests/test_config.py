@@ -23,7 +23,7 @@ def test_the_authors_switches():
     assert config.model.reset == "before"
     assert (config.loss.rule, config.loss.warm_up, config.loss.class_weights) == ("wen", 20, "smoothed")
     assert (config.batching.order, config.split.reshuffle, config.trainer.check_every) == ("random", False, 11)
-    assert config.trainer.first_check == 18
+    assert config.trainer.first_check == 20
 
 
 def test_steps_follow_corpus_and_features():

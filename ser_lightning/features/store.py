@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import joblib
 import numpy as np
@@ -37,6 +37,7 @@ class FeatureStore:
     """The frames of a corpus.
 
     Attributes:
+        folder: where it lies; another process opens it there instead of getting a copy.
         frames: [total frames, bins] float32 in dB, memory-mapped, read-only.
         offsets: [utterances + 1] int64; utterance i has the rows offsets[i]:offsets[i + 1].
         sums: [utterances, bins] float64, each bin's sum over the utterance's frames.
@@ -46,6 +47,7 @@ class FeatureStore:
         problems: id -> why this recording has no frames here.
     """
 
+    folder: Path
     frames: np.ndarray
     offsets: np.ndarray
     sums: np.ndarray
@@ -53,6 +55,9 @@ class FeatureStore:
     rows: dict[str, int]
     audio: str
     problems: dict[str, str]
+
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+        return open_store, (self.folder,)
 
     @property
     def bins(self) -> int:
@@ -100,7 +105,7 @@ def open_store(folder: Path) -> FeatureStore:
         offsets, sums, squares, ids = index["offsets"], index["sums"], index["squares"], index["ids"]
     frames = np.load(folder / "frames.npy", mmap_mode="r")
     rows = {str(name): row for row, name in enumerate(ids)}
-    return FeatureStore(frames, offsets, sums, squares, rows, header["audio"], header["problems"])
+    return FeatureStore(folder, frames, offsets, sums, squares, rows, header["audio"], header["problems"])
 
 
 def _key(manifest: Manifest, config: FeaturesConfig) -> str:

@@ -6,7 +6,7 @@ foot of every figure.
 """
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
 from typing import Any
 
@@ -59,6 +59,7 @@ STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.2,
     "lines.markersize": 4.5,
     "hatch.linewidth": 0.5,
+    "figure.constrained_layout.h_pad": 0.06,
     # Type 42 keeps letters letters; submission systems refuse Type 3.
     "pdf.fonttype": 42,
     "savefig.dpi": 300,
@@ -97,10 +98,7 @@ def sensitivity(
         axes.set_xlabel(LABELS[x])
         axes.set_ylabel("UA, WA (%)")
         _ticks(axes, place)
-        handles, labels = axes.get_legend_handles_labels()
-        order = np.argsort([label.endswith("paper") for label in labels], kind="stable")
-        named = [handles[i] for i in order], [labels[i] for i in order]
-        figure.legend(*named, loc="outside upper center", ncols=4, columnspacing=1.2, handletextpad=0.4)
+        _legend_ours_first(figure, axes)
         _foot(figure, COLUMN, caption, _error_note(points))
         return figure
 
@@ -165,9 +163,7 @@ def setting_bars(
         axes.set_ylabel("UA, WA (%)")
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
-        handles, labels = axes.get_legend_handles_labels()
-        order = np.argsort([label == "paper" for label in labels], kind="stable")
-        figure.legend([handles[i] for i in order], [labels[i] for i in order], loc="outside upper center", ncols=3)
+        _legend_ours_first(figure, axes)
         _foot(figure, COLUMN, caption, _error_note(settings))
         return figure
 
@@ -262,8 +258,8 @@ def _ticks(axes: Axes, place: Mapping[float, float]) -> None:
 
 def _lines(
     finished: pd.DataFrame, x: str, others: Sequence[str]
-) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
-    """Label -> rows of each line along x, and of each reference, a job that has no x.
+) -> tuple[dict[str, pd.DataFrame], dict[str, pd.Series]]:
+    """Label -> rows of each line along x; label -> row of each reference, a job that has no x.
 
     A job that lacks a parameter of the lines, as lambda = 0 lacks alpha, is a point of every line it agrees with.
     """
@@ -275,11 +271,9 @@ def _lines(
         for name, value in combination.items():
             agrees &= (placed[name] == value) | placed[name].isna()
         lines[_line_label(combination)] = placed[agrees].sort_values(x)
-    unplaced = finished[finished[x].isna()]
-    references = {
-        _line_label({name: value for name, value in combination.items() if not pd.isna(value)}): rows
-        for combination, rows in ((row, unplaced.loc[[index]]) for index, row in _rows(unplaced, others))
-    }
+    references = {}
+    for _, job in finished[finished[x].isna()].iterrows():
+        references[_line_label({name: job[name] for name in others if not pd.isna(job[name])})] = job
     return lines, references
 
 
@@ -288,11 +282,6 @@ def _combinations(rows: pd.DataFrame, others: Sequence[str]) -> list[dict[str, A
         return [{}]
     unique = rows[list(others)].drop_duplicates().sort_values(list(others))
     return [{str(name): value for name, value in row.items()} for row in unique.to_dict("records")]
-
-
-def _rows(table: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[Any, dict[str, Any]]]:
-    for index in table.index:
-        yield index, {name: table.at[index, name] for name in columns}
 
 
 def _line_label(combination: Mapping[str, Any]) -> str:
@@ -304,7 +293,7 @@ def _line_label(combination: Mapping[str, Any]) -> str:
 
 
 def _draw_lines(
-    axes: Axes, lines: Mapping[str, pd.DataFrame], references: Mapping[str, pd.DataFrame], x: str, measure: str
+    axes: Axes, lines: Mapping[str, pd.DataFrame], references: Mapping[str, pd.Series], x: str, measure: str
 ) -> None:
     place = _places(x, [value for rows in lines.values() for value in rows[x]])
     looks = islice(zip(cycle(COLOURS), cycle(MARKERS), cycle(DASHES), strict=False), len(lines))
@@ -313,8 +302,8 @@ def _draw_lines(
         at = [place[value] + shift for value in rows[x]]
         style = {**_line(colour, marker), "linestyle": dash, "label": label or measure.upper()}
         axes.errorbar(at, rows[measure], rows[f"{measure}_se"], **style)
-    for (label, rows), grey in zip(references.items(), cycle(("black", "0.45", "0.7")), strict=False):
-        axes.axhline(rows[measure].iloc[0], color=grey, linestyle=(0, (4, 2)), linewidth=1.0, label=label)
+    for (label, job), grey in zip(references.items(), cycle(("black", "0.45", "0.7")), strict=False):
+        axes.axhline(job[measure], color=grey, linestyle=(0, (4, 2)), linewidth=1.0, label=label)
     axes.set_xlabel(LABELS.get(x, x))
     axes.set_ylabel(LABELS[measure])
     axes.tick_params(labelleft=True)
@@ -351,7 +340,13 @@ def _draw_confusion(axes: Axes, counts: np.ndarray, classes: Sequence[str]) -> N
 
 
 def _setting_label(row: Mapping[Any, Any]) -> str:
-    return f"{row['setting']}\n{INPUTS[row['features']]}\n{LABELS['lam']} = {row['lam']:g}"
+    return f"setting {row['setting']}\n{INPUTS[row['features']]}\n{LABELS['lam']} = {row['lam']:g}"
+
+
+def _legend_ours_first(figure: Figure, axes: Axes) -> None:
+    named = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1].endswith("paper"))
+    handles, labels = zip(*named, strict=True)
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, columnspacing=1.2, handletextpad=0.4)
 
 
 def _error_note(rows: pd.DataFrame) -> str:

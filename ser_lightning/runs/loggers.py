@@ -18,8 +18,6 @@ log = logging.getLogger(__name__)
 # Seconds to wait for W&B's server before a run is kept offline.
 PATIENCE = 30
 
-_offline_said = False
-
 
 @contextmanager
 def run_loggers(config: Config, folder: Path, signature: str, tags: list[str]) -> Iterator[list["Logger"]]:
@@ -59,18 +57,31 @@ def log_confusion(loggers: list["Logger"], confusion: Any, classes: list[str], s
             logger.experiment.summary.update(summary)
 
 
+def announce(config: Config) -> None:
+    """Say once, before runs are trained, where W&B keeps those that are not sent."""
+    if config.logger.name == "wandb" and _mode() == "offline":
+        folder = Path(config.paths.output) / "wandb"
+        log.info("W&B runs are kept offline in %s; `wandb sync %s/offline-run-*` sends them", folder, folder)
+
+
+def _mode() -> Any:
+    """W&B's mode: the user's own choice in $WANDB_MODE, else online if an API key is configured."""
+    import wandb
+
+    return os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False, verify=False) else "offline")
+
+
 def _start_wandb(config: Config, signature: str, tags: list[str]) -> Any:
     """A W&B run of its own: online when a key is configured and the server answers, else offline."""
     import wandb
 
-    folder = Path(config.paths.output) / "wandb"
-    folder.mkdir(parents=True, exist_ok=True)
-    mode: Any = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False, verify=False) else "offline")
-    settings = wandb.Settings(silent=True, console="off", init_timeout=PATIENCE)
+    mode = _mode()
+    # W&B makes its folder below an existing one, or silently takes another.
+    Path(config.paths.output, "wandb").mkdir(parents=True, exist_ok=True)
     arguments: dict[str, Any] = {
         "project": config.logger.project,
         "entity": config.logger.entity,
-        "dir": str(folder.parent),
+        "dir": config.paths.output,
         "id": signature,
         "name": f"{tags[0]} {signature}",
         "group": config.study.name,
@@ -78,7 +89,7 @@ def _start_wandb(config: Config, signature: str, tags: list[str]) -> Any:
         "tags": tags,
         "config": asdict(config),
         "reinit": "finish_previous",
-        "settings": settings,
+        "settings": wandb.Settings(silent=True, console="off", init_timeout=PATIENCE),
     }
     if mode == "online":
         try:
@@ -86,12 +97,4 @@ def _start_wandb(config: Config, signature: str, tags: list[str]) -> Any:
         except wandb.errors.Error as error:
             log.warning("W&B cannot be reached (%s); this and later runs are kept offline", str(error).splitlines()[0])
             os.environ["WANDB_MODE"] = mode = "offline"
-    _say_offline(folder, mode)
     return wandb.init(**arguments, mode=mode)
-
-
-def _say_offline(folder: Path, mode: str) -> None:
-    global _offline_said
-    if mode == "offline" and not _offline_said:
-        _offline_said = True
-        log.info("W&B runs are kept offline in %s; `wandb sync %s/offline-run-*` sends them", folder, folder)

@@ -1,35 +1,33 @@
-"""One bar over all runs of a job or study, with the time left, and one over the steps of the present run."""
+"""One bar over all runs of a job or study, with the time left, and one for each run that is being trained."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ser_lightning.runs.ledger import RunResult
 
 if TYPE_CHECKING:
-    from lightning import Callback
-
     from ser_lightning.runs.job import PlannedRun
 
 
 class StudyProgress:
-    """A context in which runs are trained. In a terminal two bars; elsewhere a line per finished run.
+    """A context in which runs are trained: bars in a terminal, and everywhere a line per finished run.
 
     Args:
-        planned: all runs; the finished ones among them do not count.
+        planned: all runs; those that are finished already do not count.
     """
 
     def __init__(self, planned: Sequence["PlannedRun"]) -> None:
         unique = {run.signature: run for run in planned}
-        self._missing = [run for run in unique.values() if run.finished is None]
+        self._missing = {name: run for name, run in unique.items() if run.finished is None}
         self._found, self._done = len(unique) - len(self._missing), 0
+        self._tasks: dict[str, TaskID] = {}
         self.console = Console()
         self._bars = Progress(
-            TextColumn("{task.description:<34}"),
+            TextColumn("{task.description:<32}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
@@ -44,8 +42,8 @@ class StudyProgress:
     def __enter__(self) -> "StudyProgress":
         if self._found:
             self.console.print(f"{self._found} of {self._found + len(self._missing)} runs are finished already")
+        self._all = self._bars.add_task(self._title(), total=sum(run.cost for run in self._missing.values()))
         self._bars.start()
-        self._all = self._bars.add_task(self._title(), total=sum(run.cost for run in self._missing))
         return self
 
     def __exit__(
@@ -53,23 +51,25 @@ class StudyProgress:
     ) -> None:
         self._bars.stop()
 
-    @contextmanager
-    def run(self, planned: "PlannedRun") -> Iterator["Callback"]:
-        """A Lightning callback that moves the bars while this run is trained."""
-        task = self._bars.add_task(describe(planned), total=planned.config.trainer.max_steps)
-        try:
-            yield _step_callback(self._bars, self._all, task, planned)
-        finally:
-            self._bars.remove_task(task)
+    def tick(self, signature: str) -> None:
+        """A run has made a step."""
+        run = self._missing[signature]
+        if signature not in self._tasks:
+            self._tasks[signature] = self._bars.add_task(f"  {describe(run)}", total=run.config.trainer.max_steps)
+        self._bars.advance(self._tasks[signature])
+        self._bars.advance(self._all, run.store.bins)
 
-    def say(self, planned: "PlannedRun", result: RunResult) -> None:
-        """A line about a finished run."""
+    def finish(self, result: RunResult) -> None:
+        """A run is finished: a line about it, and its bar goes."""
+        if result.signature in self._tasks:
+            self._bars.remove_task(self._tasks.pop(result.signature))
         self._done += 1
         self._bars.update(self._all, description=self._title())
         self.console.print(
-            f"{self._done:>3}/{len(self._missing)}  {describe(planned):<44} "
+            f"{self._done:>3}/{len(self._missing)}  {describe(self._missing[result.signature]):<36} "
             f"UA {100 * result.ua:5.1f} %  WA {100 * result.wa:5.1f} %  {result.seconds:5.0f} s",
             highlight=False,
+            soft_wrap=True,
         )
 
     def _title(self) -> str:
@@ -82,16 +82,3 @@ def describe(planned: "PlannedRun") -> str:
     loss = f"lam {config.loss.lam:g}" + (f" alpha {config.loss.alpha:g}" if config.loss.lam else "")
     repeat = f" repeat {split.repeat}" if split.repeat else ""
     return f"{config.features.name} {loss}{repeat} fold {split.fold}"
-
-
-def _step_callback(bars: Progress, total: Any, task: Any, planned: "PlannedRun") -> "Callback":
-    from lightning import Callback, LightningModule, Trainer
-
-    class Steps(Callback):
-        def on_train_batch_end(
-            self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-        ) -> None:
-            bars.advance(task)
-            bars.advance(total, planned.store.bins)
-
-    return Steps()

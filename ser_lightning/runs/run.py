@@ -5,7 +5,7 @@ import platform
 import shutil
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -46,15 +46,29 @@ class BestOnDev(Callback):
             trainer.save_checkpoint(self.path, weights_only=True)
 
 
+class Steps(Callback):
+    """Calls `tick` with the run's signature after every training step."""
+
+    def __init__(self, name: str, tick: Callable[[str], None]) -> None:
+        self.name, self.tick = name, tick
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.tick(self.name)
+
+
 def train_run(
     name: str,
     config: Config,
     manifest: Manifest,
     store: FeatureStore,
     split: Split,
-    callbacks: Sequence[Callback] = (),
+    tick: Callable[[str], None],
 ) -> RunResult:
     """Train and test one configuration on one fold; `name` is its signature. What an earlier, unfinished try left goes.
+
+    `tick` is called with the signature after every step.
 
     The folder `runs/<signature>/` gets the resolved configuration, metrics.csv, best.ckpt, predictions.parquet,
     features.parquet, and result.json last.
@@ -70,7 +84,7 @@ def train_run(
         tags.append("synthetic demo")
     with run_loggers(config, folder, name, tags) as loggers, _quiet():
         data = SpectrogramDataModule(manifest, store, split, config.batching, config.seed)
-        result = _fit_and_test(config, name, folder, data, manifest, loggers, callbacks)
+        result = _fit_and_test(config, name, folder, data, manifest, loggers, Steps(name, tick))
     result.write(folder)
     return result
 
@@ -82,12 +96,12 @@ def _fit_and_test(
     data: SpectrogramDataModule,
     manifest: Manifest,
     loggers: list[Any],
-    callbacks: Sequence[Callback],
+    steps: Steps,
 ) -> RunResult:
     started = time.perf_counter()
     best = BestOnDev(folder / BEST, config.trainer.first_check)
     interval = min(config.trainer.check_every or len(data.train_dataloader()), config.trainer.max_steps)
-    trainer = _trainer(config.trainer, interval, loggers, [best, *callbacks])
+    trainer = _trainer(config.trainer, interval, loggers, [best, steps])
     bf16 = use_bf16(config.trainer.precision, trainer.strategy.root_device)
     recognizer = EmotionRecognizer(
         data.classes,

@@ -21,7 +21,7 @@ def settings(config: Config) -> dict[str, Any]:
     loss = whole["loss"]
     if loss["lam"] == 0:
         loss = {"lam": 0.0, "class_weights": loss["class_weights"]}
-    trainer = {name: value for name, value in whole["trainer"].items() if name != "accelerator"}
+    trainer = {name: value for name, value in whole["trainer"].items() if name not in ("accelerator", "workers")}
     split = {name: whole["split"][name] for name in ("protocol", "reshuffle", "seed")}
     return {
         "features": whole["features"],

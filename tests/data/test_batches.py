@@ -1,6 +1,7 @@
 """Batches: every utterance once, of like length, in an order that (seed, repeat, fold, epoch) decides."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -90,7 +91,7 @@ def store_of(lengths, bins=4, seed=0):
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     parts = [frames[a:b].astype(np.float64) for a, b in pairwise(offsets)]
     sums, squares = np.array([p.sum(0) for p in parts]), np.array([(p**2).sum(0) for p in parts])
-    return FeatureStore(frames, offsets, sums, squares, {f"u{i}": i for i in range(len(lengths))}, "", {})
+    return FeatureStore(Path(), frames, offsets, sums, squares, {f"u{i}": i for i in range(len(lengths))}, "", {})
 
 
 def test_a_batch_is_normalised_then_padded_with_the_mean():

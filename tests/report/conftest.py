@@ -1,5 +1,6 @@
 import pytest
-from simulated import Simulation
+
+from tests.report.simulated import Simulation
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from simulated import PAPER_STUDY, Simulation, random_run, settings_of, simulate_paper_study
 
 from ser_lightning.report.study import NOT_COMPARABLE, SYNTHETIC, write_paper_report, write_sweep
 from ser_lightning.report.summary import provenance, summarise
 from ser_lightning.report.tables import print_table
 from ser_lightning.runs.ledger import RESULT
 from ser_lightning.runs.study import read_jobs
+from tests.report.simulated import PAPER_STUDY, Simulation, random_run, settings_of, simulate_paper_study
 
 FIGURES = ["fig3a", "fig3b", "fig4", "fig5", "table1", "table2"]
 TABLES = ["settings", "gains", "fig3a", "fig3b", "table1a", "table1b", "table2a", "table2b"]

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from simulated import Simulation, predictions, settings_of
 
 from ser_lightning.errors import UserError
 from ser_lightning.report.summary import (
@@ -12,6 +11,7 @@ from ser_lightning.report.summary import (
     summarise,
 )
 from ser_lightning.runs.ledger import PREDICTIONS
+from tests.report.simulated import Simulation, predictions, settings_of
 
 # Recalls 3/4, 1, 0, 1/2: UA 56.25 %, and 5 of 8 right: WA 62.5 %.
 FIRST = predictions(

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
-from simulated import predictions, settings_of
 
 from ser_lightning.report.sweep import SweepReport
+from tests.report.simulated import predictions, settings_of
 
 RIGHT = predictions([(name, name) for name in ("neu", "ang", "hap", "sad")])
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
-from ser_lightning.runs.job import mean_dev_ua, plan_job
+from ser_lightning.runs.job import mean_dev_ua, plan_job, train_all
 from ser_lightning.runs.ledger import read_predictions, read_result
 from ser_lightning.runs.progress import StudyProgress
 from ser_lightning.runs.run import BEST, use_bf16
@@ -17,7 +17,7 @@ from ser_lightning.runs.run import BEST, use_bf16
 def train(config):
     (planned,) = plan_job(config)
     with StudyProgress([planned]) as progress:
-        return planned, planned.train(progress)
+        return planned, train_all([planned], progress)[0]
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_runs_of_other_folds_differ_in_data_and_start(small):
     first, second = plan_job(config)
     assert set(first.split.ids("test")).isdisjoint(second.split.ids("test"))
     with StudyProgress([first, second]) as progress:
-        results = [first.train(progress), second.train(progress)]
+        results = train_all([first, second], progress)
     assert mean_dev_ua(results) == pytest.approx(np.mean([result.dev_ua for result in results]))
 
 
