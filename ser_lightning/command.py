@@ -59,8 +59,7 @@ def study_name(overrides: list[str]) -> str:
     from ser_lightning.identity import digest
 
     telling = sorted(word for word in overrides if not word.lstrip("+~").startswith(_NOT_IN_STUDY_NAME))
-    name = re.sub(r"[^A-Za-z0-9._]+", "-", "\n".join(telling).replace("\n", "__")).strip("-") or "default"
-    name = name.replace("__", "_")
+    name = "_".join(re.sub(r"[^A-Za-z0-9._]+", "-", word).strip("-") for word in telling) or "default"
     return name if len(name) <= 80 else f"{name[:60]}-{digest(telling)}"
 
 

@@ -1,8 +1,8 @@
 """`reproduce` as a user types it: the whole study, its report, and that a second call trains nothing."""
 
-import json
-
 import pandas as pd
+
+from ser_lightning.runs.study import read_jobs
 
 # Every setting of the paper for two steps; the STFT ones too.
 STUDY = ["corpus.utterances=240", "trainer.max_steps=2", "split.folds=[0]", "logger=csv"]
@@ -22,8 +22,8 @@ def test_the_whole_study_and_its_report(run_module, output):
     assert "synthetic demo" in report
     assert "63.8" in report  # the paper's setting 1 beside ours
     assert len(pd.read_csv(study / "tables" / "runs.csv")) == 11
-    jobs = [json.loads(path.read_text()) for path in study.glob("jobs/*/job.json")]
-    assert [job["name"] for job in jobs if job["name"].startswith("setting")] == [f"setting {i}" for i in (1, 2, 3, 4)]
+    names = [job.name for job in read_jobs(study)]
+    assert [name for name in names if name.startswith("setting")] == [f"setting {i}" for i in (1, 2, 3, 4)]
 
     results = {path: path.stat().st_mtime_ns for path in (output / "runs").glob("*/result.json")}
     again = run_module("reproduce", *STUDY)

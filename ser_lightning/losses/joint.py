@@ -83,7 +83,7 @@ class JointLoss(nn.Module):
         if self.lam == 0:
             return LossParts(softmax, softmax.detach(), softmax.new_zeros(()))
         center = self.center(z, labels, self.weights)
-        warming = self.training and int(self.steps) < self.warm_up
+        warming = self.training and self.warm_up > 0 and int(self.steps) < self.warm_up
         total = softmax if warming else softmax + self.lam * center
         if self.training:
             self.center.update(z, labels, alpha=1.0 if warming else self.alpha)

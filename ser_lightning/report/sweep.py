@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,9 +23,13 @@ class SweepReport(Callback):
     """Refuses a sweep with an invalid job before any is trained; writes and prints the table at the end."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Check every job of the sweep, then forget the study's earlier jobs; an invalid job ends the program."""
+        """Check every job of the sweep, then forget the study's earlier jobs; an invalid job ends the program.
+
+        Of another sweeper than Hydra's own, one that optimises, nobody knows the jobs beforehand.
+        """
+        known = config.hydra.sweeper._target_.endswith("BasicSweeper")
         try:
-            _refuse_mixture(list(_jobs(config)))
+            _refuse_mixture(list(_jobs(config)) if known else [])
         except UserError as error:
             _stop(error)
         except (HydraException, OmegaConfBaseException):
@@ -65,8 +70,7 @@ def _jobs(config: DictConfig) -> Iterator[Config]:
 
 def _refuse_mixture(jobs: list[Config]) -> None:
     """Jobs of several corpora or protocols have no table in common."""
-    first = jobs[0]
-    for job in jobs:
+    for first, job in pairwise(jobs):
         if job.split.protocol != first.split.protocol:
             raise UserError("split.protocol differs between the jobs of this sweep; give each protocol its own sweep")
         if _identity(job) != _identity(first):

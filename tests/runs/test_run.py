@@ -1,6 +1,8 @@
 """One run: what its folder holds, that it is repeatable, that it is not trained twice."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,8 +29,6 @@ def run(small):
 
 
 def folder_of(planned, config):
-    from pathlib import Path
-
     return Path(config.paths.output) / "runs" / planned.signature
 
 
@@ -129,6 +129,23 @@ def test_runs_of_other_folds_differ_in_data_and_start(small):
     with StudyProgress([first, second]) as progress:
         results = train_all([first, second], progress)
     assert mean_dev_ua(results) == pytest.approx(np.mean([result.dev_ua for result in results]))
+
+
+def test_side_by_side_is_one_by_one(small):
+    def logits(workers):
+        config = small("split.folds=[0,1]", "trainer.precision=32", f"trainer.workers={workers}", "seed=9")
+        planned = plan_job(config)
+        with StudyProgress(planned) as progress:
+            results = train_all([*planned, planned[0]], progress)
+        assert [result.fold for result in results] == [0, 1, 0]
+        runs = folder_of(planned[0], config).parent
+        predictions = read_predictions(runs, [run.signature for run in planned])
+        for run in planned:
+            shutil.rmtree(runs / run.signature)
+        return predictions[[f"logit_{name}" for name in results[0].classes]].to_numpy()
+
+    # not bit by bit: the number of threads decides in which order numbers are added
+    np.testing.assert_allclose(logits(workers=2), logits(workers=1), atol=1e-4)
 
 
 def test_precision_is_what_was_asked_for():
