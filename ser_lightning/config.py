@@ -219,6 +219,11 @@ def check(composed: DictConfig) -> Config:
     assert isinstance(config, Config)
     for path, value, metadata in _leaves(config):
         _check_range(path, value, metadata)
+    if config.trainer.first_check > config.trainer.max_steps:
+        raise UserError(
+            f"trainer.first_check={config.trainer.first_check}: must be at most trainer.max_steps="
+            f"{config.trainer.max_steps}, or no parameters are ever selected"
+        )
     config.paths.output = str(Path(config.paths.output).expanduser().resolve())
     return config
 

@@ -44,6 +44,7 @@ def test_steps_follow_corpus_and_features():
         ("optimizer.learning_rate=0", "optimizer.learning_rate=0.0: must be above 0"),
         ("corpus=emodb", "corpus.root is not set"),
         ("+loss.gamma=1", "loss.gamma"),
+        ("trainer.first_check=9999", "must be at most trainer.max_steps=360"),
     ],
 )
 def test_bad_values_are_named(override, message):

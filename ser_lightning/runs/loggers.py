@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ser_lightning.config import Config
+from ser_lightning.runs.ledger import RunResult
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
@@ -39,22 +40,30 @@ def run_loggers(config: Config, folder: Path, signature: str, tags: list[str]) -
             run.finish(exit_code=int(failed))
 
 
-def log_confusion(loggers: list["Logger"], confusion: Any, classes: list[str], summary: dict[str, float]) -> None:
+def log_result(loggers: list["Logger"], result: RunResult) -> None:
     """The test part's confusion matrix as an image, and the final figures, on W&B."""
     from lightning.pytorch.loggers import WandbLogger
 
     for logger in loggers:
         if isinstance(logger, WandbLogger):
-            import torch
-            import wandb
-            from matplotlib import pyplot as plt
-            from torchmetrics.classification import MulticlassConfusionMatrix
+            figure = _confusion_figure(result)
+            logger.log_image("test/confusion", [figure])
+            figure.clear()
+            summary = {"test/ua": result.ua, "test/wa": result.wa, "best/dev_ua": result.dev_ua}
+            logger.experiment.summary.update({**summary, "best/step": result.best_step})
 
-            metric = MulticlassConfusionMatrix(len(classes))
-            figure, _ = metric.plot(torch.tensor(confusion), labels=classes)
-            logger.experiment.log({"test/confusion": wandb.Image(figure)})
-            plt.close(figure)
-            logger.experiment.summary.update(summary)
+
+def _confusion_figure(result: RunResult) -> Any:
+    import torch
+    from matplotlib.figure import Figure
+    from torchmetrics.classification import MulticlassConfusionMatrix
+
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    metric = MulticlassConfusionMatrix(len(result.classes))
+    metric.plot(torch.tensor(result.confusion), ax=axes, labels=result.classes)
+    axes.set_title(f"{result.corpus}{', synthetic demo' if result.synthetic else ''}, fold {result.fold}")
+    return figure
 
 
 def announce(config: Config) -> None:

@@ -22,11 +22,12 @@ from ser_lightning.config import Config, TrainerConfig
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.datamodule import SpectrogramDataModule
 from ser_lightning.data.splits import PARTS, Split
+from ser_lightning.errors import UserError
 from ser_lightning.features import FeatureStore
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
 from ser_lightning.recognizer import EmotionRecognizer
 from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult
-from ser_lightning.runs.loggers import log_confusion, run_loggers
+from ser_lightning.runs.loggers import log_result, run_loggers
 from ser_lightning.runs.signature import settings
 
 BEST = "best.ckpt"
@@ -41,6 +42,10 @@ class BestOnDev(Callback):
         self.ua, self.step = -1.0, 0
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.callback_metrics["dev/loss"].isfinite():
+            raise UserError(
+                f"the loss is not a number after {trainer.global_step} steps; lower optimizer.learning_rate or loss.lam"
+            )
         ua = float(trainer.callback_metrics["dev/ua"])
         if ua > self.ua and trainer.global_step >= self.first_check:
             self.ua, self.step = ua, trainer.global_step
@@ -83,27 +88,48 @@ def train_run(
     tags = [_tag(config), config.corpus.name, config.features.name, f"repeat {split.repeat}", f"fold {split.fold}"]
     if manifest.synthetic:
         tags.append("synthetic demo")
+    started = time.perf_counter()
+    best = BestOnDev(folder / BEST, config.trainer.first_check)
     with run_loggers(config, folder, name, tags) as loggers, _quiet():
         data = SpectrogramDataModule(manifest, store, split, config.batching, config.seed)
-        result = _fit_and_test(config, name, folder, data, manifest, loggers, Steps(name, tick))
+        trainer, recognizer = _fit(config, data, loggers, best, Steps(name, tick))
+        dev, test = _write_predictions(folder, trainer, recognizer, data)
+        result = RunResult(
+            signature=name,
+            corpus=manifest.corpus,
+            synthetic=manifest.synthetic,
+            protocol=split.protocol,
+            repeat=split.repeat,
+            fold=split.fold,
+            classes=list(manifest.classes),
+            ua=unweighted_accuracy(test),
+            wa=weighted_accuracy(test),
+            dev_ua=unweighted_accuracy(dev),
+            dev_wa=weighted_accuracy(dev),
+            confusion=test.tolist(),
+            dev_confusion=dev.tolist(),
+            utterances={part: len(data.parts[part]) for part in PARTS},
+            left_out=len(manifest.left_out),
+            split=split.digest,
+            steps=config.trainer.max_steps,
+            best_step=best.step,
+            seconds=round(time.perf_counter() - started, 2),
+            precision="bf16 convolutions" if recognizer.bf16 else "32",
+            device=_device_name(trainer),
+            settings=settings(config),
+            versions={"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}},
+        )
+        log_result(loggers, result)
     result.write(folder)
     return result
 
 
-def _fit_and_test(
-    config: Config,
-    name: str,
-    folder: Path,
-    data: SpectrogramDataModule,
-    manifest: Manifest,
-    loggers: list[Any],
-    steps: Steps,
-) -> RunResult:
-    started = time.perf_counter()
-    best = BestOnDev(folder / BEST, config.trainer.first_check)
+def _fit(
+    config: Config, data: SpectrogramDataModule, loggers: list[Any], best: BestOnDev, steps: Steps
+) -> tuple[Trainer, EmotionRecognizer]:
+    """Train, and return the recognizer with the parameters of the best dev UA."""
     interval = min(config.trainer.check_every or len(data.train_dataloader()), config.trainer.max_steps)
     trainer = _trainer(config.trainer, interval, loggers, [best, steps])
-    bf16 = use_bf16(config.trainer.precision, trainer.strategy.root_device)
     recognizer = EmotionRecognizer(
         data.classes,
         data.bins,
@@ -111,47 +137,15 @@ def _fit_and_test(
         config.model,
         config.loss,
         config.optimizer.learning_rate,
-        bf16,
+        use_bf16(config.trainer.precision, trainer.strategy.root_device),
         front_end={"features": asdict(config.features), **data.normalisation},
     )
     trainer.fit(recognizer, data)
     if trainer.global_step % interval:
+        # the last steps belong to no full interval, yet may be the best
         trainer.validate(recognizer, data, verbose=False)
     recognizer.load_state_dict(torch.load(best.path, weights_only=True)["state_dict"])
-    tables = {part: _predict(trainer, recognizer, data, part) for part in PARTS}
-    features = pd.concat([z for z, _ in tables.values()], ignore_index=True)
-    predictions = pd.concat([tables[part][1] for part in ("dev", "test")], ignore_index=True)
-    features.to_parquet(folder / FEATURES, index=False)
-    predictions.to_parquet(folder / PREDICTIONS, index=False)
-    dev, test = (_confusion(tables[part][1], data.classes) for part in ("dev", "test"))
-    result = RunResult(
-        signature=name,
-        corpus=manifest.corpus,
-        synthetic=manifest.synthetic,
-        protocol=data.split.protocol,
-        repeat=data.split.repeat,
-        fold=data.split.fold,
-        classes=list(data.classes),
-        ua=unweighted_accuracy(test),
-        wa=weighted_accuracy(test),
-        dev_ua=unweighted_accuracy(dev),
-        dev_wa=weighted_accuracy(dev),
-        confusion=test.tolist(),
-        dev_confusion=dev.tolist(),
-        utterances={part: len(data.parts[part]) for part in PARTS},
-        left_out=len(manifest.left_out),
-        split=data.split.digest,
-        steps=config.trainer.max_steps,
-        best_step=best.step,
-        seconds=round(time.perf_counter() - started, 2),
-        precision="bf16 convolutions" if bf16 else "32",
-        device=_device_name(trainer),
-        settings=settings(config),
-        versions={"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}},
-    )
-    summary = {"test/ua": result.ua, "test/wa": result.wa, "best/dev_ua": result.dev_ua, "best/step": result.best_step}
-    log_confusion(loggers, result.confusion, result.classes, summary)
-    return result
+    return trainer, recognizer
 
 
 def use_bf16(precision: str, device: torch.device) -> bool:
@@ -185,24 +179,33 @@ def _trainer(config: TrainerConfig, interval: int, loggers: list[Any], callbacks
     )
 
 
+def _write_predictions(
+    folder: Path, trainer: Trainer, recognizer: EmotionRecognizer, data: SpectrogramDataModule
+) -> tuple[np.ndarray, np.ndarray]:
+    """Write the features of all parts and the logits of dev and test; returns the confusion counts of dev and test."""
+    z_tables, logit_tables = zip(*(_predict(trainer, recognizer, data, part) for part in PARTS), strict=True)
+    predictions = pd.concat([table for part, table in zip(PARTS, logit_tables, strict=True) if part != "train"])
+    pd.concat(z_tables).to_parquet(folder / FEATURES, index=False)
+    predictions.to_parquet(folder / PREDICTIONS, index=False)
+    dev, test = (_confusion(predictions[predictions["part"] == part], data.classes) for part in ("dev", "test"))
+    return dev, test
+
+
 def _predict(
     trainer: Trainer, recognizer: EmotionRecognizer, data: SpectrogramDataModule, part: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A part's features (id, part, label, z_0...) and predictions (id, part, label, logit_<class>...), sorted by id."""
     batches = trainer.predict(recognizer, data.evaluation_dataloader(part))
     assert batches is not None
-    ids = [name for names, _, _ in batches for name in names]
     dataset = data.parts[part]
     label_of = {name: data.classes[int(label)] for name, label in zip(dataset.ids, dataset.labels, strict=True)}
+    ids = [name for names, _, _ in batches for name in names]
     facts = pd.DataFrame({"id": ids, "part": part, "label": [label_of[name] for name in ids]})
     z = np.concatenate([z for _, z, _ in batches])  # [utterances, 64]
     logits = np.concatenate([one for _, _, one in batches])  # [utterances, classes]
-    z_columns = [f"z_{i}" for i in range(z.shape[1])]
-    logit_columns = [f"logit_{name}" for name in data.classes]
-    return (
-        facts.join(pd.DataFrame(z, columns=z_columns)).sort_values("id", ignore_index=True),
-        facts.join(pd.DataFrame(logits, columns=logit_columns)).sort_values("id", ignore_index=True),
-    )
+    z_table = facts.join(pd.DataFrame(z).add_prefix("z_"))
+    logit_table = facts.join(pd.DataFrame(logits, columns=list(data.classes)).add_prefix("logit_"))
+    return z_table.sort_values("id"), logit_table.sort_values("id")
 
 
 def _confusion(predictions: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from ser_lightning.errors import UserError
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
 from ser_lightning.runs.job import mean_dev_ua, plan_job, train_all
 from ser_lightning.runs.ledger import read_predictions, read_result
@@ -146,6 +147,14 @@ def test_side_by_side_is_one_by_one(small):
 
     # not bit by bit: the number of threads decides in which order numbers are added
     np.testing.assert_allclose(logits(workers=2), logits(workers=1), atol=1e-4)
+
+
+def test_a_diverged_run_says_so_and_stays_unfinished(small):
+    config = small("optimizer.learning_rate=1e20", "trainer.precision=32")
+    (planned,) = plan_job(config)
+    with StudyProgress([planned]) as progress, pytest.raises(UserError, match="not a number after 6 steps"):
+        train_all([planned], progress)
+    assert planned.finished is None
 
 
 def test_precision_is_what_was_asked_for():
