@@ -39,12 +39,14 @@ def epoch_batches(lengths: np.ndarray, size: int, order: str, pool: int, rng: np
     """An epoch's batches of positions in `lengths` [utterances], every position once.
 
     "sorted": shuffle, cut into pools of `pool` batches, sort each pool by length, cut into batches, shuffle the
+    batches. A pool is at most half of the epoch: were it all of a small corpus, each epoch would have the same
     batches. "random": shuffle and cut. Inside a batch the longest comes first.
     """
     shuffled = rng.permutation(len(lengths))
     if order == "random":
         batches = _cut(shuffled, size)
     else:
+        pool = max(1, min(pool, len(lengths) // size // 2))
         pools = [_by_length(one, lengths) for one in _cut(shuffled, size * pool)]
         batches = [batch for one in pools for batch in _cut(one, size)]
         batches = [batches[i] for i in rng.permutation(len(batches))]

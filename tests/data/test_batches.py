@@ -56,6 +56,19 @@ def test_consecutive_batches_are_not_alike():
     assert abs(np.corrcoef(longest[:-1], longest[1:])[0, 1]) < 0.3
 
 
+def test_a_small_corpus_has_other_batches_in_every_epoch():
+    """Sorted as a whole, 271 utterances would meet the same ones in each epoch."""
+    lengths = iemocap_like(271)
+    together = [
+        {frozenset(batch) for batch in EpochBatches(lengths, 32, "sorted", 20, (0, 0, 0), lambda e=epoch: e)}
+        for epoch in range(4)
+    ]
+    assert not set.intersection(*together)
+    pairs = [{frozenset((a, b)) for batch in one for a in batch for b in batch if a < b} for one in together]
+    shared = len(pairs[0] & pairs[1]) / len(pairs[0])
+    assert shared < 0.5
+
+
 def order_of(seed=0, repeat=0, fold=0, epoch=0):
     return list(EpochBatches(iemocap_like(200), 32, "sorted", 20, (seed, repeat, fold), lambda: epoch))
 
