@@ -69,10 +69,16 @@ def explain(error: Exception) -> str:
     unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
     if unknown:
         close = nearest_key(unknown.group(1))
+        if close == unknown.group(1):
+            return f"{close} is not a setting of the corpus that was chosen"
         return f"{unknown.group(1)} is not a setting" + (f"; did you mean {close}?" if close else "")
+    absent = re.search(r"Could not find '(\w+)/([^']+)'", text)
+    if absent:
+        group, name = absent.groups()
+        choices = ", ".join(sorted(file.stem for file in (CONF / group).glob("*.yaml")))
+        return f"there is no {group}={name}; choose one of {choices}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    useful = [line for line in lines if not line.startswith(("Set the environment variable", "Config search path"))]
-    return " ".join(useful) if len(useful) < 12 else useful[0]
+    return " ".join(line for line in lines if not line.startswith("Set the environment variable"))
 
 
 def _stop(message: str, status: int = 1) -> None:

@@ -215,7 +215,10 @@ def check(composed: DictConfig) -> Config:
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key} is not set: {_meaning(str(error.full_key), corpus_format)}") from error
     except OmegaConfBaseException as error:
-        raise UserError(f"{error.full_key}: {str(error.msg or error).splitlines()[0]}") from error
+        message = str(error.msg or error).splitlines()[0]
+        if "is not a ListConfig" in message:
+            message = f"must be a list, e.g. {error.full_key}=[0]"
+        raise UserError(f"{error.full_key}: {message}") from error
     assert isinstance(config, Config)
     for path, value, metadata in _leaves(config):
         _check_range(path, value, metadata)

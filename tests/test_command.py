@@ -24,5 +24,15 @@ def test_an_unknown_key_names_the_one_that_was_meant():
     assert explain(error) == "loss.lamda is not a setting; did you mean loss.lam?"
 
 
+def test_a_key_of_another_corpus():
+    error = ConfigAttributeError("Could not override 'corpus.overlap'.\nTo append to your config use +...")
+    assert explain(error) == "corpus.overlap is not a setting of the corpus that was chosen"
+
+
+def test_an_absent_choice_names_those_there_are():
+    error = ConfigAttributeError("In 'train': Could not find 'features/mfcc'\n\nAvailable options in 'features':...")
+    assert explain(error) == "there is no features=mfcc; choose one of logmel, logstft"
+
+
 def test_other_errors_are_folded_into_one_line():
     assert explain(ValueError("one\n\n  two\nSet the environment variable HYDRA_FULL_ERROR=1")) == "one two"

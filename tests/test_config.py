@@ -40,6 +40,7 @@ def test_steps_follow_corpus_and_features():
         ("seed=null", "seed: "),
         ("split.folds=[7]", "split.folds=7: must be at most 4"),
         ("split.folds=[]", "split.folds is empty"),
+        ("split.folds=3", "split.folds: must be a list, e.g. split.folds=[0]"),
         ("loss.rule=mean", "loss.rule=mean: must be one of ema, wen"),
         ("optimizer.learning_rate=0", "optimizer.learning_rate=0.0: must be above 0"),
         ("corpus=emodb", "corpus.root is not set"),

@@ -10,6 +10,7 @@ from filelock import FileLock
 from ser_lightning.config import DemoConfig
 from ser_lightning.corpora.manifest import Manifest, build_manifest
 from ser_lightning.corpora.table import read_rows
+from ser_lightning.errors import UserError
 from ser_lightning.identity import digest
 
 log = logging.getLogger(__name__)
@@ -21,8 +22,13 @@ VERSION = 1
 def load_demo(config: DemoConfig, cache: Path) -> Manifest:
     """The manifest of the demo corpus, synthesised into `cache` if it is not there yet.
 
-    Raises `UserError` where espeak-ng cannot be used.
+    Raises `UserError` where espeak-ng cannot be used, and where a folder is given, which would be ignored.
     """
+    if config.root:
+        raise UserError(
+            f"corpus.root={config.root}: the demo corpus is synthesised and has no folder; "
+            "choose whose folder that is, e.g. corpus=emodb or corpus=table"
+        )
     name = f"demo-{digest([VERSION, config.utterances, config.seed, config.overlap])}"
     folder = cache / "corpora" / name
     folder.parent.mkdir(parents=True, exist_ok=True)
