@@ -17,7 +17,6 @@ from ser_lightning.data.splits import Split, make_split
 from ser_lightning.features import FeatureStore, build_store
 from ser_lightning.identity import digest
 from ser_lightning.runs.ledger import RunResult, read_result
-from ser_lightning.runs.loggers import announce
 from ser_lightning.runs.signature import signature
 
 if TYPE_CHECKING:
@@ -55,7 +54,6 @@ def train_all(planned: Sequence[PlannedRun], progress: "StudyProgress") -> list[
     """The results of all runs, in order, after training those that are not finished, each once."""
     missing = list({run.signature: run for run in planned if run.finished is None}.values())
     if missing:
-        announce(missing[0].config)
         workers = min(count_workers(missing[0].config), len(missing))
         results = _side_by_side(missing, workers, progress) if workers > 1 else _one_by_one(missing, progress)
         for result in results:

@@ -66,11 +66,12 @@ def _confusion_figure(result: RunResult) -> Any:
     return figure
 
 
-def announce(config: Config) -> None:
-    """Say once, before runs are trained, where W&B keeps those that are not sent."""
-    if config.logger.name == "wandb" and _mode() == "offline":
-        folder = Path(config.paths.output) / "wandb"
-        log.info("W&B runs are kept offline in %s; `wandb sync %s/offline-run-*` sends them", folder, folder)
+def whereabouts(config: Config) -> str | None:
+    """Where W&B keeps the runs that it does not send; None where it sends them or is not used."""
+    if config.logger.name != "wandb" or _mode() != "offline":
+        return None
+    folder = Path(config.paths.output) / "wandb"
+    return f"W&B runs are kept offline in {folder}; `wandb sync {folder}/offline-run-*` sends them"
 
 
 def _mode() -> Any:

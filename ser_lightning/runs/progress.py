@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ser_lightning.runs.ledger import RunResult
+from ser_lightning.runs.loggers import whereabouts
 
 if TYPE_CHECKING:
     from ser_lightning.runs.job import PlannedRun
@@ -42,6 +43,8 @@ class StudyProgress:
     def __enter__(self) -> "StudyProgress":
         if self._found:
             self.console.print(f"{self._found} of {self._found + len(self._missing)} runs are finished already")
+        if self._missing and (said := whereabouts(next(iter(self._missing.values())).config)):
+            self.console.print(said, highlight=False, soft_wrap=True)
         self._all = self._bars.add_task(self._title(), total=sum(run.cost for run in self._missing.values()))
         self._bars.start()
         return self
