@@ -1,0 +1,43 @@
+"""The house: each room imports only rooms before it in this list, also inside functions."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import ser_lightning
+
+ROOMS = [
+    "errors",
+    "identity",
+    "config",
+    "metrics",
+    "corpora",
+    "features",
+    "data",
+    "models",
+    "losses",
+    "recognizer",
+    "runs",
+    "report",
+    "command",
+    "train",
+    "reproduce",
+]
+PACKAGE = Path(ser_lightning.__path__[0])
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def imported_rooms(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("ser_lightning."):
+            yield node.module.split(".")[1]
+        elif isinstance(node, ast.Import):
+            yield from (name.name.split(".")[1] for name in node.names if name.name.startswith("ser_lightning."))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_import_goes_up(path):
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    above = {other for other in imported_rooms(path) if ROOMS.index(other) > ROOMS.index(room)}
+    assert not above
