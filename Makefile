@@ -22,10 +22,10 @@ setup: .venv/installed  ## make .venv with everything in it (once; some minutes,
 	@touch $@
 
 reproduce: .venv/installed  ## the paper's study: settings 1-4, Fig. 3-5, Tables 1-2; CORPUS, ROOT and ARGS choose on what
-	$(BIN)/python -m ser_lightning.reproduce corpus=$(CORPUS) $(if $(ROOT),corpus.root="$(ROOT)") $(ARGS)
+	$(BIN)/python -m ser_lightning.reproduce corpus=$(CORPUS) $(if $(ROOT),"corpus.root='$(ROOT)'") $(ARGS)
 
 sweep: .venv/installed  ## the sensitivity sweep over alpha and lambda
-	$(BIN)/python -m ser_lightning.train -m loss.alpha=0.1,0.3,0.5 loss.lam=0,0.5,1 corpus=$(CORPUS) $(if $(ROOT),corpus.root="$(ROOT)") $(ARGS)
+	$(BIN)/python -m ser_lightning.train -m loss.alpha=0.1,0.3,0.5 loss.lam=0,0.5,1 corpus=$(CORPUS) $(if $(ROOT),"corpus.root='$(ROOT)'") $(ARGS)
 
 test: .venv/installed  ## all tests
 	$(BIN)/python -m pytest

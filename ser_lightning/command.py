@@ -65,7 +65,11 @@ def study_name(overrides: list[str]) -> str:
 
 def explain(error: Exception) -> str:
     """Hydra's and OmegaConf's errors in one line, with the key that was probably meant."""
+    from hydra.errors import OverrideParseException
+
     text = str(error)
+    if isinstance(error, OverrideParseException):
+        return f"{error.override} cannot be read; quote a value with brackets, commas or the like: \"key='value'\""
     unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
     if unknown:
         close = nearest_key(unknown.group(1))

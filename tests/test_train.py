@@ -76,6 +76,7 @@ def test_a_value_out_of_range_stops_the_sweep_before_its_first_job(run_module, o
         (["corpus=emodb"], "corpus.root is not set"),
         (["corpus.root=/nowhere"], "corpus.root=/nowhere: the demo corpus is synthesised and has no folder"),
         (["corpus=iemodb"], "there is no corpus=iemodb; choose one of demo, emodb, emodb_all, table"),
+        (["corpus=emodb", "corpus.root=/a (b)"], "corpus.root=/a (b) cannot be read; quote a value"),
         (["loss.alpha=1.5"], "loss.alpha=1.5: must be at most 1"),
         (["corpus=table", "corpus.root=.", "corpus.table=t.csv"], "there is no table"),
     ],
