@@ -4,6 +4,7 @@ Equal to librosa's (`melspectrogram` or `stft` with center=True, pad_mode="refle
 input. All is computed in float64: in float32, bins far below the maximum are off by more than 1e-3 dB.
 """
 
+import numpy as np
 import torch
 import torchaudio
 from torch import Tensor, nn
@@ -38,14 +39,14 @@ class _LogSpectrogram(nn.Module):
             pad_mode="reflect",
         )
 
-    def forward(self, wave: Tensor) -> Tensor:
+    def forward(self, wave: Tensor | np.ndarray) -> Tensor:
         """The spectrogram [frames, bins] in dB, float32, of a wave [samples] at 16 kHz; frames = 1 + samples // 160.
 
         Raises `ValueError` for fewer than 513 samples, which cannot be padded by reflection.
         """
         if wave.ndim != 1 or wave.shape[0] <= DFT // 2:
             raise ValueError(f"expected one wave of more than {DFT // 2} samples, got shape {tuple(wave.shape)}")
-        power = self.power(wave.to(torch.float64)).T  # [frames, 513]
+        power = self.power(torch.as_tensor(wave, dtype=torch.float64)).T  # [frames, 513]
         return to_decibels(self.scale(power)).to(torch.float32)
 
     def scale(self, power: Tensor) -> Tensor:

@@ -187,7 +187,7 @@ def _spectrograms(
     def one(name: str, path: str) -> tuple[str, str, np.ndarray | str]:
         content = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         try:
-            return name, content, middle(extract(torch.from_numpy(read_audio(path))), frames).numpy()
+            return name, content, middle(extract(read_audio(path)), frames).numpy()
         except BadRecordingError as error:
             return name, content, f"{path}: {error}"
 
