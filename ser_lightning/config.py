@@ -38,6 +38,7 @@ class TrainingConfig:
     steps: dict[str, int] = key("training steps by features, e.g. {logmel: 3520, logstft: 2920}")
     batch_size: int = key("utterances per batch", low=1)
     learning_rate: float = key("Adam's step size", above=0)
+    check_every: Optional[int] = key("steps between dev evaluations; null: once per epoch", low=1)
     study_folds: list[int] = key("folds of the whole study, `reproduce`", low=0, high=4)
     authors_first_check: dict[str, int] = key("experiment=authors: trainer.first_check by features")
     note: str = key("a sentence on why these values, stated in every report")

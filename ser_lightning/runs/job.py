@@ -9,6 +9,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import joblib
+from filelock import FileLock
 
 from ser_lightning.config import Config
 from ser_lightning.corpora import Manifest, load_manifest
@@ -44,10 +45,16 @@ class PlannedRun:
         return self.config.trainer.max_steps * self.store.bins
 
     def train(self, tick: Callable[[str], None]) -> RunResult:
-        """Train and test it; `tick` is called with its signature after every step."""
+        """Train and test it; `tick` is called with its signature after every step.
+
+        While another process trains the same run, wait, and take its result.
+        """
         from ser_lightning.runs.run import train_run
 
-        return train_run(self.signature, self.config, self.manifest, self.store, self.split, tick)
+        locks = Path(self.config.paths.output) / "runs" / ".locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        with FileLock(locks / self.signature):
+            return self.finished or train_run(self.signature, self.config, self.manifest, self.store, self.split, tick)
 
 
 def train_all(planned: Sequence[PlannedRun], progress: "StudyProgress") -> list[RunResult]:

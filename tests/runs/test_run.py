@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,17 @@ def test_side_by_side_is_one_by_one(small):
 
     # not bit by bit: the number of threads decides in which order numbers are added
     np.testing.assert_allclose(logits(workers=2), logits(workers=1), atol=1e-4)
+
+
+def test_two_processes_train_a_run_once(small):
+    config = small("seed=11")
+    (planned,) = plan_job(config)
+    (other,) = plan_job(config)
+    ticks = []
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda run: run.train(ticks.append), [planned, other])
+    assert first == second
+    assert len(ticks) == config.trainer.max_steps
 
 
 def test_a_diverged_run_says_so_and_stays_unfinished(small):
