@@ -21,13 +21,14 @@ def test_the_sweep_of_nine_jobs(run_module, output):
     """Nine jobs, seven trainings: with lambda 0 alpha plays no part. W&B is the default, here without an account."""
     (output / "runs").mkdir(exist_ok=True)
     before, wandb_before = runs_in(output), set(output.glob("wandb/offline-run-*"))
+    studies_before = set(output.glob("studies/*"))
     first = run_module("train", *SWEEP, *QUICK, "seed=77")
     assert first.returncode == 0, first.stderr
     assert len(runs_in(output) - before) == 7
     assert len(set(output.glob("wandb/offline-run-*")) - wandb_before) == 7
     assert "wandb sync" in first.stdout
-    (study,) = [path for path in (output / "studies").iterdir() if "seed-77" in path.name]
-    assert "loss.alpha-0.1-0.3-0.5_loss.lam-0-0.5-1" in study.name
+    (study,) = set(output.glob("studies/*")) - studies_before
+    assert "loss.alpha-0.1-0.3-0.5_loss.lam-0-0.5" in study.name
     table = pd.read_csv(study / "sweep.csv")
     assert len(table) == 9
     assert sorted(table["lam"].unique()) == [0, 0.5, 1]
@@ -47,25 +48,16 @@ def test_the_sweep_of_nine_jobs(run_module, output):
 
 
 def test_one_configuration_ends_with_its_mean_over_folds(run_module, output):
+    before = set(output.glob("studies/*"))
     done = run_module("train", *SMALL, "split.folds=[0,1]", "seed=79")
     assert done.returncode == 0, done.stderr
-    (study,) = [path for path in (output / "studies").iterdir() if "seed-79" in path.name]
+    (study,) = set(output.glob("studies/*")) - before
     (job,) = [json.loads(path.read_text()) for path in study.glob("jobs/*/job.json")]
     results = [json.loads((output / "runs" / run / "result.json").read_text()) for run in job["runs"]]
     assert [result["fold"] for result in results] == [0, 1]
     assert f"{50 * (results[0]['ua'] + results[1]['ua']):.1f}" in done.stdout
     assert "synthetic demo" in done.stdout
     assert "2 folds x 1 repetition" in done.stdout
-
-
-def test_a_value_out_of_range_stops_the_sweep_before_its_first_job(run_module, output):
-    (output / "runs").mkdir(exist_ok=True)
-    before = set((output / "runs").iterdir())
-    failed = run_module("train", "-m", "loss.alpha=0.1,1.5", *SMALL, "seed=78")
-    assert failed.returncode == 1
-    assert failed.stderr.strip().startswith("ser_lightning: loss.alpha=1.5: must be at most 1")
-    assert "Traceback" not in failed.stderr
-    assert set((output / "runs").iterdir()) == before
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ def sweep(simulation, capsys):
     """What Hydra hands to the callback for `train -m` with some overrides."""
 
     def composed(*overrides: str) -> DictConfig:
-        hydra = {"overrides": {"task": list(overrides)}, "job": {"config_name": "train"}}
+        sweeper = {"_target_": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"}
+        hydra = {"overrides": {"task": list(overrides)}, "job": {"config_name": "train"}, "sweeper": sweeper}
         return OmegaConf.create(
             {"hydra": hydra, "paths": {"output": str(simulation.output)}, "study": {"name": "simulated"}}
         )
@@ -47,8 +48,7 @@ def test_an_invalid_job_ends_the_program_and_forgets_nothing(simulation, sweep, 
 
 
 def test_an_invalid_job_stops_the_command_before_any_job(tmp_path):
-    callback = "++hydra.callbacks.sweep_report._target_=ser_lightning.report.sweep.SweepReport"
-    command = [sys.executable, "-m", "ser_lightning.train", "-m", "loss.alpha=0.1,1.5", callback]
+    command = [sys.executable, "-m", "ser_lightning.train", "-m", "loss.alpha=0.1,1.5"]
     environment = {**os.environ, "SER_OUTPUT": str(tmp_path)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 1
