@@ -10,7 +10,7 @@ from ser_lightning.config import Config, compose
 from ser_lightning.errors import UserError
 
 if TYPE_CHECKING:
-    from ser_lightning.runs.job import PlannedRun
+    from ser_lightning.runs.plan import PlannedRun
 
 
 def main(config: Config) -> None:
@@ -21,12 +21,13 @@ def main(config: Config) -> None:
     from ser_lightning.report.study import write_paper_report
     from ser_lightning.runs.job import train_all
     from ser_lightning.runs.progress import StudyProgress
+    from ser_lightning.runs.study import study_folder
 
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         raise UserError("reproduce is a study already; give it without -m, or sweep with ser_lightning.train -m")
     overrides = list(HydraConfig.get().overrides.task)
     output = Path(config.paths.output)
-    study = output / "studies" / config.study.name
+    study = study_folder(config.paths.output, config.study.name)
     command = shlex.join(["python", "-m", "ser_lightning.reproduce", *overrides])
     rounds = record_plan(config, overrides, study)
     with StudyProgress(list(chain.from_iterable(rounds))) as progress:
@@ -39,7 +40,7 @@ def main(config: Config) -> None:
 
 def record_plan(config: Config, overrides: list[str], study: Path) -> list[list["PlannedRun"]]:
     """Plan all settings, tell the study's folder of their runs, and return those by fold and features."""
-    from ser_lightning.runs.job import plan_job
+    from ser_lightning.runs.plan import plan_job
     from ser_lightning.runs.signature import settings
     from ser_lightning.runs.study import Job, forget_jobs, write_job
 

@@ -8,12 +8,13 @@ from hydra.types import RunMode
 from ser_lightning.command import run_command
 from ser_lightning.config import Config
 from ser_lightning.runs.signature import settings
-from ser_lightning.runs.study import Job, job_name, read_jobs, write_job
+from ser_lightning.runs.study import Job, job_name, read_jobs, study_folder, write_job
 
 
 def main(config: Config) -> float:
     """Train a job's runs, record them in its study, and return the mean dev UA, for sweepers that optimise."""
-    from ser_lightning.runs.job import mean_dev_ua, plan_job, train_all
+    from ser_lightning.runs.job import mean_dev_ua, train_all
+    from ser_lightning.runs.plan import plan_job
     from ser_lightning.runs.progress import StudyProgress
 
     planned = plan_job(config)
@@ -43,7 +44,7 @@ def show(config: Config) -> None:
 
 
 def _study(config: Config) -> Path:
-    return Path(config.paths.output) / "studies" / config.study.name
+    return study_folder(config.paths.output, config.study.name)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, NoReturn
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -16,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ser_lightning.config import Config, compose
 from ser_lightning.errors import UserError
-from ser_lightning.runs.study import forget_jobs
+from ser_lightning.runs.study import forget_jobs, study_folder
 
 
 class SweepReport(Callback):
@@ -35,8 +34,7 @@ class SweepReport(Callback):
         except (HydraException, OmegaConfBaseException):
             # Hydra composes all jobs once more before it launches the first, and stops there with its own message.
             pass
-        study, _ = _folders(config)
-        forget_jobs(study)
+        forget_jobs(study_folder(config.paths.output, config.study.name))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write the sweep's table and curves, print the table, and say where they are."""
@@ -46,7 +44,8 @@ class SweepReport(Callback):
         from ser_lightning.runs.ledger import read_results
         from ser_lightning.runs.study import read_jobs
 
-        study, runs = _folders(config)
+        study = study_folder(config.paths.output, config.study.name)
+        runs = study.parent.parent / "runs"
         jobs = read_jobs(study)
         if not any(read_results(runs, job.runs) for job in jobs):
             print("No job of this sweep has finished, so that there is no table yet.")
@@ -79,12 +78,6 @@ def _refuse_mixture(jobs: list[Config]) -> None:
 
 def _identity(config: Config) -> dict[str, Any]:
     return {name: value for name, value in asdict(config.corpus).items() if name != "training"}
-
-
-def _folders(config: DictConfig) -> tuple[Path, Path]:
-    """The study's folder, and the folder of all runs."""
-    output = Path(config.paths.output).expanduser().resolve()
-    return output / "studies" / config.study.name, output / "runs"
 
 
 def _stop(error: UserError) -> NoReturn:

@@ -11,7 +11,7 @@ from ser_lightning.runs.ledger import RunResult
 from ser_lightning.runs.loggers import whereabouts
 
 if TYPE_CHECKING:
-    from ser_lightning.runs.job import PlannedRun
+    from ser_lightning.runs.plan import PlannedRun
 
 
 class StudyProgress:

@@ -19,15 +19,14 @@ from lightning import Callback, LightningModule, Trainer, seed_everything
 from omegaconf import OmegaConf
 
 from ser_lightning.config import Config, TrainerConfig
-from ser_lightning.corpora import Manifest
 from ser_lightning.data.datamodule import SpectrogramDataModule
-from ser_lightning.data.splits import PARTS, Split
+from ser_lightning.data.splits import PARTS
 from ser_lightning.errors import UserError
-from ser_lightning.features import FeatureStore
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
 from ser_lightning.recognizer import EmotionRecognizer
 from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult
 from ser_lightning.runs.loggers import log_result, run_loggers
+from ser_lightning.runs.plan import PlannedRun
 from ser_lightning.runs.signature import settings
 
 BEST = "best.ckpt"
@@ -64,22 +63,15 @@ class Steps(Callback):
         self.tick(self.name)
 
 
-def train_run(
-    name: str,
-    config: Config,
-    manifest: Manifest,
-    store: FeatureStore,
-    split: Split,
-    tick: Callable[[str], None],
-) -> RunResult:
-    """Train and test one configuration on one fold; `name` is its signature. What an earlier, unfinished try left goes.
+def train_run(run: PlannedRun, tick: Callable[[str], None]) -> RunResult:
+    """Train and test one configuration on one fold. What an earlier, unfinished try left goes.
 
-    `tick` is called with the signature after every step.
+    `tick` is called with the run's signature after every step.
 
     The folder `runs/<signature>/` gets the resolved configuration, metrics.csv, best.ckpt, predictions.parquet,
     features.parquet, and result.json last.
     """
-    folder = Path(config.paths.output) / "runs" / name
+    config, manifest, split, folder = run.config, run.manifest, run.split, run.folder
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     OmegaConf.save(OmegaConf.structured(config), folder / "config.yaml")
@@ -90,12 +82,12 @@ def train_run(
         tags.append("synthetic demo")
     started = time.perf_counter()
     best = BestOnDev(folder / BEST, config.trainer.first_check)
-    with run_loggers(config, folder, name, tags) as loggers, _quiet():
-        data = SpectrogramDataModule(manifest, store, split, config.batching, config.seed)
-        trainer, recognizer = _fit(config, data, loggers, best, Steps(name, tick))
+    with run_loggers(config, folder, run.signature, tags) as loggers, _quiet():
+        data = SpectrogramDataModule(manifest, run.store, split, config.batching, config.seed)
+        trainer, recognizer = _fit(config, data, loggers, best, Steps(run.signature, tick))
         dev, test = _write_predictions(folder, trainer, recognizer, data)
         result = RunResult(
-            signature=name,
+            signature=run.signature,
             corpus=manifest.corpus,
             synthetic=manifest.synthetic,
             protocol=split.protocol,
@@ -226,7 +218,8 @@ def _device_name(trainer: Trainer) -> str:
     device = trainer.strategy.root_device
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device.type}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{device.type}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 @contextmanager

@@ -1,12 +1,14 @@
 """What makes a run this run: everything that its numbers depend on, and nothing else."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ser_lightning.config import Config
-from ser_lightning.corpora import Manifest
-from ser_lightning.data.splits import Split
 from ser_lightning.identity import digest
+
+if TYPE_CHECKING:
+    from ser_lightning.corpora import Manifest
+    from ser_lightning.data.splits import Split
 
 # Raised when the same settings would give other numbers.
 SCHEMA = 1
@@ -35,7 +37,7 @@ def settings(config: Config) -> dict[str, Any]:
     }
 
 
-def signature(config: Config, manifest: Manifest, audio: str, split: Split) -> str:
+def signature(config: Config, manifest: "Manifest", audio: str, split: "Split") -> str:
     """The name of a run: a hash of its settings, its corpus and sound, its division and the schema's version.
 
     `audio` is the feature store's name for the content of all recordings.

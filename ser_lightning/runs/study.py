@@ -17,6 +17,11 @@ class Job:
     runs: list[str]
 
 
+def study_folder(output: str, name: str) -> Path:
+    """Where a study lies below `paths.output`."""
+    return Path(output).expanduser().resolve() / "studies" / name
+
+
 def write_job(folder: Path, number: int, job: Job) -> None:
     """Record a job in the study's folder."""
     target = folder / "jobs" / str(number)

@@ -6,7 +6,8 @@ import pytest
 import wandb
 
 from ser_lightning.errors import UserError
-from ser_lightning.runs.job import plan_job, train_all
+from ser_lightning.runs.job import train_all
+from ser_lightning.runs.plan import plan_job
 from ser_lightning.runs.progress import StudyProgress
 
 

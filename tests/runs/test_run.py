@@ -12,8 +12,9 @@ import torch
 
 from ser_lightning.errors import UserError
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
-from ser_lightning.runs.job import mean_dev_ua, plan_job, train_all
+from ser_lightning.runs.job import mean_dev_ua, train_all, train_once
 from ser_lightning.runs.ledger import read_predictions, read_result
+from ser_lightning.runs.plan import plan_job
 from ser_lightning.runs.progress import StudyProgress
 from ser_lightning.runs.run import BEST, use_bf16
 
@@ -156,7 +157,7 @@ def test_two_processes_train_a_run_once(small):
     (other,) = plan_job(config)
     ticks = []
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda run: run.train(ticks.append), [planned, other])
+        first, second = pool.map(lambda run: train_once(run, ticks.append), [planned, other])
     assert first == second
     assert len(ticks) == config.trainer.max_steps
 

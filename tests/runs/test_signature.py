@@ -3,7 +3,7 @@
 import pytest
 
 from ser_lightning.data.splits import make_split
-from ser_lightning.runs.job import prepare
+from ser_lightning.runs.plan import prepare
 from ser_lightning.runs.signature import signature
 
 

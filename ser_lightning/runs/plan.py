@@ -1,0 +1,67 @@
+"""The runs of one Hydra job: a configuration on its folds and repetitions, with the data that each needs."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ser_lightning.config import Config
+from ser_lightning.corpora import Manifest, load_manifest
+from ser_lightning.corpora.manifest import refuse_empty_classes
+from ser_lightning.data.splits import Split, make_split
+from ser_lightning.features import FeatureStore, build_store
+from ser_lightning.identity import digest
+from ser_lightning.runs.ledger import RunResult, read_result
+from ser_lightning.runs.signature import signature
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run to be trained, or found finished."""
+
+    config: Config
+    manifest: Manifest
+    store: FeatureStore
+    split: Split
+    signature: str
+
+    @property
+    def folder(self) -> Path:
+        """Where all that the run writes lies."""
+        return Path(self.config.paths.output) / "runs" / self.signature
+
+    @property
+    def finished(self) -> RunResult | None:
+        """The run's result if its folder has one."""
+        return read_result(self.folder)
+
+    @property
+    def cost(self) -> int:
+        """Relative to other runs: steps times bins."""
+        return self.config.trainer.max_steps * self.store.bins
+
+
+def plan_job(config: Config) -> list[PlannedRun]:
+    """The runs of a job, repetition by repetition; loads or makes the corpus and its features first."""
+    manifest, store = prepare(config)
+    planned = []
+    for repeat in config.split.repeats:
+        for fold in config.split.folds:
+            split = make_split(manifest, config.split, repeat, fold)
+            name = signature(config, manifest, store.audio, split)
+            planned.append(PlannedRun(config, manifest, store, split, name))
+    return planned
+
+
+def prepare(config: Config) -> tuple[Manifest, FeatureStore]:
+    """The corpus's usable utterances and their frames; made once per process."""
+    key = digest([asdict(config.corpus), asdict(config.features), config.paths.output])
+    if key not in _prepared:
+        cache = Path(config.paths.output) / "cache"
+        manifest = load_manifest(config.corpus, cache)
+        store = build_store(manifest, config.features, cache)
+        manifest = manifest.without(store.problems, config.corpus.max_bad_share)
+        refuse_empty_classes(manifest)
+        _prepared[key] = manifest, store
+    return _prepared[key]
+
+
+_prepared: dict[str, tuple[Manifest, FeatureStore]] = {}
