@@ -15,6 +15,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from ser_lightning.errors import UserError
 
+FORMATS = ("demo", "table", "iemocap", "emodb", "ravdess", "cremad", "tess", "savee", "nemo")
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
@@ -49,7 +50,7 @@ class CorpusConfig:
     """A set of utterances: where it lies and which of its labels are which class."""
 
     name: str = key("name in reports")
-    format: str = key("which loader reads it", choices=("demo", "emodb", "table"))
+    format: str = key("the file of ser_lightning/corpora/ that reads it", choices=FORMATS)
     root: Optional[str] = key("folder of the corpus; not needed for the demo")
     classes: Optional[dict[str, list[str]]] = key(
         "class -> the corpus's labels, in the order of logits; null: each label is a class"
@@ -69,8 +70,11 @@ class DemoConfig(CorpusConfig):
 
 
 @dataclass
-class EmoDBConfig(CorpusConfig):
-    """The Berlin Database of Emotional Speech."""
+class IEMOCAPConfig(CorpusConfig):
+    """IEMOCAP's full release."""
+
+    complete: bool = key("the counts must be the full release's; false accepts a subset")
+    kinds: list[str] = key("which turns: improvised, scripted", choices=("improvised", "scripted"))
 
 
 @dataclass
@@ -196,7 +200,7 @@ class Config:
     seed: int = key("of initialisation and of the order of batches", low=0)
 
 
-CORPORA: dict[str, type[CorpusConfig]] = {"demo": DemoConfig, "emodb": EmoDBConfig, "table": TableConfig}
+CORPORA: dict[str, type[CorpusConfig]] = {"demo": DemoConfig, "table": TableConfig, "iemocap": IEMOCAPConfig}
 
 
 def check(composed: DictConfig) -> Config:
@@ -209,8 +213,7 @@ def check(composed: DictConfig) -> Config:
     plain.pop("hydra", None)
     schema = OmegaConf.structured(Config)
     corpus_format = composed.corpus.get("format")
-    if corpus_format in CORPORA:
-        schema.corpus = OmegaConf.structured(CORPORA[corpus_format])
+    schema.corpus = OmegaConf.structured(CORPORA.get(corpus_format, CorpusConfig))
     try:
         config = OmegaConf.to_object(OmegaConf.merge(schema, plain))
     except MissingMandatoryValue as error:

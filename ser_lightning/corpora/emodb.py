@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-from ser_lightning.config import EmoDBConfig
+from ser_lightning.config import CorpusConfig
 from ser_lightning.corpora.folders import audio_folder
 from ser_lightning.corpora.manifest import Manifest, build_manifest
 from ser_lightning.errors import UserError
@@ -17,7 +17,7 @@ EMOTIONS = {
 MEN = {"03", "10", "11", "12", "15"}
 
 
-def load_emodb(config: EmoDBConfig) -> Manifest:
+def load(config: CorpusConfig) -> Manifest:
     """The manifest of EmoDB; `config.root` holds the files or a folder wav/ of them.
 
     Raises `UserError` for a missing folder and for a wav file whose name is not EmoDB's.

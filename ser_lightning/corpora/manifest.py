@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import soundfile
 
@@ -17,7 +18,9 @@ from ser_lightning.identity import digest_rows
 log = logging.getLogger(__name__)
 
 DESCRIPTION = ("speaker", "gender", "session", "dialogue", "kind", "text_id")
-COLUMNS = ("id", "path", "raw_label", "label", *DESCRIPTION, "seconds")
+# What no protocol asks for: words spoken, evaluator -> words chosen, means of the evaluators' ratings
+RATINGS = ("valence", "activation", "dominance")
+COLUMNS = ("id", "path", "raw_label", "label", *DESCRIPTION, "transcript", "votes", *RATINGS, "seconds")
 
 # 49 frames, the fewest that the network's convolutions leave a time step of.
 SHORTEST = 0.48
@@ -28,7 +31,9 @@ class Manifest:
     """A corpus's usable utterances.
 
     `table` has a row per utterance, sorted by id: `id`, `path` (absolute), `raw_label` (the corpus's own), `label` (the
-    class), `speaker`, `gender`, `session`, `dialogue`, `kind`, `text_id` (each "" where unknown), `seconds`.
+    class), `speaker`, `gender`, `session`, `dialogue`, `kind`, `text_id`, `transcript` (each "" where unknown), `votes`
+    (evaluator -> the words chosen; empty where unknown), `valence`, `activation`, `dominance` (the evaluators' means on
+    the corpus's scale; NaN where unknown), `seconds`.
     """
 
     corpus: str
@@ -70,13 +75,17 @@ class Manifest:
 def build_manifest(rows: pd.DataFrame, config: CorpusConfig, synthetic: bool = False) -> Manifest:
     """Map labels to classes, look at every file's header, and hand on what is usable.
 
-    `rows` has the columns id, path, raw_label and any of `DESCRIPTION`. Raises `UserError` for a duplicate id, a label
-    that is neither mapped nor ignored, a class without utterances, or too many unusable recordings.
+    `rows` has the columns id, path, raw_label and any further ones of `COLUMNS`. Raises `UserError` for a duplicate id,
+    a label that is neither mapped nor ignored, a class without utterances, or too many unusable recordings.
     """
     _refuse_duplicates(rows, config)
     rows = _map_labels(rows, config)
-    for column in DESCRIPTION:
+    for column in (*DESCRIPTION, "transcript"):
         rows[column] = rows[column].fillna("").astype(str) if column in rows else ""
+    for column in RATINGS:
+        rows[column] = rows[column].astype(float) if column in rows else np.nan
+    if "votes" not in rows:
+        rows["votes"] = pd.Series([{} for _ in range(len(rows))], index=rows.index, dtype=object)
     rows = rows.sort_values("id", ignore_index=True)
     with ThreadPoolExecutor(8) as pool:
         headers = list(pool.map(_read_header, rows["path"]))

@@ -4,17 +4,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser_lightning.config import TableConfig
+from ser_lightning.config import CorpusConfig, TableConfig
 from ser_lightning.corpora.folders import corpus_root
 from ser_lightning.corpora.manifest import DESCRIPTION, Manifest, build_manifest
 from ser_lightning.errors import UserError
 
 
-def load_table(config: TableConfig) -> Manifest:
-    """The manifest of the utterances in `config.table`, their audio paths relative to `config.root`.
+def load(config: CorpusConfig) -> Manifest:
+    """The manifest of the utterances in `corpus.table`, their audio paths relative to `corpus.root`.
 
     Raises `UserError` for a missing or unreadable table and for a column that is missing or has empty cells.
     """
+    assert isinstance(config, TableConfig)
     root = corpus_root(config)
     file = Path(config.table).expanduser()
     file = file if file.is_absolute() or file.is_file() else root / file
