@@ -74,7 +74,8 @@ def explain(error: Exception) -> str:
     if unknown:
         close = nearest_key(unknown.group(1))
         if close == unknown.group(1):
-            return f"{close} is not a setting of the corpus that was chosen"
+            group = unknown.group(1).split(".")[0]
+            return f"{close} is not a setting of the {group} that was chosen"
         return f"{unknown.group(1)} is not a setting" + (f"; did you mean {close}?" if close else "")
     absent = re.search(r"Could not find '(\w+)/([^']+)'", text)
     if absent:

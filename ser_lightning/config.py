@@ -95,13 +95,52 @@ class FeaturesConfig:
 
 @dataclass
 class SplitConfig:
-    """Who trains, who tests, PAPER 4."""
+    """Who trains, selects and tests."""
 
-    protocol: str = key("how the corpus is divided", choices=("paper",))
-    folds: list[int] = key("which of the folds are run", low=0, high=4)
+    protocol: str = key("how the corpus is divided", choices=("paper", "session", "speaker", "text", "file"))
+    folds: Optional[list[int]] = key("which folds are run; null: all that the protocol has", low=0)
     repeats: list[int] = key("which repetitions of the cross-validation are run", low=0)
+
+
+@dataclass
+class PaperSplit(SplitConfig):
+    """Random, stratified, speaker-dependent: PAPER 4."""
+
     reshuffle: bool = key("a new division for every repetition (text) or one for all (author's code)")
     seed: int = key("of the division", low=0)
+    swap: bool = key("five more folds, 5 to 9, in which dev and test of 0 to 4 are exchanged")
+
+
+@dataclass
+class SessionSplit(SplitConfig):
+    """Leave one session out."""
+
+    dev: str = key(
+        "'session': the next session selects, five folds; 'speaker': of the two speakers of the session left out one "
+        "tests and the other selects, ten folds",
+        choices=("session", "speaker"),
+    )
+
+
+@dataclass
+class SpeakerSplit(SplitConfig):
+    """Leave speakers out."""
+
+    groups: int = key("groups that the speakers are dealt into; fold k tests group k and selects on the next", low=3)
+    reshuffle: bool = key("a new deal for every repetition")
+    seed: int = key("of the deal", low=0)
+
+
+@dataclass
+class TextSplit(SpeakerSplit):
+    """Leave speakers and sentences out."""
+
+
+@dataclass
+class FileSplit(SplitConfig):
+    """The user's own division."""
+
+    table: str = key("CSV with the columns id and part (train, dev, test), and repeat and fold if there are several")
 
 
 @dataclass
@@ -201,6 +240,13 @@ class Config:
 
 
 CORPORA: dict[str, type[CorpusConfig]] = {"demo": DemoConfig, "table": TableConfig, "iemocap": IEMOCAPConfig}
+PROTOCOLS: dict[str, type[SplitConfig]] = {
+    "paper": PaperSplit,
+    "session": SessionSplit,
+    "speaker": SpeakerSplit,
+    "text": TextSplit,
+    "file": FileSplit,
+}
 
 
 def check(composed: DictConfig) -> Config:
@@ -214,6 +260,7 @@ def check(composed: DictConfig) -> Config:
     schema = OmegaConf.structured(Config)
     corpus_format = composed.corpus.get("format")
     schema.corpus = OmegaConf.structured(CORPORA.get(corpus_format, CorpusConfig))
+    schema.split = OmegaConf.structured(PROTOCOLS.get(composed.split.get("protocol"), SplitConfig))
     try:
         config = OmegaConf.to_object(OmegaConf.merge(schema, plain))
     except MissingMandatoryValue as error:
@@ -250,8 +297,8 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> Config
 def nearest_key(unknown: str) -> str | None:
     """The known key that `unknown` most probably meant, e.g. loss.lam for loss.lamda."""
     known = {path for path, _ in _keys(Config)}
-    for corpus in CORPORA.values():
-        known |= {f"corpus.{path}" for path, _ in _keys(corpus)}
+    for group, schemas in (("corpus", CORPORA), ("split", PROTOCOLS)):
+        known |= {f"{group}.{path}" for schema in schemas.values() for path, _ in _keys(schema)}
     close = difflib.get_close_matches(unknown, sorted(known), n=1, cutoff=0.6)
     return close[0] if close else None
 
@@ -268,7 +315,11 @@ def _keys(schema: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 def _meaning(path: str, corpus_format: str | None) -> str:
     corpus = CORPORA.get(corpus_format or "", CorpusConfig)
-    known = {**dict(_keys(Config)), **{f"corpus.{name}": text for name, text in _keys(corpus)}}
+    known = {
+        **dict(_keys(Config)),
+        **{f"corpus.{name}": text for name, text in _keys(corpus)},
+        **{f"split.{name}": text for schema in PROTOCOLS.values() for name, text in _keys(schema)},
+    }
     return known.get(path, "it has no default")
 
 

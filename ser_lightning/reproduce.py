@@ -40,17 +40,20 @@ def main(config: Config) -> None:
 
 def record_plan(config: Config, overrides: list[str], study: Path) -> list[list["PlannedRun"]]:
     """Plan all settings, tell the study's folder of their runs, and return those by fold and features."""
+    from ser_lightning.data.splits import write_splits
     from ser_lightning.runs.plan import plan_job
     from ser_lightning.runs.signature import settings
     from ser_lightning.runs.study import Job, forget_jobs, write_job
 
     jobs = {name: compose([*overrides, *setting], "reproduce") for name, setting in config.study.settings.items()}
     plans = {name: plan_job(job) for name, job in jobs.items()}
+    # All settings have the same folds.
+    write_splits([run.split for run in next(iter(plans.values()))], study / "split.csv")
     forget_jobs(study)
     for number, (name, planned) in enumerate(plans.items()):
         write_job(study, number, Job(name, settings(jobs[name]), [run.signature for run in planned]))
     by_fold = chain.from_iterable(zip(*plans.values(), strict=True))
-    return [list(alike) for _, alike in groupby(by_fold, lambda run: (run.split.fold, run.config.features.name))]
+    return [list(alike) for _, alike in groupby(by_fold, lambda run: (run.split.digest, run.config.features.name))]
 
 
 if __name__ == "__main__":

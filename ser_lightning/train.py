@@ -13,11 +13,13 @@ from ser_lightning.runs.study import Job, job_name, read_jobs, study_folder, wri
 
 def main(config: Config) -> float:
     """Train a job's runs, record them in its study, and return the mean dev UA, for sweepers that optimise."""
+    from ser_lightning.data.splits import write_splits
     from ser_lightning.runs.job import mean_dev_ua, train_all
     from ser_lightning.runs.plan import plan_job
     from ser_lightning.runs.progress import StudyProgress
 
     planned = plan_job(config)
+    write_splits([run.split for run in planned], _study(config) / "split.csv")
     record(config, [run.signature for run in planned])
     with StudyProgress(planned) as progress:
         results = train_all(planned, progress)

@@ -10,7 +10,7 @@ def test_the_papers_values_are_the_default():
     config = compose()
     assert (config.loss.lam, config.loss.alpha, config.loss.rule, config.loss.warm_up) == (0.3, 0.5, "ema", 0)
     assert config.batching.order == "sorted"
-    assert config.split.folds == [0, 1, 2, 3, 4]
+    assert (config.split.protocol, config.split.folds, config.split.swap) == ("paper", None, False)
     assert config.split.repeats == [0]
     assert not config.model.tied
     real = compose(["corpus=emodb", "corpus.root=x"])
@@ -38,7 +38,8 @@ def test_steps_follow_corpus_and_features():
         ("loss.lam=-1", "loss.lam=-1.0: must be at least 0"),
         ("loss.lam=o.5", "loss.lam: Value 'o.5' of type 'str' could not be converted to Float"),
         ("seed=null", "seed: "),
-        ("split.folds=[7]", "split.folds=7: must be at most 4"),
+        ("split.folds=[-1]", "split.folds=-1: must be at least 0"),
+        ("split=file", "split.table is not set: CSV with the columns id and part"),
         ("split.folds=[]", "split.folds is empty"),
         ("split.folds=3", "split.folds: must be a list, e.g. split.folds=[0]"),
         ("loss.rule=mean", "loss.rule=mean: must be one of ema, wen"),
@@ -71,7 +72,8 @@ def test_every_shipped_file_composes(group):
     files = sorted((CONF / group).glob("*.yaml"))
     assert files
     for file in files:
-        compose([f"{group}={file.stem}", "++corpus.root=x", *(["corpus.table=t"] if file.stem == "table" else [])])
+        table = {"table": ["corpus.table=t"], "file": ["split.table=t"]}.get(file.stem, [])
+        compose([f"{group}={file.stem}", "++corpus.root=x", *table])
 
 
 def test_output_is_absolute_and_from_the_environment(monkeypatch, tmp_path):

@@ -11,7 +11,7 @@ STUDY = ["corpus.utterances=240", "trainer.max_steps=2", "split.folds=[0]", "log
 def test_the_whole_study_and_its_report(run_module, output):
     done = run_module("reproduce", *STUDY)
     assert done.returncode == 0, done.stderr
-    study = output / "studies" / "paper-demo"
+    study = output / "studies" / "demo-paper"
     names = {path.relative_to(study).as_posix() for path in study.rglob("*") if path.is_file()}
     for figure in ("fig3a", "fig3b", "fig4", "fig5", "table1", "table2"):
         assert {f"figures/{figure}.png", f"figures/{figure}.pdf"} <= names

@@ -12,6 +12,7 @@ ROOMS = [
     "identity",
     "config",
     "metrics",
+    "leakage",
     "corpora",
     "features",
     "data",
@@ -23,6 +24,8 @@ ROOMS = [
     "command",
     "train",
     "reproduce",
+    "doctor",
+    "download",
 ]
 PACKAGE = Path(ser_lightning.__path__[0])
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -116,7 +116,7 @@ def _refuse_duplicates(rows: pd.DataFrame, config: CorpusConfig) -> None:
         paths = " and ".join(map(str, twice.loc[twice["id"] == first, "path"]))
         raise UserError(
             f"{config.name}: {twice['id'].nunique()} ids occur more than once; '{first}' names {paths}. "
-            "Give every utterance an id of its own"
+            "Give every utterance an id of its own; if the corpus lies there twice, point corpus.root at one copy"
         )
 
 

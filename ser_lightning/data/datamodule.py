@@ -8,7 +8,8 @@ from torch.utils.data import DataLoader
 from ser_lightning.config import BatchingConfig
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.batches import Batch, EpochBatches, UtteranceDataset, evaluation_batches
-from ser_lightning.data.splits import PARTS, Split
+from ser_lightning.data.protocols import PARTS
+from ser_lightning.data.splits import Split
 from ser_lightning.features import FeatureStore
 
 # Of no effect on any number: an utterance's output does not depend on its batch.

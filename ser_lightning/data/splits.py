@@ -1,18 +1,17 @@
-"""Protocols: which utterances train, select (dev) and test. A split is a table and depends on no order of files."""
+"""Splits: which utterances train, select (dev) and test. A split is a table and depends on no order of files."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ser_lightning.config import SplitConfig
 from ser_lightning.corpora import Manifest
+from ser_lightning.data.protocols import PARTS, divide
 from ser_lightning.errors import UserError
 from ser_lightning.identity import digest_rows
-
-PARTS = ("train", "dev", "test")
-# The label first: the deal runs through all strata of a label before the next, so that each label is dealt evenly too.
-STRATA = ["raw_label", "session", "kind", "gender"]
 
 
 @dataclass(frozen=True)
@@ -34,41 +33,43 @@ class Split:
         return digest_rows(self.table[["id", "part"]].itertuples(index=False, name=None))
 
 
-def make_split(manifest: Manifest, config: SplitConfig, repeat: int, fold: int) -> Split:
-    """The paper's random, stratified, speaker-dependent division, PAPER 4.
+def make_splits(manifest: Manifest, config: SplitConfig) -> list[Split]:
+    """The configured folds of the configured repetitions, repetition by repetition.
 
-    Ten parts; fold k takes part 2k as dev, 2k + 1 as test, the other eight for training. With `reshuffle` every
-    repetition divides anew; without, all repetitions share one division (author's code).
-
-    Raises `UserError` where a class is absent from a part.
+    Raises `UserError` for a fold that the protocol does not have, where a class is absent from a part, and where the
+    corpus does not tell what the protocol asks for (see `protocols`).
     """
-    parts = tenths(manifest, np.random.default_rng([config.seed, repeat if config.reshuffle else 0]))
-    role = np.where(parts == 2 * fold, "dev", np.where(parts == 2 * fold + 1, "test", "train"))
-    table = pd.DataFrame({"id": manifest.table["id"], "part": role})
-    _require_all_classes(manifest, table, fold)
-    return Split(config.protocol, repeat, fold, table)
+    splits = []
+    for repeat in config.repeats:
+        roles = divide(manifest, config, repeat)  # [folds, utterances]
+        for fold in range(len(roles)) if config.folds is None else config.folds:
+            if fold >= len(roles):
+                raise UserError(
+                    f"split.folds={fold}: the {config.protocol} protocol has the folds 0 to {len(roles) - 1} here"
+                )
+            splits.append(_split(manifest, config.protocol, repeat, fold, roles[fold]))
+    return splits
 
 
-def tenths(manifest: Manifest, rng: np.random.Generator) -> np.ndarray:
-    """A part 0..9 for every utterance [utterances]: shuffled inside strata, then dealt round-robin.
-
-    The deal goes on where the stratum before ended, so that all parts have the same size to within one.
-    """
-    parts = np.empty(len(manifest), dtype=np.int64)
-    dealt = 0
-    for _, members in sorted(manifest.table.groupby(STRATA).indices.items()):
-        shuffled = rng.permutation(members)
-        parts[shuffled] = (dealt + np.arange(len(shuffled))) % 10
-        dealt += len(shuffled)
-    return parts
+def write_splits(splits: Sequence[Split], path: Path) -> None:
+    """Write the splits as a CSV with the columns repeat, fold, id, part, which `split=file` reads."""
+    tables = [split.table.assign(repeat=split.repeat, fold=split.fold) for split in splits]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    pd.concat(tables)[["repeat", "fold", "id", "part"]].to_csv(unfinished, index=False)
+    unfinished.replace(path)
 
 
-def _require_all_classes(manifest: Manifest, table: pd.DataFrame, fold: int) -> None:
-    present = manifest.table["label"].groupby(table["part"]).agg(set)
+def _split(manifest: Manifest, protocol: str, repeat: int, fold: int, role: np.ndarray) -> Split:
+    used = role != ""
+    table = pd.DataFrame({"id": manifest.table["id"][used], "part": role[used]}).reset_index(drop=True)
+    present = manifest.table["label"][used].groupby(role[used]).agg(set)
     for part in PARTS:
         missing = set(manifest.classes) - present.get(part, set())
         if missing:
             raise UserError(
-                f"{manifest.corpus}: no utterance of {', '.join(sorted(missing))} in the {part} part of fold {fold}; "
-                f"{len(manifest)} utterances are too few for ten parts with every class. Add recordings or drop a class"
+                f"{manifest.corpus}: no utterance of {', '.join(sorted(missing))} in the {part} part of fold {fold} of "
+                f"the {protocol} protocol; {len(manifest)} utterances are too few for parts with every class. Add "
+                "recordings, drop a class, or divide into fewer groups"
             )
+    return Split(protocol, repeat, fold, table)

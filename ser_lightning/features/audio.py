@@ -16,17 +16,26 @@ class BadRecordingError(Exception):
 def read_audio(path: str | Path) -> np.ndarray:
     """The samples [n] of a recording, float32 in [-1, 1], channels averaged, resampled to 16 kHz.
 
+    Raises `BadRecordingError` as `decode` does.
+    """
+    wave, rate = decode(path)  # [n, channels]
+    mono = wave.mean(axis=1)  # [n]
+    return mono if rate == RATE else soxr.resample(mono, rate, RATE)
+
+
+def decode(path: str | Path) -> tuple[np.ndarray, int]:
+    """The samples [n, channels] of a recording as they lie in the file, float32 in [-1, 1], and their rate in Hz.
+
     Raises `BadRecordingError` for a file that cannot be decoded, has no samples, or is zero throughout.
     """
     try:
         wave, rate = soundfile.read(path, dtype="float32", always_2d=True)  # [n, channels]
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise BadRecordingError(f"not readable as audio ({str(error).split(': ')[-1].rstrip('.')})") from error
-    mono = wave.mean(axis=1)  # [n]
-    if not len(mono):
+    if not len(wave):
         raise BadRecordingError("no samples")
-    if not np.isfinite(mono).all():
+    if not np.isfinite(wave).all():
         raise BadRecordingError("samples that are not numbers")
-    if not mono.any():
+    if not wave.mean(axis=1).any():
         raise BadRecordingError("all samples are zero")
-    return mono if rate == RATE else soxr.resample(mono, rate, RATE)
+    return wave, rate

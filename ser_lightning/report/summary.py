@@ -14,12 +14,19 @@ import pandas as pd
 import yaml
 
 from ser_lightning.errors import UserError
+from ser_lightning.leakage import FoldAudit, audit_line, average_audit
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
 from ser_lightning.report import paper
 from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult, read_features, read_predictions, read_results
 from ser_lightning.runs.study import Job
 
-PROTOCOLS = {"paper": "random, speaker-dependent"}
+PROTOCOLS = {
+    "paper": "random, speaker-dependent",
+    "session": "sessions apart",
+    "speaker": "speakers apart",
+    "text": "speakers and sentences apart",
+    "file": "a division of one's own",
+}
 
 
 @dataclass(frozen=True)
@@ -134,6 +141,7 @@ class Provenance:
     planned: int
     class_counts: dict[str, int]
     left_out: int
+    audit: FoldAudit
     steps: str
     batch_size: str
     learning_rate: str
@@ -155,15 +163,13 @@ class Provenance:
 
     @property
     def caption(self) -> str:
-        """Corpus, protocol, folds x repetitions: one line that stands under every figure and table."""
+        """Corpus, protocol, folds x repetitions, leak audit: what stands under every figure and table."""
         corpus = f"synthetic {self.corpus}" if self.synthetic else self.corpus
-        protocol = f"{self.protocol} protocol"
-        if self.protocol in PROTOCOLS:
-            protocol += f" ({PROTOCOLS[self.protocol]})"
+        protocol = f"{self.protocol} protocol ({PROTOCOLS[self.protocol]})"
         words = [corpus, protocol, f"{_count(self.folds, 'fold')} x {_count(self.repeats, 'repetition')}"]
         if self.finished < self.planned:
             words.append(f"unfinished: {self.finished} of {self.planned} runs")
-        return " | ".join(words)
+        return " | ".join([*words, audit_line(self.audit)])
 
 
 def provenance(jobs: Sequence[Job], runs: Path) -> Provenance:
@@ -188,6 +194,7 @@ def provenance(jobs: Sequence[Job], runs: Path) -> Provenance:
         planned=len(signatures),
         class_counts=_class_counts(runs / first.signature, first.classes),
         left_out=first.left_out,
+        audit=_audit(results),
         steps=_by_features(results, lambda settings: settings["trainer"]["max_steps"]),
         batch_size=_by_features(results, lambda settings: settings["batching"]["size"]),
         learning_rate=_by_features(results, lambda settings: f"{settings['optimizer']['learning_rate']:g}"),
@@ -203,6 +210,12 @@ def damaged(folder: Path, file: str, error: Exception) -> UserError:
     """The error for a finished run of which a file cannot be read: which one, and what mends it."""
     reason = "is missing" if isinstance(error, FileNotFoundError) else f"is damaged ({error})"
     return UserError(f"{folder / file} {reason}; delete the folder {folder} and repeat the command: the run is redone")
+
+
+def _audit(results: Sequence[RunResult]) -> FoldAudit:
+    """Over all divisions, each counted once however many runs share it."""
+    by_division = {result.split: result.audit for result in results}
+    return average_audit(FoldAudit(**audit) for audit in by_division.values())
 
 
 def _signatures(jobs: Sequence[Job]) -> list[str]:

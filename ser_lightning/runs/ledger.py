@@ -32,6 +32,7 @@ class RunResult:
     utterances: dict[str, int]
     left_out: int
     split: str
+    audit: dict[str, Any]
     steps: int
     best_step: int
     seconds: float

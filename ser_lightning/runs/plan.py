@@ -6,9 +6,12 @@ from pathlib import Path
 from ser_lightning.config import Config
 from ser_lightning.corpora import Manifest, load_manifest
 from ser_lightning.corpora.manifest import refuse_empty_classes
-from ser_lightning.data.splits import Split, make_split
+from ser_lightning.data.audit import audit_splits
+from ser_lightning.data.splits import Split, make_splits
 from ser_lightning.features import FeatureStore, build_store
+from ser_lightning.features.sound import measure_corpus
 from ser_lightning.identity import digest
+from ser_lightning.leakage import FoldAudit
 from ser_lightning.runs.ledger import RunResult, read_result
 from ser_lightning.runs.signature import signature
 
@@ -21,6 +24,7 @@ class PlannedRun:
     manifest: Manifest
     store: FeatureStore
     split: Split
+    audit: FoldAudit
     signature: str
 
     @property
@@ -42,13 +46,11 @@ class PlannedRun:
 def plan_job(config: Config) -> list[PlannedRun]:
     """The runs of a job, repetition by repetition; loads or makes the corpus and its features first."""
     manifest, store = prepare(config)
-    planned = []
-    for repeat in config.split.repeats:
-        for fold in config.split.folds:
-            split = make_split(manifest, config.split, repeat, fold)
-            name = signature(config, manifest, store.audio, split)
-            planned.append(PlannedRun(config, manifest, store, split, name))
-    return planned
+    splits = make_splits(manifest, config.split)
+    cache = Path(config.paths.output) / "cache"
+    audits = audit_splits(manifest, measure_corpus(manifest, cache), splits, cache)
+    names = [signature(config, manifest, store.audio, split) for split in splits]
+    return [PlannedRun(config, manifest, store, *of) for of in zip(splits, audits, names, strict=True)]
 
 
 def prepare(config: Config) -> tuple[Manifest, FeatureStore]:

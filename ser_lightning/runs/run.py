@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 
 from ser_lightning.config import Config, TrainerConfig
 from ser_lightning.data.datamodule import SpectrogramDataModule
-from ser_lightning.data.splits import PARTS
+from ser_lightning.data.protocols import PARTS
 from ser_lightning.errors import UserError
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
 from ser_lightning.recognizer import EmotionRecognizer
@@ -103,6 +103,7 @@ def train_run(run: PlannedRun, tick: Callable[[str], None]) -> RunResult:
             utterances={part: len(data.parts[part]) for part in PARTS},
             left_out=len(manifest.left_out),
             split=split.digest,
+            audit=asdict(run.audit),
             steps=config.trainer.max_steps,
             best_step=best.step,
             seconds=round(time.perf_counter() - started, 2),

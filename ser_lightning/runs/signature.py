@@ -24,7 +24,7 @@ def settings(config: Config) -> dict[str, Any]:
     if loss["lam"] == 0:
         loss = {"lam": 0.0, "class_weights": loss["class_weights"]}
     trainer = {name: value for name, value in whole["trainer"].items() if name not in ("accelerator", "workers")}
-    split = {name: whole["split"][name] for name in ("protocol", "reshuffle", "seed")}
+    split = {name: value for name, value in whole["split"].items() if name not in ("folds", "repeats", "table")}
     return {
         "features": whole["features"],
         "split": split,

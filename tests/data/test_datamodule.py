@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ser_lightning.data.datamodule import SpectrogramDataModule
-from ser_lightning.data.splits import make_split
+from ser_lightning.data.splits import make_splits
 from ser_lightning.runs.plan import prepare
 
 
@@ -12,7 +12,7 @@ from ser_lightning.runs.plan import prepare
 def data(small):
     config = small()
     manifest, store = prepare(config)
-    split = make_split(manifest, config.split, 0, 0)
+    split = make_splits(manifest, config.split)[0]
     return SpectrogramDataModule(manifest, store, split, config.batching, config.seed)
 
 

@@ -1,6 +1,7 @@
-"""The paper's division: shares, disjointness, strata, independence of the order of files."""
+"""Protocols: shares, disjointness, strata, who is apart from whom, independence of the order of files."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,12 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_lightning.config import SplitConfig
+from ser_lightning.config import FileSplit, PaperSplit, SessionSplit, SpeakerSplit, TextSplit
 from ser_lightning.corpora import Manifest
-from ser_lightning.data.splits import make_split, tenths
+from ser_lightning.data.protocols import deal, tenths
+from ser_lightning.data.splits import make_splits, write_splits
 from ser_lightning.errors import UserError
 
-PAPER = SplitConfig(protocol="paper", folds=[0], repeats=[0], reshuffle=True, seed=0)
+PAPER = PaperSplit(protocol="paper", folds=None, repeats=[0], reshuffle=True, seed=0, swap=False)
+SPEAKER = SpeakerSplit(protocol="speaker", folds=None, repeats=[0], groups=5, reshuffle=True, seed=0)
+TEXT = TextSplit(protocol="text", folds=None, repeats=[0], groups=4, reshuffle=True, seed=0)
+SESSION = SessionSplit(protocol="session", folds=None, repeats=[0], dev="session")
 CLASSES = ("neu", "ang", "hap", "sad")
 
 
@@ -28,16 +33,29 @@ def corpus(utterances, seed=0, classes=CLASSES):
             "session": rng.choice(["1", "2", "3", "4", "5"], utterances),
             "kind": rng.choice(["scripted", "improvised"], utterances),
             "gender": rng.choice(["female", "male"], utterances),
+            "text_id": rng.choice([f"t{i}" for i in range(8)], utterances),
         }
     )
-    return Manifest("test", classes, table.assign(speaker="", dialogue="", text_id="", path="", seconds=1.0))
+    table["speaker"] = table["session"] + table["gender"]
+    return Manifest("test", classes, table)
+
+
+def one_split(manifest, config, repeat=0, fold=0):
+    (split,) = make_splits(manifest, replace(config, repeats=[repeat], folds=[fold]))
+    return split
+
+
+def facts(manifest, split, part, column):
+    table = manifest.table.set_index("id")
+    return set(table.loc[split.ids(part), column])
 
 
 @settings(max_examples=30, deadline=None)
 @given(utterances=st.integers(300, 700), seed=st.integers(0, 1000), repeat=st.integers(0, 5))
 def test_five_folds_test_and_select_on_everything_once(utterances, seed, repeat):
     manifest = corpus(utterances, seed)
-    splits = [make_split(manifest, PAPER, repeat, fold) for fold in range(5)]
+    splits = make_splits(manifest, replace(PAPER, repeats=[repeat]))
+    assert len(splits) == 5
     for split in splits:
         parts = {part: set(split.ids(part)) for part in ("train", "dev", "test")}
         assert sum(map(len, parts.values())) == utterances == len(set().union(*parts.values()))
@@ -84,20 +102,160 @@ def test_labels_are_dealt_evenly_where_all_speakers_have_the_same_counts():
 
 def test_repetitions_divide_anew_or_not():
     manifest = corpus(400)
-    unshuffled = SplitConfig(protocol="paper", folds=[0], repeats=[0], reshuffle=False, seed=0)
-    assert make_split(manifest, PAPER, 0, 0).digest != make_split(manifest, PAPER, 1, 0).digest
-    assert make_split(manifest, unshuffled, 0, 0).digest == make_split(manifest, unshuffled, 1, 0).digest
-    assert make_split(manifest, PAPER, 1, 2).digest == make_split(manifest, PAPER, 1, 2).digest
+    unshuffled = replace(PAPER, reshuffle=False)
+    assert one_split(manifest, PAPER, 0, 0).digest != one_split(manifest, PAPER, 1, 0).digest
+    assert one_split(manifest, unshuffled, 0, 0).digest == one_split(manifest, unshuffled, 1, 0).digest
+    assert one_split(manifest, PAPER, 1, 2).digest == one_split(manifest, PAPER, 1, 2).digest
 
 
 def test_a_class_missing_from_a_part_is_refused():
     manifest = corpus(60)
     manifest.table.loc[3:, ["label", "raw_label"]] = "neu"
-    with pytest.raises(UserError, match=r"no utterance of .* too few for ten parts"):
-        make_split(manifest, PAPER, 0, 0)
+    with pytest.raises(UserError, match=r"no utterance of .* too few for parts with every class"):
+        one_split(manifest, PAPER)
 
 
 def test_published_division_is_not_moved_by_the_libraries():
     """A frozen digest: were it to change, nobody could repeat a published run."""
     parts = tenths(corpus(200), np.random.default_rng([0, 0]))
     assert parts[:12].tolist() == [5, 8, 0, 6, 3, 4, 2, 0, 8, 6, 8, 4]
+
+
+def test_swapped_folds_test_what_the_others_selected_on():
+    manifest = corpus(400)
+    splits = make_splits(manifest, replace(PAPER, swap=True))
+    assert len(splits) == 10
+    for first, second in zip(splits[:5], splits[5:], strict=True):
+        assert (first.ids("dev"), first.ids("test")) == (second.ids("test"), second.ids("dev"))
+        assert first.ids("train") == second.ids("train")
+    assert sorted(name for split in splits for name in split.ids("test")) == manifest.table["id"].tolist()
+
+
+def test_a_fold_that_there_is_not():
+    with pytest.raises(UserError, match=r"split\.folds=5: the paper protocol has the folds 0 to 4 here"):
+        one_split(corpus(400), PAPER, fold=5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(utterances=st.integers(300, 700), seed=st.integers(0, 1000), groups=st.integers(3, 10))
+def test_speakers_are_apart_and_each_is_tested_once(utterances, seed, groups):
+    manifest = corpus(utterances, seed)
+    # every speaker has every class, as ten speakers of chance would not always
+    manifest.table["label"] = [CLASSES[number % 4] for number in manifest.table.groupby("speaker").cumcount()]
+    splits = make_splits(manifest, replace(SPEAKER, groups=groups, seed=seed))
+    assert len(splits) == groups
+    for split in splits:
+        train, dev, test = (facts(manifest, split, part, "speaker") for part in ("train", "dev", "test"))
+        assert [train & dev, train & test, dev & test] == [set()] * 3
+        assert len(split.table) == utterances
+    tested = [name for split in splits for name in split.ids("test")]
+    assert sorted(tested) == manifest.table["id"].tolist()
+
+
+def test_groups_of_speakers_are_of_like_size_classes_and_gender():
+    """Ten speakers of 60 to 105 utterances, five groups: pairs of a large and a small one, of both genders."""
+    rows = []
+    for number in range(10):
+        gender = "female" if number % 2 else "male"
+        rows += [(f"s{number}", gender, CLASSES[i % 4]) for i in range(60 + 5 * number)]
+    table = pd.DataFrame(rows, columns=["speaker", "gender", "label"])
+    manifest = Manifest("test", CLASSES, table.assign(id=[f"{i:04d}" for i in range(len(table))]))
+    group = deal(manifest, table["speaker"], 5, np.random.default_rng(0))
+    sizes = np.bincount(group)
+    assert sizes.sum() == 825
+    assert sizes.max() - sizes.min() <= 15
+    assert (pd.crosstab(group, table["gender"]) > 0).all(axis=None)
+    assert table["speaker"].groupby(group).nunique().tolist() == [2] * 5
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_neither_voice_nor_sentence_of_a_part_is_in_another(seed):
+    manifest = corpus(2000, seed)
+    manifest.table.loc[::3, "text_id"] = ""
+    for split in make_splits(manifest, replace(TEXT, seed=seed)):
+        for column in ("speaker", "text_id"):
+            train, dev, test = (facts(manifest, split, part, column) - {""} for part in ("train", "dev", "test"))
+            assert [train & dev, train & test, dev & test] == [set()] * 3
+        # speech without a text goes by its speaker, so that all of the tested speakers' is tested
+        free = manifest.table[(manifest.table["text_id"] == "")]
+        speakers = facts(manifest, split, "test", "speaker")
+        assert set(free.loc[free["speaker"].isin(speakers), "id"]) <= set(split.ids("test"))
+
+
+def test_two_sentences_cannot_be_kept_apart_in_three_parts():
+    manifest = corpus(400)
+    manifest.table["text_id"] = np.where(np.arange(400) % 2, "kids", "dogs")
+    with pytest.raises(UserError, match="split=text needs at least 3 sentences, and there are 2"):
+        make_splits(manifest, TEXT)
+
+
+def test_session_folds():
+    manifest = corpus(600)
+    splits = make_splits(manifest, SESSION)
+    tested = [facts(manifest, split, "test", "session") for split in splits]
+    assert tested == [{"1"}, {"2"}, {"3"}, {"4"}, {"5"}]
+    assert [facts(manifest, split, "dev", "session") for split in splits] == [{"2"}, {"3"}, {"4"}, {"5"}, {"1"}]
+    assert facts(manifest, splits[0], "train", "session") == {"3", "4", "5"}
+
+
+def test_session_folds_that_select_on_the_other_speaker():
+    manifest = corpus(600)
+    splits = make_splits(manifest, replace(SESSION, dev="speaker"))
+    tested = [facts(manifest, split, "test", "speaker") for split in splits]
+    assert tested[:3] == [{"1female"}, {"1male"}, {"2female"}]
+    assert facts(manifest, splits[0], "dev", "speaker") == {"1male"}
+    assert facts(manifest, splits[0], "train", "session") == {"2", "3", "4", "5"}
+    assert len(splits) == 10
+
+
+@pytest.mark.parametrize("config", [PAPER, SPEAKER, TEXT, SESSION], ids=lambda config: config.protocol)
+def test_the_order_of_files_on_disk_is_of_no_effect(config):
+    """Loaders sort by id, whatever order the disk gives; the division is then a function of names and facts."""
+    manifest = corpus(1200)
+    shuffled = manifest.table.sample(frac=1, random_state=1)
+    again = Manifest("test", CLASSES, shuffled.sort_values("id", ignore_index=True))
+    assert [split.digest for split in make_splits(manifest, config)] == [
+        split.digest for split in make_splits(again, config)
+    ]
+
+
+def test_unknown_speakers_are_named():
+    manifest = corpus(400)
+    manifest.table.loc[7, "speaker"] = ""
+    with pytest.raises(UserError, match="the speaker of 1 utterances is unknown, first of u00007"):
+        make_splits(manifest, SPEAKER)
+
+
+def test_more_groups_than_speakers():
+    with pytest.raises(UserError, match=r"split\.groups=11 needs at least 11 speakers, and there are 10"):
+        make_splits(corpus(400), replace(SPEAKER, groups=11))
+
+
+def test_a_written_division_is_read_back_as_the_same(tmp_path):
+    manifest = corpus(1200)
+    splits = make_splits(manifest, replace(SPEAKER, repeats=[0, 1]))
+    write_splits(splits, tmp_path / "split.csv")
+    config = FileSplit(protocol="file", folds=None, repeats=[0, 1], table=str(tmp_path / "split.csv"))
+    again = make_splits(manifest, config)
+    assert [(split.repeat, split.fold, split.digest) for split in again] == [
+        (split.repeat, split.fold, split.digest) for split in splits
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,role\nu00000,train\n", "has no column part; it has id, role"),
+        ("id,part\nu00000,trian\n", "line 2: part 'trian': the parts are train, dev, test"),
+        ("id,part\nu00000,train\nx,dev\n", "line 3: id 'x': test has no such utterance"),
+        ("id,part\nu00000,train\nu00000,dev\n", "line 3: id 'u00000': it stands twice in one fold"),
+        ("id,part,fold\nu00000,train,1\n", "repetition 0 has the folds \\[1\\]; number them from 0"),
+        ("id,part,fold\nu00000,train,one\n", "column fold must hold whole numbers from 0"),
+    ],
+)
+def test_a_faulty_division_is_refused_by_line(tmp_path, text, message):
+    (tmp_path / "split.csv").write_text(text)
+    config = FileSplit(protocol="file", folds=None, repeats=[0], table=str(tmp_path / "split.csv"))
+    with pytest.raises(UserError, match=message):
+        make_splits(corpus(20), config)

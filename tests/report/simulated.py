@@ -45,6 +45,20 @@ def settings_of(features: str, lam: float, alpha: float, **optimizer: float) -> 
     }
 
 
+# Of a random division: every speaker of the test part is also in training.
+AUDIT = {
+    "utterances": 20,
+    "speaker": 1.0,
+    "dialogue": None,
+    "sentence": 0.5,
+    "audio": 0.0,
+    "length_drift": 0.1,
+    "class_drift": 0.0,
+    "cue_ua": 0.3,
+    "chance": 0.25,
+}
+
+
 @dataclasses.dataclass
 class Simulation:
     """A folder of outputs with one study, and what its runs are of."""
@@ -103,7 +117,8 @@ class Simulation:
             dev_confusion=[[0] * 4] * 4,
             utterances={part: int(sizes.get(part, 0)) for part in ("train", "dev", "test")},
             left_out=0,
-            split="0" * 12,
+            split=f"{repeat}{fold}" * 6,
+            audit=AUDIT,
             steps=settings["trainer"]["max_steps"],
             best_step=100,
             seconds=60.0,

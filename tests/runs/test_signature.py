@@ -1,8 +1,10 @@
 """A run is its signature: what matters changes it, what does not leaves it."""
 
+from dataclasses import replace
+
 import pytest
 
-from ser_lightning.data.splits import make_split
+from ser_lightning.data.splits import make_splits
 from ser_lightning.runs.plan import prepare
 from ser_lightning.runs.signature import signature
 
@@ -12,7 +14,8 @@ def sign(small):
     def signature_of(*overrides, fold=0, repeat=0):
         config = small(*overrides)
         manifest, store = prepare(config)
-        return signature(config, manifest, store.audio, make_split(manifest, config.split, repeat, fold))
+        (split,) = make_splits(manifest, replace(config.split, folds=[fold], repeats=[repeat]))
+        return signature(config, manifest, store.audio, split)
 
     return signature_of
 

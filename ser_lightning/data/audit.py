@@ -1,0 +1,78 @@
+"""Leak audit: what a fold's test part shares with its training part, and what the recording alone gives away."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from ser_lightning.corpora import Manifest
+from ser_lightning.data.splits import Split
+from ser_lightning.features.sound import CUES
+from ser_lightning.identity import digest
+from ser_lightning.leakage import FoldAudit
+from ser_lightning.metrics import confusion_counts, unweighted_accuracy
+
+# Raised when a figure is computed differently.
+VERSION = 1
+
+
+def audit_split(manifest: Manifest, sound: pd.DataFrame, split: Split) -> FoldAudit:
+    """Audit one fold; `sound` as `measure_corpus` returns it."""
+    from scipy.stats import ks_2samp
+
+    # raises where a row is missing: every usable utterance has been measured
+    table = split.table.merge(manifest.table.drop(columns="seconds"), on="id").merge(sound, on="id", validate="1:1")
+    train, test = table[table["part"] == "train"], table[table["part"] == "test"]
+    classes = list(manifest.classes)
+    shares = [part["label"].value_counts(normalize=True).reindex(classes, fill_value=0) for part in (train, test)]
+    return FoldAudit(
+        utterances=len(test),
+        speaker=_shared(train, test, "speaker"),
+        dialogue=_shared(train, test, "dialogue"),
+        sentence=_shared(train, test, "text_id"),
+        audio=float(test["content"].isin(train["content"]).mean()),
+        length_drift=float(ks_2samp(train["seconds"], test["seconds"]).statistic),
+        class_drift=float((shares[0] - shares[1]).abs().sum() / 2),
+        cue_ua=_cue_ua(train, test, classes),
+        chance=1 / len(classes),
+    )
+
+
+def audit_splits(manifest: Manifest, sound: pd.DataFrame, splits: Sequence[Split], cache: Path) -> list[FoldAudit]:
+    """The audits of all splits, each computed once and then read from `cache`."""
+    folder = cache / "audit"
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = sound[["id", "content"]].to_numpy().tolist()
+    key = digest([VERSION, manifest.digest, list(manifest.classes), contents])
+    audits = []
+    for split in splits:
+        target = folder / f"{manifest.corpus}-{key}-{split.digest}.json"
+        if not target.exists():
+            unfinished = target.with_suffix(".unfinished")
+            unfinished.write_text(json.dumps(asdict(audit_split(manifest, sound, split))))
+            unfinished.replace(target)
+        audits.append(FoldAudit(**json.loads(target.read_text())))
+    return audits
+
+
+def _shared(train: pd.DataFrame, test: pd.DataFrame, column: str) -> float | None:
+    """Share of test utterances whose `column` occurs in training; those without an entry share nothing."""
+    known = test[column] != ""
+    if not known.any():
+        return None
+    return float((known & test[column].isin(train[column])).mean())
+
+
+def _cue_ua(train: pd.DataFrame, test: pd.DataFrame, classes: list[str]) -> float:
+    """UA on the test part of a random forest on `CUES`, in [0, 1]."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    forest = RandomForestClassifier(100, min_samples_leaf=2, class_weight="balanced", random_state=0)
+    forest.fit(train[list(CUES)], train["label"])
+    index = {name: number for number, name in enumerate(classes)}
+    labels, predictions = (
+        pd.Series(values).map(index).to_numpy() for values in (test["label"], forest.predict(test[list(CUES)]))
+    )
+    return unweighted_accuracy(confusion_counts(labels, predictions, len(classes)))

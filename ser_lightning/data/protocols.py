@@ -1,0 +1,224 @@
+"""How each protocol divides a corpus: the role of every utterance in every fold of one repetition.
+
+Each function returns an array [folds, utterances] of "train", "dev", "test" or, for what a protocol leaves out, "".
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ser_lightning.config import FileSplit, PaperSplit, SessionSplit, SpeakerSplit, SplitConfig, TextSplit
+from ser_lightning.corpora import Manifest
+from ser_lightning.errors import UserError
+
+PARTS = ("train", "dev", "test")
+# The label first: the deal runs through all strata of a label before the next, so that each label is dealt evenly too.
+STRATA = ["raw_label", "session", "kind", "gender"]
+
+
+def divide(manifest: Manifest, config: SplitConfig, repeat: int) -> np.ndarray:
+    """The roles [folds, utterances] of one repetition of the configured protocol."""
+    match config:
+        case PaperSplit():
+            return paper(manifest, config, repeat)
+        case SessionSplit():
+            return session(manifest, config)
+        case TextSplit():
+            return text(manifest, config, repeat)
+        case SpeakerSplit():
+            return speaker(manifest, config, repeat)
+        case FileSplit():
+            return file(manifest, config, repeat)
+    raise TypeError(f"no protocol for {config}")
+
+
+def paper(manifest: Manifest, config: PaperSplit, repeat: int) -> np.ndarray:
+    """The paper's random, stratified, speaker-dependent division, PAPER 4.
+
+    Ten parts; fold k takes part 2k as dev, 2k + 1 as test, the other eight for training. With `reshuffle` every
+    repetition divides anew; without, all repetitions share one division (author's code). With `swap`, fold 5 + k is
+    fold k with dev and test exchanged.
+    """
+    parts = tenths(manifest, _rng(config, repeat))
+    pairs = [(2 * fold, 2 * fold + 1) for fold in range(5)]
+    if config.swap:
+        pairs += [(test, dev) for dev, test in pairs]
+    return np.stack([_roles(parts == dev, parts == test) for dev, test in pairs])
+
+
+def tenths(manifest: Manifest, rng: np.random.Generator) -> np.ndarray:
+    """A part 0..9 for every utterance [utterances]: shuffled inside strata, then dealt round-robin.
+
+    The deal goes on where the stratum before ended, so that all parts have the same size to within one.
+    """
+    parts = np.empty(len(manifest), dtype=np.int64)
+    dealt = 0
+    for _, members in sorted(manifest.table.groupby(STRATA).indices.items()):
+        shuffled = rng.permutation(members)
+        parts[shuffled] = (dealt + np.arange(len(shuffled))) % 10
+        dealt += len(shuffled)
+    return parts
+
+
+def session(manifest: Manifest, config: SessionSplit) -> np.ndarray:
+    """Leave one session out: fold k tests the k-th session and selects on the one after it.
+
+    With `dev` = "speaker", a fold per speaker: it tests the speaker, selects on the others of that session, and trains
+    on the other sessions. Raises `UserError` where sessions, or speakers in them, are unknown or too few.
+    """
+    sessions = _known(manifest, "session").to_numpy()
+    names = sorted(set(sessions))
+    if len(names) < 3:
+        raise UserError(f"{manifest.corpus}: {len(names)} sessions are too few for split=session, which needs three")
+    if config.dev == "session":
+        following = dict(zip(names, [*names[1:], names[0]], strict=True))
+        return np.stack([_roles(sessions == following[name], sessions == name) for name in names])
+    speakers = _known(manifest, "speaker").to_numpy()
+    folds = []
+    for name in names:
+        present = sorted(set(speakers[sessions == name]))
+        if len(present) < 2:
+            raise UserError(
+                f"{manifest.corpus}: session {name} has one speaker, so that none is left to select on; use "
+                "split.dev=session"
+            )
+        held_out = sessions == name
+        folds += [_roles(held_out & (speakers != one), held_out & (speakers == one)) for one in present]
+    return np.stack(folds)
+
+
+def speaker(manifest: Manifest, config: SpeakerSplit, repeat: int) -> np.ndarray:
+    """Leave speakers out: fold k tests the k-th group of speakers, selects on the next, trains on the others.
+
+    Raises `UserError` where speakers are unknown or fewer than groups.
+    """
+    speakers = _known(manifest, "speaker")
+    _require(manifest, speakers, config.groups, "speakers", f"split.groups={config.groups}")
+    group = deal(manifest, speakers, config.groups, _rng(config, repeat))
+    return np.stack([_roles(group == (k + 1) % config.groups, group == k) for k in range(config.groups)])
+
+
+def text(manifest: Manifest, config: TextSplit, repeat: int) -> np.ndarray:
+    """Leave speakers and sentences out: no voice and no sentence of a part occurs in another.
+
+    Speakers and sentences are dealt into groups; fold k tests what the k-th group of speakers says of the k-th group
+    of sentences, selects on the next of both, and trains on what is left of both. The other utterances are not used.
+    Utterances without a text id (improvised speech) have words of their own, and go by their speaker alone.
+
+    Raises `UserError` where speakers are unknown or fewer than groups, or where there are fewer than three sentences.
+    """
+    rng = _rng(config, repeat)
+    speakers, texts = _known(manifest, "speaker"), manifest.table["text_id"]
+    free = (texts == "").to_numpy()
+    if free.all():
+        raise UserError(
+            f"{manifest.corpus}: split=text needs a text_id, which this corpus does not have; use split=speaker"
+        )
+    _require(manifest, speakers, config.groups, "speakers", f"split.groups={config.groups}")
+    _require(manifest, texts[~free], 3, "sentences", "split=text")
+    sentences = min(config.groups, texts[~free].nunique())
+    voice = deal(manifest, speakers, config.groups, rng)
+    words = deal(manifest, texts, sentences, rng)
+    folds = []
+    for k in range(config.groups):
+        after = (k + 1) % config.groups
+        # where sentences are fewer than groups, the next one must still be another
+        tested = k % sentences
+        selected = (tested + 1) % sentences
+        role = np.full(len(manifest), "", dtype="<U5")
+        role[(voice == k) & (free | (words == tested))] = "test"
+        role[(voice == after) & (free | (words == selected))] = "dev"
+        role[(voice != k) & (voice != after) & (free | ((words != tested) & (words != selected)))] = "train"
+        folds.append(role)
+    return np.stack(folds)
+
+
+def deal(manifest: Manifest, owner: pd.Series, groups: int, rng: np.random.Generator) -> np.ndarray:
+    """A group for every utterance [utterances], equal for equal `owner` (speaker, sentence).
+
+    The largest owners are dealt first, each to the group whose counts of classes and genders, squared, grow least;
+    this balances number, class and gender as far as whole owners allow. Equals are dealt in random order.
+    """
+    kinds = pd.concat([pd.get_dummies(manifest.table[column], dtype=float) for column in ("label", "gender")], axis=1)
+    counts = kinds.groupby(owner.to_numpy()).sum()  # [owners, classes + genders]
+    share = counts.to_numpy() / np.sqrt(counts.to_numpy().sum(axis=0))
+    shuffled = rng.permutation(len(counts))
+    by_size = shuffled[np.argsort(-counts.to_numpy().sum(axis=1)[shuffled], kind="stable")]
+    load = np.zeros((groups, share.shape[1]))
+    group = np.empty(len(counts), dtype=np.int64)
+    for one in by_size:
+        growth = ((load + share[one]) ** 2 - load**2).sum(axis=1)
+        group[one] = growth.argmin()
+        load[group[one]] += share[one]
+    return pd.Series(group, index=counts.index)[owner.to_numpy()].to_numpy()
+
+
+def file(manifest: Manifest, config: FileSplit, repeat: int) -> np.ndarray:
+    """The division that `config.table` holds: a row per (repeat, fold, id), or per id where there is one fold.
+
+    Utterances of the corpus that it does not name are not used. Raises `UserError` for a table that cannot be read,
+    lacks a column, names a part or utterance that there is not, names one twice, or lacks the repetition.
+    """
+    table = _read_division(Path(config.table).expanduser(), manifest)
+    chosen = table[table["repeat"] == repeat]
+    folds = sorted(set(chosen["fold"]))
+    if folds != list(range(len(folds))) or not folds:
+        raise UserError(f"{config.table}: repetition {repeat} has the folds {folds or 'none'}; number them from 0")
+    position = pd.Series(np.arange(len(manifest)), index=manifest.table["id"])
+    roles = np.full((len(folds), len(manifest)), "", dtype="<U5")
+    roles[chosen["fold"], position[chosen["id"]]] = chosen["part"].to_numpy(dtype=str)
+    return roles
+
+
+def _read_division(path: Path, manifest: Manifest) -> pd.DataFrame:
+    if not path.is_file():
+        raise UserError(f"there is no table {path}; split.table names a CSV with the columns id and part")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    missing = {"id", "part"} - set(table.columns)
+    if missing:
+        raise UserError(
+            f"{path} has no column {' and no column '.join(sorted(missing))}; it has {', '.join(table.columns)}"
+        )
+    for column in ("repeat", "fold"):
+        values = table.get(column, pd.Series("0", index=table.index))
+        if not values.str.fullmatch(r"\d+").all():
+            raise UserError(f"{path}: column {column} must hold whole numbers from 0")
+        table[column] = values.astype(int)
+    _refuse(path, table[~table["part"].isin(PARTS)], "part", f"the parts are {', '.join(PARTS)}")
+    _refuse(path, table[~table["id"].isin(manifest.table["id"])], "id", f"{manifest.corpus} has no such utterance")
+    _refuse(path, table[table.duplicated(["repeat", "fold", "id"])], "id", "it stands twice in one fold")
+    return table
+
+
+def _refuse(path: Path, rows: pd.DataFrame, column: str, why: str) -> None:
+    if len(rows):
+        first = rows.iloc[0]
+        raise UserError(f"{path}, line {rows.index[0] + 2}: {column} '{first[column]}': {why} ({len(rows)} such rows)")
+
+
+def _roles(dev: np.ndarray, test: np.ndarray) -> np.ndarray:
+    return np.where(test, "test", np.where(dev, "dev", "train"))
+
+
+def _known(manifest: Manifest, column: str) -> pd.Series:
+    """A column of the manifest that must not be empty anywhere."""
+    values = manifest.table[column]
+    if (values == "").any():
+        first = manifest.table.loc[values == "", "id"].iloc[0]
+        raise UserError(
+            f"{manifest.corpus}: the {column} of {(values == '').sum()} utterances is unknown, first of {first}; this "
+            "protocol needs it"
+        )
+    return values
+
+
+def _require(manifest: Manifest, owners: pd.Series, number: int, noun: str, asker: str) -> None:
+    found: Sequence[str] = sorted(set(owners))
+    if len(found) < number:
+        raise UserError(f"{manifest.corpus}: {asker} needs at least {number} {noun}, and there are {len(found)}")
+
+
+def _rng(config: PaperSplit | SpeakerSplit, repeat: int) -> np.random.Generator:
+    return np.random.default_rng([config.seed, repeat if config.reshuffle else 0])

@@ -1,0 +1,54 @@
+"""Look at a corpus before training on it: `python -m ser_lightning.doctor [key=value ...]`; status 1 if it is ill."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ser_lightning.command import run_command
+from ser_lightning.config import Config, IEMOCAPConfig
+from ser_lightning.errors import UserError
+
+if TYPE_CHECKING:
+    from ser_lightning.corpora import Manifest
+
+
+def main(config: Config) -> None:
+    """Print what the corpus is, what is wrong with its recordings, and what leaks under the configured protocol."""
+    from ser_lightning.data.audit import audit_splits
+    from ser_lightning.data.splits import make_splits, write_splits
+    from ser_lightning.features.sound import measure_corpus
+    from ser_lightning.report import examination
+
+    cache = Path(config.paths.output) / "cache"
+    manifest, ills = load_tolerantly(config, cache)
+    sound = measure_corpus(manifest, cache)
+    ills += examination.show_corpus(manifest, sound)
+    usable = manifest.without(examination.unmeasured(manifest, sound), max_share=1)
+    splits = make_splits(usable, config.split)
+    ills += examination.show_leaks(splits, audit_splits(usable, sound, splits, cache))
+    division = Path(config.paths.output) / "splits" / f"{config.corpus.name}-{config.split.protocol}.csv"
+    write_splits(splits, division)
+    print(f"This division: {division} (to train on it: split=file split.table=...)")
+    if ills:
+        sys.exit("ser_lightning: " + "; ".join(ills))
+
+
+def load_tolerantly(config: Config, cache: Path) -> tuple["Manifest", list[str]]:
+    """The manifest with whatever can be used, and what would have stopped a training."""
+    from ser_lightning.corpora import load_manifest
+
+    try:
+        return load_manifest(config.corpus, cache), []
+    except UserError as error:
+        corpus = replace(config.corpus, max_bad_share=1.0)
+        if isinstance(corpus, IEMOCAPConfig):
+            corpus.complete = False
+        try:
+            return load_manifest(corpus, cache), [str(error)]
+        except UserError:
+            raise error from None
+
+
+if __name__ == "__main__":
+    run_command(main, "doctor")

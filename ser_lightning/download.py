@@ -1,0 +1,68 @@
+"""Get an open corpus: `python -m ser_lightning.download emodb` (or ravdess)."""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ser_lightning.corpora.archives import SOURCES, Fetched, fetch, read_checksums
+from ser_lightning.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Download a corpus, check its files, and print the command that trains on it.
+
+    Raises `UserError` for an unknown corpus and for whatever keeps the download from its end.
+    """
+    asked = _parser().parse_args(arguments)
+    if asked.corpus not in SOURCES:
+        raise UserError(f"{asked.corpus} is not a corpus that can be downloaded; choose one of {', '.join(SOURCES)}")
+    source = SOURCES[asked.corpus]
+    url = asked.url or source.url
+    target = asked.to or Path(os.environ.get("SER_OUTPUT", "outputs"), "corpora", asked.corpus)
+    print(f"{asked.corpus}, licence {source.licence}, from {url}", flush=True)
+    print(describe(asked.corpus, target, fetch(asked.corpus, url, target, read_checksums(asked.corpus))))
+
+
+def describe(corpus: str, folder: Path, fetched: Fetched) -> str:
+    """What is in the folder now, how far it is checked, and what to type next."""
+    lines = [f"{folder}: all {fetched.listed} listed files are there with the right SHA-256"]
+    if not fetched.downloaded:
+        lines[0] = f"{folder} is complete already, nothing was downloaded: {fetched.listed} files as listed"
+    if fetched.unlisted:
+        lines.append(f"{fetched.unlisted} more wav files are not covered by the list and were not checked")
+    return "\n".join(
+        [*lines, f"Next: python -m ser_lightning.train corpus={corpus} {shlex.quote(f'corpus.root={folder}')}"]
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ser_lightning.download",
+        description="Download an open corpus and check its files. An interrupted download is gone on with.",
+    )
+    parser.add_argument("corpus", help=f"one of {', '.join(SOURCES)}")
+    parser.add_argument(
+        "--to",
+        type=Path,
+        metavar="FOLDER",
+        help="the corpus's folder; default: corpora/CORPUS in $SER_OUTPUT or outputs",
+    )
+    parser.add_argument("--from", dest="url", metavar="URL", help="the archive's address, if not its authors'")
+    return parser
+
+
+def _stop(message: str, status: int = 1) -> None:
+    print(f"ser_lightning: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        _stop(str(error))
+    except KeyboardInterrupt:
+        _stop("interrupted; the same command goes on from there", status=130)

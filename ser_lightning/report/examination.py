@@ -1,0 +1,146 @@
+"""What `doctor` shows of a corpus: counts, formats, lengths, faults of recordings, leaks of a protocol.
+
+Each function prints its part and returns what is wrong, a short sentence each.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from ser_lightning.corpora import Manifest
+from ser_lightning.data.splits import Split
+from ser_lightning.leakage import FoldAudit, audit_line, average_audit, findings, percent
+
+# Shares of samples above which a recording is named
+CLIPPED, DIGITAL_SILENCE = 0.001, 0.1
+NAMED = 10
+
+
+def show_corpus(manifest: Manifest, sound: pd.DataFrame) -> list[str]:
+    """Print counts, formats and lengths of a corpus, and the recordings that are not as they should be.
+
+    `sound` as `measure_corpus` returns it.
+    """
+    console = Console()
+    console.print(f"[bold]{manifest.corpus}[/bold]: {len(manifest)} utterances, {sound['seconds'].sum() / 3600:.2f} h")
+    for column in ("speaker", "session", "kind"):
+        if (manifest.table[column] != "").any():
+            console.print(_counts(manifest, column))
+    rates = ", ".join(f"{rate} Hz ({count})" for rate, count in sound["rate"].value_counts().items())
+    channels = ", ".join(f"{number} ({count})" for number, count in sound["channels"].value_counts().items())
+    console.print(f"Sample rates: {rates}; channels: {channels}", highlight=False, soft_wrap=True)
+    console.print(_histogram(sound["seconds"].to_numpy()), highlight=False)
+    console.print(
+        f"Silence at the ends, median: {sound['lead'].median():.2f} s before, {sound['trail'].median():.2f} s after; "
+        f"level, median: {sound['level'].median():.1f} dB",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return _show_faults(console, manifest, sound)
+
+
+def unmeasured(manifest: Manifest, sound: pd.DataFrame) -> dict[str, str]:
+    """The utterances whose recording could not be measured: id -> where it lies."""
+    absent = manifest.table[~manifest.table["id"].isin(sound["id"])]
+    pairs = zip(absent["id"], absent["path"], strict=True)
+    return {str(name): f"{path}: not readable, or zero throughout" for name, path in pairs}
+
+
+def show_leaks(splits: Sequence[Split], audits: Sequence[FoldAudit]) -> list[str]:
+    """Print the audit of every fold and of all together."""
+    console = Console()
+    together = average_audit(audits)
+    shares = {"speakers": "speaker", "dialogues": "dialogue", "sentences": "sentence", "recordings": "audio"}
+    known = {noun: of for noun, of in shares.items() if getattr(together, of) is not None}
+    title = f"{splits[0].protocol} protocol: what a fold's test part shares with its training part"
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, title_justify="left")
+    for name in ("fold", "train/dev/test", *known, "length\ndrift", "class\ndrift", "UA of\ncues"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for split, audit in zip(splits, audits, strict=True):
+        name = f"{split.repeat}.{split.fold}" if len({one.repeat for one in splits}) > 1 else str(split.fold)
+        sizes = "/".join(str(len(split.ids(part))) for part in ("train", "dev", "test"))
+        told = [percent(getattr(audit, of)) for of in known.values()]
+        drifts = [f"{audit.length_drift:.2f}", f"{audit.class_drift:.2f}"]
+        table.add_row(name, sizes, *told, *drifts, percent(audit.cue_ua))
+    console.print(table)
+    console.print(
+        "Drift: distance of test from training in lengths (Kolmogorov-Smirnov) and in class shares (total variation), "
+        "0 to 1.\nCues: length, silence at both ends, peak and level, by a random forest; chance is "
+        f"{percent(together.chance)}.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(audit_line(together), highlight=False, soft_wrap=True)
+    return findings(together)
+
+
+def _show_faults(console: Console, manifest: Manifest, sound: pd.DataFrame) -> list[str]:
+    """Only what cannot be trained on, or scores twice, is an ill; the rest is said and no more."""
+    ills = []
+    bad = {**manifest.left_out, **unmeasured(manifest, sound)}
+    if bad:
+        ills.append(f"{len(bad)} recordings cannot be used")
+        _name(console, "Recordings that cannot be used", list(bad.values()))
+    label_of = manifest.table.set_index("id")["label"]
+    twins = [group["id"].tolist() for _, group in sound.groupby("content") if len(group) > 1]
+    if twins:
+        ills.append(f"{len(twins)} recordings occur under several names")
+        _name(console, "Identical sound under several names", [_twin(names, label_of) for names in twins])
+    if sound["rate"].nunique() > 1:
+        console.print("[yellow]Sample rates are mixed[/yellow]; all are resampled to 16 kHz.")
+    clipped = sound[sound["clipped"] > CLIPPED]
+    _name(console, "Clipped (more than 0.1 % of samples at full scale)", clipped["id"].tolist())
+    silent = sound[sound["digital"] > DIGITAL_SILENCE]
+    _name(console, "Digital silence (more than 10 % of samples, at the ends, are zero)", silent["id"].tolist())
+    single = manifest.table.groupby("speaker")["label"].nunique()
+    lonely = single[(single == 1) & (single.index != "")].index.tolist()
+    _name(console, "Speakers with one class only", lonely)
+    return ills
+
+
+def _twin(names: Sequence[str], label_of: pd.Series) -> str:
+    labels = label_of[list(names)].unique()
+    return " = ".join(names) + (f" (labels differ: {', '.join(labels)})" if len(labels) > 1 else "")
+
+
+def _name(console: Console, what: str, names: Sequence[str]) -> None:
+    if names:
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        console.print(
+            f"[yellow]{what}[/yellow]: {len(names)}: {', '.join(names[:NAMED])}{more}", highlight=False, soft_wrap=True
+        )
+
+
+def _counts(manifest: Manifest, column: str) -> Table:
+    """Utterances by a column of the manifest and class."""
+    counts = pd.crosstab(manifest.table[column], manifest.table["label"]).reindex(
+        columns=list(manifest.classes), fill_value=0
+    )
+    table = Table(column, *manifest.classes, "all")
+    for name, row in counts.iterrows():
+        table.add_row(str(name) or "unknown", *map(str, row), str(row.sum()))
+    table.add_section()
+    table.add_row("all", *map(str, counts.sum()), str(counts.to_numpy().sum()))
+    for number in range(1, len(table.columns)):
+        table.columns[number].justify = "right"
+    return table
+
+
+def _histogram(seconds: np.ndarray) -> str:
+    """The lengths, a row per bin, for the terminal."""
+    quantiles = np.quantile(seconds, [0, 0.5, 0.95, 1])
+    head = "Lengths: shortest {:.2f} s, median {:.2f}, 95 % below {:.2f}, longest {:.2f}".format(*quantiles)
+    low, high = np.floor(2 * quantiles[0]) / 2, np.quantile(seconds, 0.99)
+    step = next(step for step in (0.1, 0.2, 0.5, 1, 2, 5, np.inf) if (high - low) / step <= 12)
+    edges = low + step * np.arange(np.ceil((high - low) / step) + 1)
+    counts, _ = np.histogram(np.minimum(seconds, edges[-1]), edges)
+    rows = [
+        f"{start:5.1f} to {end:4.1f} s {'█' * round(40 * count / counts.max()):<40} {count}"
+        for start, end, count in zip(edges[:-1], edges[1:], counts, strict=True)
+    ]
+    rows[-1] = rows[-1].replace(f"to {edges[-1]:4.1f} s", "and more ")
+    return "\n".join([head, *rows])

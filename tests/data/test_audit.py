@@ -1,0 +1,105 @@
+"""The leak audit finds what was planted, and is quiet on a clean corpus."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser_lightning.corpora import Manifest
+from ser_lightning.data.audit import audit_split, audit_splits
+from ser_lightning.data.splits import Split
+from ser_lightning.leakage import FoldAudit, audit_line, average_audit, findings
+
+CLASSES = ("neu", "ang", "hap", "sad")
+
+
+@pytest.fixture
+def clean():
+    """400 utterances of eight speakers, the last two tested; the recordings tell nothing of the label."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"id": [f"u{i:03d}" for i in range(400)], "speaker": [f"s{i // 50}" for i in range(400)]})
+    table["label"] = np.tile(CLASSES, 100)
+    table["dialogue"] = ""
+    table["text_id"] = [f"t{i % 10}" for i in range(400)]
+    table["seconds"] = 0.0
+    part = np.select([table["speaker"] >= "s6", table["speaker"] == "s5"], ["test", "dev"], "train")
+    sound = pd.DataFrame({name: rng.normal(size=400) for name in ("seconds", "lead", "trail", "peak", "level")})
+    sound = sound.assign(id=table["id"], content=[f"c{i}" for i in range(400)])
+    table = table.assign(raw_label=table["label"], gender="", session="", kind="")
+    split = Split("speaker", 0, 0, pd.DataFrame({"id": table["id"], "part": part}))
+    return Manifest("test", CLASSES, table), sound, split
+
+
+def test_a_clean_split_is_clean(clean):
+    audit = audit_split(*clean)
+    assert (audit.utterances, audit.speaker, audit.dialogue, audit.sentence, audit.audio) == (100, 0.0, None, 1.0, 0.0)
+    # 25 of each class in test; 63, 63, 62, 62 of the 250 in training
+    assert audit.class_drift == pytest.approx(0.004)
+    assert abs(audit.cue_ua - 0.25) < 0.1
+    assert findings(audit) == []
+
+
+def test_the_same_sound_under_another_name_is_found(clean):
+    manifest, sound, split = clean
+    sound.loc[sound["id"].isin(["u310", "u320", "u330"]), "content"] = ["c5", "c6", "c6"]
+    audit = audit_split(manifest, sound, split)
+    assert audit.audio == 0.03
+    assert findings(audit) == ["3 % of the test recordings are also in training, sample for sample"]
+
+
+def test_lengths_that_give_the_label_away_are_found(clean):
+    """As in one public corpus: few distinct lengths, each of mostly one label."""
+    manifest, sound, split = clean
+    label = manifest.table["label"].map(CLASSES.index).to_numpy()
+    rng = np.random.default_rng(1)
+    told = np.where(rng.random(400) < 0.9, label, rng.integers(0, 4, 400))
+    sound["seconds"] = np.array([2.0, 3.1, 2.5, 4.0])[told]
+    audit = audit_split(manifest, sound, split)
+    assert audit.cue_ua > 0.8
+    (finding,) = findings(audit)
+    assert "the recordings give the label away" in finding
+
+
+def test_shares_by_hand(clean):
+    manifest, sound, split = clean
+    # ten of the hundred tested utterances are of a voice that is also trained on; those of no text share none
+    manifest.table.loc[300:309, "speaker"] = "s0"
+    manifest.table.loc[300:349, "text_id"] = ""
+    manifest.table.loc[350:399, "dialogue"] = "d1"
+    manifest.table.loc[0, "dialogue"] = "d1"
+    audit = audit_split(manifest, sound, split)
+    assert (audit.speaker, audit.sentence, audit.dialogue) == (0.1, 0.5, 0.5)
+
+
+def test_drift_of_lengths_and_classes(clean):
+    manifest, sound, split = clean
+    tested = split.table["part"] == "test"
+    sound.loc[tested, "seconds"] += 100
+    # 25 of 100 sad become neutral: the shares differ by 0.25 twice, of which half is counted
+    manifest.table.loc[tested & (manifest.table["label"] == "sad"), "label"] = "neu"
+    audit = audit_split(manifest, sound, split)
+    assert audit.length_drift == 1.0
+    assert audit.class_drift == pytest.approx(0.25)
+
+
+def test_an_audit_is_kept_and_is_another_for_other_sound(clean, tmp_path):
+    manifest, sound, split = clean
+    (first,) = audit_splits(manifest, sound, [split], tmp_path)
+    (file,) = (tmp_path / "audit").glob("*.json")
+    file.write_text(file.read_text().replace('"utterances": 100', '"utterances": 77'))
+    assert audit_splits(manifest, sound, [split], tmp_path)[0].utterances == 77
+    sound.loc[399, "content"] = "c0"
+    (other,) = audit_splits(manifest, sound, [split], tmp_path)
+    assert (first.audio, other.audio) == (0.0, 0.01)
+
+
+def test_the_average_of_folds_and_its_line():
+    folds = [
+        FoldAudit(10, 1.0, None, 0.5, 0.0, 0.1, 0.1, 0.3, 0.25),
+        FoldAudit(30, 0.0, None, 0.5, 0.001, 0.1, 0.1, 0.5, 0.25),
+    ]
+    together = average_audit(folds)
+    assert together == FoldAudit(40, 0.5, None, 0.5, 0.0005, 0.1, 0.1, 0.4, 0.25)
+    assert audit_line(together) == (
+        "test shares with training: speakers 50 %, sentences 50 %, recordings 0.05 % | "
+        "length, silence, level alone: UA 40 %"
+    )

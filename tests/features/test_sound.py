@@ -1,0 +1,78 @@
+"""What a recording is besides its words, against recordings made for the purpose."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from ser_lightning.corpora import Manifest
+from ser_lightning.features.audio import BadRecordingError
+from ser_lightning.features.sound import measure, measure_corpus
+
+RATE = 8000
+
+
+def write(path, wave, rate=RATE, subtype="PCM_16"):
+    soundfile.write(path, wave, rate, subtype=subtype)
+    return path
+
+
+def tone(seconds, level=0.5):
+    return level * np.sin(2 * np.pi * 200 * np.arange(round(seconds * RATE)) / RATE)
+
+
+def test_length_silence_peak_and_level(tmp_path):
+    wave = np.concatenate([np.zeros(2000), tone(1.0), np.zeros(4000)])
+    sound = measure(write(tmp_path / "a.wav", wave))
+    assert (sound.rate, sound.channels) == (RATE, 1)
+    assert sound.seconds == 1.75
+    assert sound.lead == pytest.approx(0.25, abs=0.011)
+    assert sound.trail == pytest.approx(0.5, abs=0.011)
+    assert sound.peak == pytest.approx(20 * np.log10(0.5), abs=0.01)
+    # RMS of a sine is its peak less 3.01 dB; over 1.75 s, of which 1 s sounds
+    assert sound.level == pytest.approx(20 * np.log10(0.5) - 3.01 + 10 * np.log10(1 / 1.75), abs=0.01)
+    assert sound.digital == pytest.approx(6000 / 14000, abs=0.001)
+    assert sound.clipped == 0
+
+
+def test_silence_is_relative_to_the_loudest_block(tmp_path):
+    """A floor 34 dB below the tone is sound, one 46 dB below is silence."""
+    for floor, lead in ((0.01, 0.0), (0.0025, 0.5)):
+        wave = np.concatenate([tone(0.5, floor), tone(1.0, 0.5)])
+        assert measure(write(tmp_path / "a.wav", wave)).lead == pytest.approx(lead, abs=0.011)
+
+
+def test_clipping_is_counted_in_every_channel(tmp_path):
+    wave = np.stack([np.full(1000, 0.1), np.full(1000, 0.1)], axis=1)
+    wave[:50, 1] = 1.0
+    sound = measure(write(tmp_path / "a.wav", wave))
+    assert sound.channels == 2
+    assert sound.clipped == 50 / 2000
+
+
+def test_equal_samples_have_equal_names_whatever_the_container(tmp_path):
+    wave = (tone(0.6) * 2**15).astype(np.int16)
+    names = {measure(write(tmp_path / name, wave)).content for name in ("a.wav", "b.flac", "c.aiff")}
+    assert len(names) == 1
+    wave[100] += 1
+    assert measure(write(tmp_path / "d.wav", wave)).content not in names
+
+
+def test_what_holds_no_sound_is_refused(tmp_path):
+    with pytest.raises(BadRecordingError, match="all samples are zero"):
+        measure(write(tmp_path / "a.wav", np.zeros(8000)))
+
+
+def test_a_corpus_is_measured_once_until_a_file_changes(tmp_path):
+    paths = [str(write(tmp_path / f"{name}.wav", tone(0.6, level))) for name, level in (("a", 0.5), ("b", 0.25))]
+    write(tmp_path / "c.wav", np.zeros(8000))
+    table = pd.DataFrame({"id": ["a", "b", "c"], "path": [*paths, str(tmp_path / "c.wav")]})
+    manifest = Manifest("test", ("x",), table)
+    first = measure_corpus(manifest, tmp_path / "cache", progress=False)
+    assert first["id"].tolist() == ["a", "b"]
+    assert first["peak"].round(1).tolist() == [-6.0, -12.0]
+    (kept,) = (tmp_path / "cache" / "sound").glob("*.parquet")
+    write(tmp_path / "b.wav", tone(0.7, 0.5))
+    again = measure_corpus(manifest, tmp_path / "cache", progress=False)
+    assert again["peak"].round(1).tolist() == [-6.0, -6.0]
+    assert len(list(kept.parent.glob("*.parquet"))) == 2

@@ -1,0 +1,60 @@
+"""The doctor as a user calls it: what it says of sound and of ill corpora, and its exit status."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import soundfile
+
+
+def corpus(folder):
+    """A table corpus of 120 noises of two classes and six speakers."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(120):
+        path = folder / f"{number:03d}.wav"
+        soundfile.write(path, 0.1 * rng.normal(size=16000 + int(rng.integers(8000))), 16000)
+        rows.append((path.name, ["joy", "rage"][number % 2], f"s{number // 2 % 6}"))
+    pd.DataFrame(rows, columns=["path", "label", "speaker"]).to_csv(folder / "table.csv", index=False)
+    return ["corpus=table", f"corpus.root={folder}", "corpus.table=table.csv", f"paths.output={folder / 'out'}"]
+
+
+def test_a_sound_corpus_is_called_so(run_module, tmp_path):
+    words = corpus(tmp_path)
+    done = run_module("doctor", *words, "split=speaker", "split.groups=3")
+    assert done.returncode == 0, done.stderr
+    assert "table: 120 utterances" in done.stdout
+    assert "Sample rates: 16000 Hz (120); channels: 1 (120)" in done.stdout
+    assert "test shares with training: speakers 0 %, recordings 0 %" in done.stdout
+    division = pd.read_csv(tmp_path / "out" / "splits" / "table-speaker.csv")
+    assert division.groupby("fold")["part"].value_counts().unstack().to_numpy().tolist() == [[40, 40, 40]] * 3
+
+
+def test_ills_are_named_and_the_status_tells(run_module, tmp_path):
+    words = corpus(tmp_path)
+    shutil.copy(tmp_path / "007.wav", tmp_path / "008.wav")  # of another label
+    soundfile.write(tmp_path / "009.wav", np.zeros(16000), 16000)
+    (tmp_path / "010.wav").write_bytes((tmp_path / "010.wav").read_bytes()[:5000])
+    done = run_module("doctor", *words)
+    assert done.returncode == 1
+    assert "007.wav = 008.wav (labels differ: rage, joy)" in done.stdout
+    assert "009.wav: not readable, or zero throughout" in done.stdout
+    assert "010.wav: truncated" in done.stdout
+    assert done.stderr.splitlines()[-1].startswith(
+        "ser_lightning: 2 recordings cannot be used; 1 recordings occur under several names"
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_folder_is_one_line(run_module):
+    done = run_module("doctor", "corpus=emodb", "corpus.root=/nowhere")
+    assert done.returncode == 1
+    assert done.stderr.startswith("ser_lightning: emodb: there is no folder /nowhere")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_doubled_recording_of_ravdess_is_found(run_module, ravdess_root):
+    done = run_module("doctor", "corpus=ravdess", f"corpus.root={ravdess_root}", "split=speaker")
+    assert done.returncode == 1
+    assert "03-01-03-01-02-01-07 = 03-01-03-01-02-02-07" in done.stdout
+    assert "channels: 1 (167), 2 (1)" in done.stdout
