@@ -9,7 +9,7 @@ BIN    := .venv/bin
 .PHONY: help setup reproduce sweep test lint format lock clean
 
 help:  ## this list
-	@echo "make TARGET [CORPUS=demo|emodb|table] [ROOT=folder of the corpus] [ARGS=\"key=value ...\"]"
+	@echo "make TARGET [CORPUS=demo|iemocap|emodb|ravdess|...|table] [ROOT=folder of the corpus] [ARGS=\"key=value ...\"]"
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */\1\t/' | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
 
 setup: .venv/installed  ## make .venv with everything in it (once; some minutes, torch is large)

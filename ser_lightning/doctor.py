@@ -24,6 +24,8 @@ def main(config: Config) -> None:
     manifest, ills = load_tolerantly(config, cache)
     sound = measure_corpus(manifest, cache)
     ills += examination.show_corpus(manifest, sound)
+    if isinstance(config.corpus, IEMOCAPConfig) and config.corpus.complete and not ills:
+        print("The counts of every speaker, kind and code are those of the full release.")
     usable = manifest.without(examination.unmeasured(manifest, sound), max_share=1)
     splits = make_splits(usable, config.split)
     ills += examination.show_leaks(splits, audit_splits(usable, sound, splits, cache))

@@ -142,8 +142,12 @@ def _read_labels(file: Path, corpus: str) -> list[dict[str, Any]]:
             evaluations = set()
         elif line:
             evaluator = EVALUATOR.fullmatch(line)
-            if evaluator is None or not turns:
+            if not turns or (evaluator is None and number == len(lines)):
                 raise _damaged(corpus, place, f"'{line[:60]}' is cut off or out of place")
+            if evaluator is None:
+                # An evaluator's comment may hold anything; no label depends on it.
+                log.warning("%s: %s: '%s' is not understood and not used", corpus, place, line[:60])
+                continue
             evaluations.add(evaluator[1])
             if evaluator[1] == "C":
                 turns[-1]["votes"][evaluator[2]] = [word.strip() for word in evaluator[3].split(";") if word.strip()]

@@ -35,8 +35,9 @@ from ser_lightning.runs.ledger import FEATURES, read_features
 from ser_lightning.runs.study import Job, read_jobs
 
 NOT_COMPARABLE = (
-    "These numbers are not comparable with the paper's, which are of IEMOCAP: where the paper's stand beside them, "
-    "compare the direction and the order of magnitude of an effect, not its value."
+    "These numbers are not comparable with the paper's, which are of all 5531 utterances of IEMOCAP's four classes "
+    "under the paper's protocol: where the paper's stand beside them, compare the direction and the order of magnitude "
+    "of an effect, not its value."
 )
 SYNTHETIC = "The corpus is synthetic speech, made to try the program: its numbers say nothing about people."
 ERRORS = (

@@ -158,8 +158,9 @@ class Provenance:
 
     @property
     def like_the_paper(self) -> bool:
-        """Whether the numbers may stand beside the published ones: same corpus, same protocol."""
-        return (self.corpus, self.protocol, self.synthetic) == (paper.CORPUS, paper.PROTOCOL, False)
+        """Whether the numbers may stand beside the published ones: same corpus, whole, same classes and protocol."""
+        same = (self.corpus, self.protocol, self.synthetic) == (paper.CORPUS, paper.PROTOCOL, False)
+        return same and self.class_counts == paper.COUNTS
 
     @property
     def caption(self) -> str:
