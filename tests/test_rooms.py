@@ -10,6 +10,7 @@ import ser_lightning
 ROOMS = [
     "errors",
     "identity",
+    "files",
     "config",
     "metrics",
     "leakage",

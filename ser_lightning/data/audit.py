@@ -10,6 +10,7 @@ import pandas as pd
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.splits import Split
 from ser_lightning.features.sound import CUES
+from ser_lightning.files import write_whole
 from ser_lightning.identity import digest
 from ser_lightning.leakage import FoldAudit
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy
@@ -43,16 +44,13 @@ def audit_split(manifest: Manifest, sound: pd.DataFrame, split: Split) -> FoldAu
 def audit_splits(manifest: Manifest, sound: pd.DataFrame, splits: Sequence[Split], cache: Path) -> list[FoldAudit]:
     """The audits of all splits, each computed once and then read from `cache`."""
     folder = cache / "audit"
-    folder.mkdir(parents=True, exist_ok=True)
     contents = sound[["id", "content"]].to_numpy().tolist()
     key = digest([VERSION, manifest.digest, list(manifest.classes), contents])
     audits = []
     for split in splits:
         target = folder / f"{manifest.corpus}-{key}-{split.digest}.json"
         if not target.exists():
-            unfinished = target.with_suffix(".unfinished")
-            unfinished.write_text(json.dumps(asdict(audit_split(manifest, sound, split))))
-            unfinished.replace(target)
+            write_whole(target, json.dumps(asdict(audit_split(manifest, sound, split))))
         audits.append(FoldAudit(**json.loads(target.read_text())))
     return audits
 

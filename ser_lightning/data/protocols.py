@@ -3,7 +3,6 @@
 Each function returns an array [folds, utterances] of "train", "dev", "test" or, for what a protocol leaves out, "".
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -215,9 +214,8 @@ def _known(manifest: Manifest, column: str) -> pd.Series:
 
 
 def _require(manifest: Manifest, owners: pd.Series, number: int, noun: str, asker: str) -> None:
-    found: Sequence[str] = sorted(set(owners))
-    if len(found) < number:
-        raise UserError(f"{manifest.corpus}: {asker} needs at least {number} {noun}, and there are {len(found)}")
+    if owners.nunique() < number:
+        raise UserError(f"{manifest.corpus}: {asker} needs at least {number} {noun}, and there are {owners.nunique()}")
 
 
 def _rng(config: PaperSplit | SpeakerSplit, repeat: int) -> np.random.Generator:

@@ -11,6 +11,7 @@ from ser_lightning.config import SplitConfig
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.protocols import PARTS, divide
 from ser_lightning.errors import UserError
+from ser_lightning.files import write_whole
 from ser_lightning.identity import digest_rows
 
 
@@ -54,10 +55,7 @@ def make_splits(manifest: Manifest, config: SplitConfig) -> list[Split]:
 def write_splits(splits: Sequence[Split], path: Path) -> None:
     """Write the splits as a CSV with the columns repeat, fold, id, part, which `split=file` reads."""
     tables = [split.table.assign(repeat=split.repeat, fold=split.fold) for split in splits]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    pd.concat(tables)[["repeat", "fold", "id", "part"]].to_csv(unfinished, index=False)
-    unfinished.replace(path)
+    write_whole(path, pd.concat(tables)[["repeat", "fold", "id", "part"]].to_csv(index=False))
 
 
 def _split(manifest: Manifest, protocol: str, repeat: int, fold: int, role: np.ndarray) -> Split:

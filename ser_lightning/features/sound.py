@@ -13,6 +13,7 @@ from rich.progress import track
 
 from ser_lightning.corpora import Manifest
 from ser_lightning.features.audio import BadRecordingError, decode
+from ser_lightning.files import write_whole
 from ser_lightning.identity import digest_rows
 
 # Raised when a column is computed differently.
@@ -90,9 +91,7 @@ def measure_corpus(manifest: Manifest, cache: Path, progress: bool = True) -> pd
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_suffix(".lock")):
         if not target.exists():
-            unfinished = target.with_suffix(".unfinished")
-            _measure_all(manifest, progress).to_parquet(unfinished, index=False)
-            unfinished.replace(target)
+            write_whole(target, _measure_all(manifest, progress).to_parquet(index=False))
     return pd.read_parquet(target)
 
 

@@ -1,20 +1,13 @@
-"""Files that are written whole or not at all, so that a report read while it is renewed is the old or the new one."""
+"""A report's figures as files."""
 
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ser_lightning.files import write_whole
 from ser_lightning.report.figures import render
 
 FIGURE_KINDS = ("png", "pdf")
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file beside its place, then move it there; folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
-    unfinished.replace(path)
 
 
 def write_figure(figure: Figure | None, stem: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ser_lightning.files import write_whole
 from ser_lightning.report import paper
 from ser_lightning.report.figures import (
     INPUTS,
@@ -18,7 +19,7 @@ from ser_lightning.report.figures import (
     setting_bars,
     sweep_curves,
 )
-from ser_lightning.report.files import write_figure, write_whole
+from ser_lightning.report.files import write_figure
 from ser_lightning.report.summary import (
     Provenance,
     ScoredRun,

@@ -9,8 +9,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from ser_lightning.files import write_whole
 from ser_lightning.report.figures import INPUTS
-from ser_lightning.report.files import write_whole
 from ser_lightning.report.summary import further_settings
 
 

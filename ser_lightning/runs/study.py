@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ser_lightning.files import write_whole
+
 
 @dataclass(frozen=True)
 class Job:
@@ -24,11 +26,7 @@ def study_folder(output: str, name: str) -> Path:
 
 def write_job(folder: Path, number: int, job: Job) -> None:
     """Record a job in the study's folder."""
-    target = folder / "jobs" / str(number)
-    target.mkdir(parents=True, exist_ok=True)
-    unfinished = target / "job.json.unfinished"
-    unfinished.write_text(json.dumps(asdict(job), indent=1))
-    unfinished.replace(target / "job.json")
+    write_whole(folder / "jobs" / str(number) / "job.json", json.dumps(asdict(job), indent=1))
 
 
 def read_jobs(folder: Path) -> list[Job]:
