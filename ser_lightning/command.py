@@ -2,12 +2,14 @@
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from ser_lightning.config import CONF, Config, check, nearest_key
-from ser_lightning.errors import UserError
+from ser_lightning.config import CONF, Config, check, nearest_key, remember_conf
+from ser_lightning.errors import UserError, stop
+from ser_lightning.files import no_space
 
 # Paths and the study's own name do not name a study: the same sweep on another disk is the same sweep.
 _NOT_IN_STUDY_NAME = ("paths.", "study", "logger", "hydra", "corpus.root", "corpus.table")
@@ -19,35 +21,51 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
     An error that the user can mend ends as one line on stderr and exit status 1; anything else as a traceback.
     """
     import hydra
-    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
-    from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
 
     def job(composed: Any) -> Any:
         try:
             return main(check(composed))
         except UserError as error:
-            # Hydra would print a line of its own before a single job's error; in a sweep the other jobs go on.
-            if HydraConfig.get().mode is RunMode.MULTIRUN:
-                raise
-            _stop(str(error))
+            # In a sweep, what `main` lets through is to stop the other jobs too: Hydra would go on with them.
+            stop(error)
+        except OSError as error:
+            if no_space(error):
+                stop(_full(error))
+            raise
 
     debugging = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach the lines below instead of Hydra's own printing
     overrides = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
     if config_name == "train" and not any(word.startswith("study") for word in overrides):
         sys.argv.append(f"study.name={study_name(overrides)}")
+    signal.signal(signal.SIGTERM, _terminate)
+    remember_conf()
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
+        hydra.main(version_base="1.3", config_path=None, config_name=config_name)(job)()
     except KeyboardInterrupt:
-        _stop("interrupted; the same command goes on with the first unfinished run", status=130)
+        stop("interrupted; the same command goes on from there", status=130)
     except UserError as error:
-        _stop(str(error))
+        stop(error)
     except (HydraException, OmegaConfBaseException) as error:
         if debugging:
             raise
-        _stop(explain(error))
+        stop(explain(error))
+    except OSError as error:
+        if no_space(error):
+            stop(_full(error))
+        raise
+
+
+def _terminate(number: int, frame: Any) -> None:
+    """At SIGTERM, end as at Ctrl-C: worker processes end too, loggers are closed."""
+    sys.exit(128 + number)
+
+
+def _full(error: OSError) -> str:
+    where = f" while writing {error.filename}" if error.filename else ""
+    return f"the disk is full{where}; free some space and give the same command again: what is finished is kept"
 
 
 def study_name(overrides: list[str]) -> str:
@@ -84,8 +102,3 @@ def explain(error: Exception) -> str:
         return f"there is no {group}={name}; choose one of {choices}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(line for line in lines if not line.startswith("Set the environment variable"))
-
-
-def _stop(message: str, status: int = 1) -> None:
-    print(f"ser_lightning: {message}", file=sys.stderr)
-    sys.exit(status)

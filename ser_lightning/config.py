@@ -5,11 +5,13 @@ dataclasses, so that no other room needs to know Hydra or OmegaConf.
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -218,6 +220,7 @@ class StudyConfig:
     """Several jobs and their report."""
 
     name: str = key("folder below studies/")
+    stop_at_failure: bool = key("a run that fails stops the study or sweep, instead of being listed at its end")
     settings: dict[str, list[str]] = key("reproduce: setting -> its overrides")
 
 
@@ -282,15 +285,30 @@ def check(composed: DictConfig) -> Config:
     return config
 
 
+def remember_conf() -> None:
+    """Put all of `conf/` into Hydra's memory, so that editing it changes nothing in a command that is running."""
+    store = ConfigStore.instance()
+    for file in sorted(CONF.rglob("*.yaml")):
+        folder = file.parent.relative_to(CONF).as_posix()
+        package = re.match(r"# @package (\S+)", file.read_text())
+        store.store(
+            file.name,
+            OmegaConf.load(file),
+            group=None if folder == "." else folder,
+            package=package.group(1) if package else None,
+        )
+
+
 def compose(overrides: Sequence[str] = (), config_name: str = "train") -> Config:
     """The configuration that the command line `python -m ser_lightning.train OVERRIDES` would use."""
     from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
+    from hydra import initialize
     from hydra.core.global_hydra import GlobalHydra
 
     if GlobalHydra.instance().is_initialized():
         return check(hydra_compose(config_name, list(overrides)))
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    remember_conf()
+    with initialize(config_path=None, version_base="1.3"):
         return check(hydra_compose(config_name, list(overrides)))
 
 

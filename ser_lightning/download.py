@@ -3,12 +3,11 @@
 import argparse
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ser_lightning.corpora.archives import SOURCES, Fetched, fetch, read_checksums
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, stop
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -54,15 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _stop(message: str, status: int = 1) -> None:
-    print(f"ser_lightning: {message}", file=sys.stderr)
-    sys.exit(status)
-
-
 if __name__ == "__main__":
     try:
         main()
     except UserError as error:
-        _stop(str(error))
+        stop(error)
     except KeyboardInterrupt:
-        _stop("interrupted; the same command goes on from there", status=130)
+        stop("interrupted; the same command goes on from there", status=130)

@@ -90,12 +90,13 @@ class EmotionRecognizer(LightningModule):
         z, logits = self(batch)
         return batch.ids, _numpy(z), _numpy(logits)
 
+    @property
+    def description(self) -> dict[str, Any]:
+        """What a checkpoint says of itself, in plain types and tensors: class order, package version, front end."""
+        return {"classes": list(self.classes), "package": version("ser-lightning"), **self.front_end}
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["recognizer"] = {
-            "classes": list(self.classes),
-            "package": version("ser-lightning"),
-            **self.front_end,
-        }
+        checkpoint["recognizer"] = self.description
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), lr=self.learning_rate)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ser_lightning.command import run_command
 from ser_lightning.config import Config, compose
-from ser_lightning.errors import UserError
+from ser_lightning.errors import FailedRunsError, UserError
 
 if TYPE_CHECKING:
     from ser_lightning.runs.plan import PlannedRun
@@ -30,28 +30,34 @@ def main(config: Config) -> None:
     study = study_folder(config.paths.output, config.study.name)
     command = shlex.join(["python", "-m", "ser_lightning.reproduce", *overrides])
     rounds = record_plan(config, overrides, study)
+    failures = []
     with StudyProgress(list(chain.from_iterable(rounds))) as progress:
         for planned in rounds:
             if planned is rounds[-1] or any(run.finished is None for run in planned):
-                train_all(planned, progress)
-                report = write_paper_report(study, output / "runs", command)
-                progress.console.print(f"Report: {report}", soft_wrap=True, highlight=False)
+                try:
+                    train_all(planned, progress)
+                except FailedRunsError as error:
+                    if config.study.stop_at_failure:
+                        raise
+                    failures.append(str(error))
+                if any(run.finished for run in planned):
+                    report = write_paper_report(study, output / "runs", command)
+                    progress.console.print(f"Report: {report}", soft_wrap=True, highlight=False)
+    if failures:
+        raise FailedRunsError("\n".join(failures))
 
 
 def record_plan(config: Config, overrides: list[str], study: Path) -> list[list["PlannedRun"]]:
     """Plan all settings, tell the study's folder of their runs, and return those by fold and features."""
     from ser_lightning.data.splits import write_splits
-    from ser_lightning.runs.plan import plan_job
-    from ser_lightning.runs.signature import settings
-    from ser_lightning.runs.study import Job, forget_jobs, write_job
+    from ser_lightning.runs.plan import plan_job, record
+    from ser_lightning.runs.study import write_jobs
 
     jobs = {name: compose([*overrides, *setting], "reproduce") for name, setting in config.study.settings.items()}
     plans = {name: plan_job(job) for name, job in jobs.items()}
     # All settings have the same folds.
     write_splits([run.split for run in next(iter(plans.values()))], study / "split.csv")
-    forget_jobs(study)
-    for number, (name, planned) in enumerate(plans.items()):
-        write_job(study, number, Job(name, settings(jobs[name]), [run.signature for run in planned]))
+    write_jobs(study, [record(name, jobs[name], planned) for name, planned in plans.items()])
     by_fold = chain.from_iterable(zip(*plans.values(), strict=True))
     return [list(alike) for _, alike in groupby(by_fold, lambda run: (run.split.digest, run.config.features.name))]
 

@@ -1,5 +1,7 @@
 """Train one configuration on its folds: `python -m ser_lightning.train [key=value ...]`; with `-m`, a sweep."""
 
+import logging
+from math import nan
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -7,46 +9,60 @@ from hydra.types import RunMode
 
 from ser_lightning.command import run_command
 from ser_lightning.config import Config
+from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError
+from ser_lightning.runs.attempt import reason_for
 from ser_lightning.runs.signature import settings
 from ser_lightning.runs.study import Job, job_name, read_jobs, study_folder, write_job
 
+log = logging.getLogger(__name__)
+
 
 def main(config: Config) -> float:
-    """Train a job's runs, record them in its study, and return the mean dev UA, for sweepers that optimise."""
+    """Train a job's runs, record them in its study, and return the mean dev UA, for sweepers that optimise.
+
+    In a sweep a job that fails is recorded, and the others go on; what it returns then is not a number.
+    """
+    hydra = HydraConfig.get()
+    study, name = study_folder(config.paths.output, config.study.name), job_name(hydra.overrides.task)
+    if hydra.mode is RunMode.RUN:
+        dev_ua = train_job(config, study, 0, name)
+        show(config, study)
+        return dev_ua
+    try:
+        return train_job(config, study, hydra.job.num, name)
+    except NoSpaceError:
+        raise
+    except Exception as error:
+        if config.study.stop_at_failure:
+            raise
+        log.error("%s: %s", name, error, exc_info=not isinstance(error, UserError))
+        if not isinstance(error, FailedRunsError):
+            write_job(study, hydra.job.num, Job(name, settings(config), failure=reason_for(error)))
+        return nan
+
+
+def train_job(config: Config, study: Path, number: int, name: str) -> float:
+    """Plan a job's runs, tell the study of them, train those that are missing; the mean dev UA of all."""
     from ser_lightning.data.splits import write_splits
     from ser_lightning.runs.job import mean_dev_ua, train_all
-    from ser_lightning.runs.plan import plan_job
+    from ser_lightning.runs.plan import plan_job, record
     from ser_lightning.runs.progress import StudyProgress
 
     planned = plan_job(config)
-    write_splits([run.split for run in planned], _study(config) / "split.csv")
-    record(config, [run.signature for run in planned])
+    write_splits([run.split for run in planned], study / "split.csv")
+    write_job(study, number, record(name, config, planned))
     with StudyProgress(planned) as progress:
-        results = train_all(planned, progress)
-    if HydraConfig.get().mode is RunMode.RUN:
-        show(config)
-    return mean_dev_ua(results)
+        return mean_dev_ua(train_all(planned, progress))
 
 
-def record(config: Config, signatures: list[str]) -> None:
-    """Tell the study which runs this job has."""
-    hydra = HydraConfig.get()
-    number = hydra.job.num if hydra.mode is RunMode.MULTIRUN else 0
-    write_job(_study(config), number, Job(job_name(hydra.overrides.task), settings(config), signatures))
-
-
-def show(config: Config) -> None:
+def show(config: Config, study: Path) -> None:
     """Print the mean and spread over the job's runs."""
     from ser_lightning.report.summary import provenance, summarise
     from ser_lightning.report.tables import print_table
 
-    jobs, runs = read_jobs(_study(config)), Path(config.paths.output) / "runs"
+    jobs, runs = read_jobs(study), Path(config.paths.output) / "runs"
     print_table(summarise(jobs, runs), provenance(jobs, runs).caption)
     print(f"Runs: {', '.join(jobs[0].runs)} in {runs}")
-
-
-def _study(config: Config) -> Path:
-    return study_folder(config.paths.output, config.study.name)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ ROOMS = [
     "reproduce",
     "doctor",
     "download",
+    "status",
 ]
 PACKAGE = Path(ser_lightning.__path__[0])
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -18,6 +18,7 @@ from ser_lightning.leakage import FoldAudit, audit_line, average_audit
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
 from ser_lightning.report import paper
 from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult, read_features, read_predictions, read_results
+from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import Job
 
 PROTOCOLS = {
@@ -75,7 +76,7 @@ def average(jobs: Sequence[Job], scored: Mapping[str, ScoredRun]) -> pd.DataFram
     wa_se (standard error of that mean, over runs), ua_sd (standard deviation over runs). What cannot be computed, a
     mean of no runs or a spread of one, is NaN.
     """
-    settings = pd.DataFrame([_flat(job.settings) for job in jobs], index=range(len(jobs)))
+    settings = pd.DataFrame([flat(job.settings) for job in jobs], index=range(len(jobs)))
     rows = []
     for job in jobs:
         finished = [scored[name] for name in job.runs if name in scored]
@@ -232,14 +233,6 @@ def _test_confusion(predictions: pd.DataFrame, result: RunResult) -> np.ndarray:
         raise ValueError("a label is none of the run's classes")
     logits = test[[f"logit_{name}" for name in result.classes]].to_numpy()
     return confusion_counts(labels, logits.argmax(axis=1), len(result.classes))
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings under dotted keys."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
-    return flat
 
 
 def _further(settings: pd.DataFrame, keys: list[str]) -> list[str]:

@@ -1,10 +1,10 @@
 """What a sweep (`train -m`) does before its first job and after its last."""
 
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import pairwise
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,30 +14,35 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from ser_lightning.config import Config, compose
-from ser_lightning.errors import UserError
-from ser_lightning.runs.study import forget_jobs, study_folder
+from ser_lightning.errors import UserError, stop
+from ser_lightning.runs.signature import settings
+from ser_lightning.runs.status import study_status
+from ser_lightning.runs.study import Job, job_name, study_folder, write_jobs
 
 
 class SweepReport(Callback):
     """Refuses a sweep with an invalid job before any is trained; writes and prints the table at the end."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Check every job of the sweep, then forget the study's earlier jobs; an invalid job ends the program.
+        """Check every job of the sweep, and tell the study of them; an invalid job ends the program.
 
         Of another sweeper than Hydra's own, one that optimises, nobody knows the jobs beforehand.
         """
+        # Hydra makes a warning of an exception in a callback and goes on; the SystemExit of `stop` is none.
         known = config.hydra.sweeper._target_.endswith("BasicSweeper")
         try:
-            _refuse_mixture(list(_jobs(config)) if known else [])
+            jobs = list(_jobs(config)) if known else []
+            _refuse_mixture([job for _, job in jobs])
         except UserError as error:
-            _stop(error)
+            stop(error)
         except (HydraException, OmegaConfBaseException):
             # Hydra composes all jobs once more before it launches the first, and stops there with its own message.
-            pass
-        forget_jobs(study_folder(config.paths.output, config.study.name))
+            return
+        planned = [Job(job_name(overrides), settings(job)) for overrides, job in jobs]
+        write_jobs(study_folder(config.paths.output, config.study.name), planned)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Write the sweep's table and curves, print the table, and say where they are."""
+        """Write the sweep's table and curves, print the table and where they are; end in error if any run failed."""
         from ser_lightning.report.study import write_sweep
         from ser_lightning.report.summary import provenance, summarise
         from ser_lightning.report.tables import print_table
@@ -47,24 +52,37 @@ class SweepReport(Callback):
         study = study_folder(config.paths.output, config.study.name)
         runs = study.parent.parent / "runs"
         jobs = read_jobs(study)
-        if not any(read_results(runs, job.runs) for job in jobs):
+        if any(read_results(runs, job.runs) for job in jobs):
+            try:
+                table = write_sweep(study, runs)
+                print_table(summarise(jobs, runs), provenance(jobs, runs).caption)
+            except UserError as error:
+                stop(error)
+            curves = study / "curves.png"
+            print(f"Table: {table}" + (f"  Curves: {curves}" if curves.exists() else ""))
+        else:
             print("No job of this sweep has finished, so that there is no table yet.")
-            return
-        try:
-            table = write_sweep(study, runs)
-            print_table(summarise(jobs, runs), provenance(jobs, runs).caption)
-        except UserError as error:
-            _stop(error)
-        curves = study / "curves.png"
-        print(f"Table: {table}" + (f"  Curves: {curves}" if curves.exists() else ""))
+        _stop_at_failures(study, runs)
 
 
-def _jobs(config: DictConfig) -> Iterator[Config]:
-    """The sweep's jobs, composed and checked one after the other."""
+def _stop_at_failures(study: Path, runs: Path) -> None:
+    """List what failed, each once, and end the program in error; nothing if nothing did."""
+    failed = {
+        entry.run or entry.job: f"  {', '.join(filter(None, (entry.job, entry.place)))}: {entry.said}"
+        for entry in study_status(study, runs)
+        if entry.state == "failed"
+    }
+    if failed:
+        head = f"{len(failed)} of this sweep's runs failed; the same command tries them again"
+        stop("\n".join([head, *failed.values()]))
+
+
+def _jobs(config: DictConfig) -> Iterator[tuple[list[str], Config]]:
+    """The overrides of the sweep's jobs and what they make, composed and checked one after the other."""
     overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
     for batch in BasicSweeper.split_arguments(overrides, None):
         for job in batch:
-            yield compose(job, config.hydra.job.config_name)
+            yield job, compose(job, config.hydra.job.config_name)
 
 
 def _refuse_mixture(jobs: list[Config]) -> None:
@@ -78,8 +96,3 @@ def _refuse_mixture(jobs: list[Config]) -> None:
 
 def _identity(config: Config) -> dict[str, Any]:
     return {name: value for name, value in asdict(config.corpus).items() if name != "training"}
-
-
-def _stop(error: UserError) -> NoReturn:
-    # Hydra makes a warning of an exception in a callback and goes on; SystemExit is none.
-    sys.exit(f"ser_lightning: {error}")

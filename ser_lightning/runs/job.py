@@ -1,15 +1,20 @@
 """Train the planned runs of a job or study, side by side where that is faster, each once."""
 
-from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import Manager
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from statistics import mean
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import joblib
-from filelock import FileLock
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from ser_lightning.config import Config
+from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError
+from ser_lightning.runs.attempt import attempt, reason_for, run_lock
 from ser_lightning.runs.ledger import RunResult
 from ser_lightning.runs.plan import PlannedRun
 
@@ -17,29 +22,61 @@ if TYPE_CHECKING:
     from ser_lightning.runs.progress import StudyProgress
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A run that was tried and failed, and why in a line; its folder's attempt.json says more."""
+
+    signature: str
+    reason: str
+
+
 def train_all(planned: Sequence[PlannedRun], progress: "StudyProgress") -> list[RunResult]:
-    """The results of all runs, in order, after training those that are not finished, each once."""
+    """The results of all runs, in order, after training those that are not finished, each once.
+
+    Raises `FailedRunsError` if some failed, when all others are finished; with `study.stop_at_failure` at once.
+    Raises `NoSpaceError` at once, for a full disk fails them all.
+    """
     missing = list({run.signature: run for run in planned if run.finished is None}.values())
-    if missing:
-        workers = min(count_workers(missing[0].config), len(missing))
-        results = _side_by_side(missing, workers, progress) if workers > 1 else _one_by_one(missing, progress)
-        for result in results:
-            progress.finish(result)
+    failures: list[Failure] = []
+    # What another process is training at the moment comes last, and is waited for then.
+    for wait in (False, True):
+        busy = []
+        for run, outcome in _outcomes(missing, wait):
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
+                progress.fail(outcome.signature, outcome.reason)
+                if run.config.study.stop_at_failure:
+                    raise _failed(failures, planned)
+            elif outcome is None:
+                busy.append(run)
+            else:
+                progress.finish(outcome)
+        missing = busy
+    if failures:
+        raise _failed(failures, planned)
     finished = [run.finished for run in planned]
     return [result for result in finished if result is not None]
 
 
-def train_once(run: PlannedRun, tick: Callable[[str], None]) -> RunResult:
-    """Train and test a run; `tick` is called with its signature after every step.
+def train_once(run: PlannedRun, wait: bool = True) -> RunResult | Failure | None:
+    """Train and test a run, or say why that failed; None without `wait` while another process trains it.
 
-    While another process trains the same run, wait, and take its result.
+    With `wait`, that process's result is taken. Raises `NoSpaceError` on a full disk.
     """
     from ser_lightning.runs.run import train_run
 
-    locks = run.folder.parent / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(locks / run.signature):
-        return run.finished or train_run(run, tick)
+    with run_lock(run.folder, wait) as ours:
+        if not ours:
+            return None
+        if run.finished is not None:
+            return run.finished
+        try:
+            with attempt(run.folder) as watch:
+                return train_run(run, watch)
+        except NoSpaceError:
+            raise
+        except Exception as error:
+            return Failure(run.signature, reason_for(error))
 
 
 def count_workers(config: Config) -> int:
@@ -52,31 +89,50 @@ def count_workers(config: Config) -> int:
     return joblib.cpu_count() if on_cpu else 1
 
 
-def _one_by_one(runs: Sequence[PlannedRun], progress: "StudyProgress") -> Iterator[RunResult]:
-    for run in runs:
-        yield train_once(run, progress.tick)
-
-
-def _side_by_side(runs: Sequence[PlannedRun], workers: int, progress: "StudyProgress") -> Iterator[RunResult]:
-    """Results as they come, from processes that share out the cores and report their steps through a queue."""
-    with Manager() as manager:
-        steps = manager.Queue()
-        listener = Thread(target=_listen, args=(steps, progress), daemon=True)
-        listener.start()
-        try:
-            jobs = joblib.Parallel(workers, return_as="generator_unordered", pre_dispatch=workers)
-            yield from jobs(joblib.delayed(train_once)(run, steps.put) for run in runs)
-        finally:
-            steps.put(None)
-            listener.join()
-
-
-def _listen(steps: Any, progress: "StudyProgress") -> None:
-    """Pass on the signatures in a queue until None comes."""
-    for name in iter(steps.get, None):
-        progress.tick(name)
-
-
 def mean_dev_ua(results: list[RunResult]) -> float:
     """What an optimising sweeper maximises: the mean dev UA of a job's runs."""
     return mean(result.dev_ua for result in results)
+
+
+def _outcomes(runs: Sequence[PlannedRun], wait: bool) -> Iterator[tuple[PlannedRun, RunResult | Failure | None]]:
+    """Each run with what became of it, as they come."""
+    workers = min(count_workers(runs[0].config), len(runs)) if runs else 1
+    if workers == 1:
+        yield from ((run, train_once(run, wait)) for run in runs)
+        return
+    jobs = joblib.Parallel(workers, return_as="generator_unordered", pre_dispatch=workers)
+    try:
+        for place, outcome in jobs(joblib.delayed(_in_worker)(place, run, wait) for place, run in enumerate(runs)):
+            yield runs[place], outcome
+    except TerminatedWorkerError as error:
+        raise UserError(
+            "a process that trained a run was killed, often because memory ran out; the same command goes on, "
+            "with trainer.workers=1 if that was it"
+        ) from error
+
+
+def _in_worker(place: int, run: PlannedRun, wait: bool) -> tuple[int, RunResult | Failure | None]:
+    _end_with_parent()
+    return place, train_once(run, wait)
+
+
+@cache
+def _end_with_parent() -> None:
+    """Let this worker end when the process that started it is killed, instead of training on for nobody."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
+
+
+def _failed(failures: Sequence[Failure], planned: Sequence[PlannedRun]) -> FailedRunsError:
+    from ser_lightning.runs.progress import describe
+
+    of = {run.signature: run for run in planned}
+    lines = [f"  {describe(of[failure.signature])}: {failure.reason}" for failure in failures]
+    head = f"{len(failures)} of {len(of)} runs failed; the same command tries them again"
+    return FailedRunsError("\n".join([head, *lines]))

@@ -1,13 +1,14 @@
 """Reading runs: their results and their predictions. Needs neither torch nor Lightning."""
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from ser_lightning.files import write_whole
 
 RESULT, PREDICTIONS, FEATURES = "result.json", "predictions.parquet", "features.parquet"
 
@@ -43,12 +44,7 @@ class RunResult:
 
     def write(self, folder: Path) -> None:
         """Write result.json, the last file of a run, whole or not at all."""
-        unfinished = folder / f"{RESULT}.unfinished"
-        with unfinished.open("w") as file:
-            json.dump(asdict(self), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(folder / RESULT)
+        write_whole(folder / RESULT, json.dumps(asdict(self), indent=1))
 
 
 def read_result(folder: Path) -> RunResult | None:

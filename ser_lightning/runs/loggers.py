@@ -21,11 +21,18 @@ PATIENCE = 30
 
 
 @contextmanager
-def run_loggers(config: Config, folder: Path, signature: str, tags: list[str]) -> Iterator[list["Logger"]]:
-    """The loggers of one run, every one of them closed at the end, whatever happens in between."""
+def run_loggers(
+    config: Config, folder: Path, signature: str, tags: list[str], rows: list[dict[str, Any]]
+) -> Iterator[list["Logger"]]:
+    """The loggers of one run, every one of them closed at the end, whatever happens in between.
+
+    `rows` are those of metrics.csv that were logged before an interruption.
+    """
     from lightning.pytorch.loggers import CSVLogger, WandbLogger
 
-    loggers: list[Logger] = [CSVLogger(folder.parent, name=folder.name, version="")]
+    table = CSVLogger(folder.parent, name=folder.name, version="")
+    table.experiment.metrics.extend(rows)
+    loggers: list[Logger] = [table]
     run = _start_wandb(config, signature, tags) if config.logger.name == "wandb" else None
     if run is not None:
         loggers.append(WandbLogger(experiment=run))

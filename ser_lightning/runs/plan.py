@@ -1,5 +1,6 @@
 """The runs of one Hydra job: a configuration on its folds and repetitions, with the data that each needs."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from ser_lightning.features.sound import measure_corpus
 from ser_lightning.identity import digest
 from ser_lightning.leakage import FoldAudit
 from ser_lightning.runs.ledger import RunResult, read_result
-from ser_lightning.runs.signature import signature
+from ser_lightning.runs.signature import settings, signature
+from ser_lightning.runs.study import Job
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ def plan_job(config: Config) -> list[PlannedRun]:
     audits = audit_splits(manifest, measure_corpus(manifest, cache), splits, cache)
     names = [signature(config, manifest, store.audio, split) for split in splits]
     return [PlannedRun(config, manifest, store, *of) for of in zip(splits, audits, names, strict=True)]
+
+
+def record(name: str, config: Config, planned: Sequence[PlannedRun]) -> Job:
+    """What a study's folder is told of a job and its runs."""
+    places = [[run.split.repeat, run.split.fold] for run in planned]
+    return Job(name, settings(config), [run.signature for run in planned], places)
 
 
 def prepare(config: Config) -> tuple[Manifest, FeatureStore]:

@@ -1,12 +1,14 @@
 """One bar over all runs of a job or study, with the time left, and one for each run that is being trained."""
 
 from collections.abc import Sequence
+from threading import Event, Thread
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ser_lightning.runs.attempt import BEAT, read_attempt
 from ser_lightning.runs.ledger import RunResult
 from ser_lightning.runs.loggers import whereabouts
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 class StudyProgress:
     """A context in which runs are trained: bars in a terminal, and everywhere a line per finished run.
 
+    The bars follow the runs' attempt.json, so that they show what other processes train too.
+
     Args:
         planned: all runs; those that are finished already do not count.
     """
@@ -25,7 +29,9 @@ class StudyProgress:
         unique = {run.signature: run for run in planned}
         self._missing = {name: run for name, run in unique.items() if run.finished is None}
         self._found, self._done = len(unique) - len(self._missing), 0
+        self._open = dict(self._missing)
         self._tasks: dict[str, TaskID] = {}
+        self._ended, self._thread = Event(), Thread(target=self._follow, daemon=True)
         self.console = Console()
         self._bars = Progress(
             TextColumn("{task.description:<32}"),
@@ -47,33 +53,63 @@ class StudyProgress:
             self.console.print(said, highlight=False, soft_wrap=True)
         self._all = self._bars.add_task(self._title(), total=sum(run.cost for run in self._missing.values()))
         self._bars.start()
+        if not self._bars.disable:
+            self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
         self._bars.stop()
-
-    def tick(self, signature: str) -> None:
-        """A run has made a step."""
-        run = self._missing[signature]
-        if signature not in self._tasks:
-            self._tasks[signature] = self._bars.add_task(f"  {describe(run)}", total=run.config.trainer.max_steps)
-        self._bars.advance(self._tasks[signature])
-        self._bars.advance(self._all, run.store.bins)
 
     def finish(self, result: RunResult) -> None:
         """A run is finished: a line about it, and its bar goes."""
-        if result.signature in self._tasks:
-            self._bars.remove_task(self._tasks.pop(result.signature))
-        self._done += 1
-        self._bars.update(self._all, description=self._title())
-        self.console.print(
-            f"{self._done:>3}/{len(self._missing)}  {describe(self._missing[result.signature]):<36} "
+        self._close(
+            result.signature,
             f"UA {100 * result.ua:5.1f} %  WA {100 * result.wa:5.1f} %  {result.seconds:5.0f} s",
+        )
+
+    def fail(self, signature: str, reason: str) -> None:
+        """A run has failed: a line that says why, and its bar goes."""
+        self._close(signature, f"failed: {reason}")
+
+    def _close(self, signature: str, said: str) -> None:
+        run = self._open.pop(signature)
+        self._done += 1
+        self.console.print(
+            f"{self._done:>3}/{len(self._missing)}  {describe(run):<36} {said}",
             highlight=False,
+            markup=False,
             soft_wrap=True,
         )
+
+    def _follow(self) -> None:
+        while not self._ended.wait(BEAT):
+            self._update()
+
+    def _update(self) -> None:
+        ended = sum(run.cost for name, run in self._missing.items() if name not in self._open)
+        under_way = 0
+        for name, run in list(self._open.items()):
+            last = read_attempt(run.folder)
+            if last is None or last.failure is not None:
+                continue
+            under_way += last.step * run.store.bins
+            if last.alive(run.folder):
+                self._show(name, run, last.step)
+            elif name in self._tasks:
+                self._bars.remove_task(self._tasks.pop(name))
+        for name in set(self._tasks) - set(self._open):
+            self._bars.remove_task(self._tasks.pop(name))
+        self._bars.update(self._all, completed=ended + under_way, description=self._title())
+
+    def _show(self, name: str, run: "PlannedRun", step: int) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(f"  {describe(run)}", total=run.config.trainer.max_steps)
+        self._bars.update(self._tasks[name], completed=step)
 
     def _title(self) -> str:
         return f"{self._done} of {len(self._missing)} runs"

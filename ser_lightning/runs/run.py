@@ -2,10 +2,8 @@
 
 import logging
 import platform
-import shutil
-import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
@@ -16,29 +14,41 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning import Callback, LightningModule, Trainer, seed_everything
+from lightning.fabric.plugins.environments import LightningEnvironment
 from omegaconf import OmegaConf
 
 from ser_lightning.config import Config, TrainerConfig
 from ser_lightning.data.datamodule import SpectrogramDataModule
 from ser_lightning.data.protocols import PARTS
 from ser_lightning.errors import UserError
+from ser_lightning.files import write_whole
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
 from ser_lightning.recognizer import EmotionRecognizer
+from ser_lightning.runs.attempt import ATTEMPT, Watch
+from ser_lightning.runs.checkpoint import (
+    BEST,
+    LAST,
+    LastEpoch,
+    WholeCheckpoints,
+    logged_rows,
+    resumable,
+    write_checkpoint,
+)
 from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult
 from ser_lightning.runs.loggers import log_result, run_loggers
 from ser_lightning.runs.plan import PlannedRun
 from ser_lightning.runs.signature import settings
 
-BEST = "best.ckpt"
 LIBRARIES = ("ser-lightning", "torch", "lightning", "torchaudio", "numpy")
 
 
 class BestOnDev(Callback):
     """Keeps the parameters with the best dev UA, the first of equals, from `first_check` steps on."""
 
-    def __init__(self, path: Path, first_check: int) -> None:
-        self.path, self.first_check = path, first_check
+    def __init__(self, first_check: int) -> None:
+        self.first_check = first_check
         self.ua, self.step = -1.0, 0
+        self.parameters: dict[str, torch.Tensor] = {}
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.callback_metrics["dev/loss"].isfinite():
@@ -48,43 +58,51 @@ class BestOnDev(Callback):
         ua = float(trainer.callback_metrics["dev/ua"])
         if ua > self.ua and trainer.global_step >= self.first_check:
             self.ua, self.step = ua, trainer.global_step
-            trainer.save_checkpoint(self.path, weights_only=True)
+            self.parameters = {name: tensor.detach().clone() for name, tensor in pl_module.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"ua": self.ua, "step": self.step, "parameters": self.parameters}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.ua, self.step, self.parameters = state_dict["ua"], state_dict["step"], state_dict["parameters"]
 
 
 class Steps(Callback):
-    """Calls `tick` with the run's signature after every training step."""
+    """Tells how many steps have been made."""
 
-    def __init__(self, name: str, tick: Callable[[str], None]) -> None:
-        self.name, self.tick = name, tick
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.watch.step = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.tick(self.name)
+        self.watch.step = trainer.global_step
 
 
-def train_run(run: PlannedRun, tick: Callable[[str], None]) -> RunResult:
-    """Train and test one configuration on one fold. What an earlier, unfinished try left goes.
+def train_run(run: PlannedRun, watch: Watch) -> RunResult:
+    """Train and test one configuration on one fold; a run that was interrupted goes on after its last whole epoch.
 
-    `tick` is called with the run's signature after every step.
+    On one CPU it ends with the same predictions, bit for bit, as if never interrupted. `watch` is told of the steps.
 
     The folder `runs/<signature>/` gets the resolved configuration, metrics.csv, best.ckpt, predictions.parquet,
-    features.parquet, and result.json last.
+    features.parquet, and result.json last; last.ckpt and attempt.json lie in it only until then.
     """
     config, manifest, split, folder = run.config, run.manifest, run.split, run.folder
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    OmegaConf.save(OmegaConf.structured(config), folder / "config.yaml")
+    checkpoint = resumable(folder, run.signature)
+    _clear(folder, keep=(ATTEMPT, LAST) if checkpoint else (ATTEMPT,))
+    write_whole(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)))
     # The order of batches has a source of randomness of its own; this one is the initialisation's.
     seed_everything(_seed(config.seed, split.repeat, split.fold), verbose=False)
     tags = [_tag(config), config.corpus.name, config.features.name, f"repeat {split.repeat}", f"fold {split.fold}"]
     if manifest.synthetic:
         tags.append("synthetic demo")
-    started = time.perf_counter()
-    best = BestOnDev(folder / BEST, config.trainer.first_check)
-    with run_loggers(config, folder, run.signature, tags) as loggers, _quiet():
+    best, last = BestOnDev(config.trainer.first_check), LastEpoch(folder)
+    with _quiet(), run_loggers(config, folder, run.signature, tags, logged_rows(checkpoint)) as loggers:
         data = SpectrogramDataModule(manifest, run.store, split, config.batching, config.seed)
-        trainer, recognizer = _fit(config, data, loggers, best, Steps(run.signature, tick))
+        trainer, recognizer = _fit(run, data, loggers, best, [last, Steps(watch)], checkpoint is not None)
         dev, test = _write_predictions(folder, trainer, recognizer, data)
         result = RunResult(
             signature=run.signature,
@@ -106,7 +124,7 @@ def train_run(run: PlannedRun, tick: Callable[[str], None]) -> RunResult:
             audit=asdict(run.audit),
             steps=config.trainer.max_steps,
             best_step=best.step,
-            seconds=round(time.perf_counter() - started, 2),
+            seconds=round(last.elapsed(), 2),
             precision="bf16 convolutions" if recognizer.bf16 else "32",
             device=_device_name(trainer),
             settings=settings(config),
@@ -114,15 +132,30 @@ def train_run(run: PlannedRun, tick: Callable[[str], None]) -> RunResult:
         )
         log_result(loggers, result)
     result.write(folder)
+    (folder / LAST).unlink(missing_ok=True)
     return result
 
 
+def _clear(folder: Path, keep: Iterable[str]) -> None:
+    """Remove from a run's folder all files but some."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.iterdir():
+        if file.name not in keep:
+            file.unlink()
+
+
 def _fit(
-    config: Config, data: SpectrogramDataModule, loggers: list[Any], best: BestOnDev, steps: Steps
+    run: PlannedRun,
+    data: SpectrogramDataModule,
+    loggers: list[Any],
+    best: BestOnDev,
+    callbacks: Iterable[Callback],
+    resume: bool,
 ) -> tuple[Trainer, EmotionRecognizer]:
-    """Train, and return the recognizer with the parameters of the best dev UA."""
+    """Train, write best.ckpt, and return the recognizer with the parameters of the best dev UA."""
+    config = run.config
     interval = min(config.trainer.check_every or len(data.train_dataloader()), config.trainer.max_steps)
-    trainer = _trainer(config.trainer, interval, loggers, [best, steps])
+    trainer = _trainer(config.trainer, interval, loggers, [best, *callbacks])
     recognizer = EmotionRecognizer(
         data.classes,
         data.bins,
@@ -131,13 +164,21 @@ def _fit(
         config.loss,
         config.optimizer.learning_rate,
         use_bf16(config.trainer.precision, trainer.strategy.root_device),
-        front_end={"features": asdict(config.features), **data.normalisation},
+        front_end={"features": asdict(config.features), "signature": run.signature, **data.normalisation},
     )
-    trainer.fit(recognizer, data)
+    try:
+        trainer.fit(recognizer, data, ckpt_path=run.folder / LAST if resume else None, weights_only=True)
+    except SystemExit as error:
+        # Lightning ends the process at Ctrl-C, with status 1 and not a word.
+        raise KeyboardInterrupt if error.code == 1 else error from None
     if trainer.global_step % interval:
         # the last steps belong to no full interval, yet may be the best
         trainer.validate(recognizer, data, verbose=False)
-    recognizer.load_state_dict(torch.load(best.path, weights_only=True)["state_dict"])
+    recognizer.load_state_dict(best.parameters)
+    parameters = {name: tensor.cpu() for name, tensor in best.parameters.items()}
+    write_checkpoint(
+        {"state_dict": parameters, "recognizer": recognizer.description, "step": best.step}, run.folder / BEST
+    )
     return trainer, recognizer
 
 
@@ -166,6 +207,8 @@ def _trainer(config: TrainerConfig, interval: int, loggers: list[Any], callbacks
         log_every_n_steps=1,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
+        # What a cluster's scheduler has set up is for the launcher of the sweep, not for Lightning.
+        plugins=[LightningEnvironment(), WholeCheckpoints()],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -178,8 +221,8 @@ def _write_predictions(
     """Write the features of all parts and the logits of dev and test; returns the confusion counts of dev and test."""
     z_tables, logit_tables = zip(*(_predict(trainer, recognizer, data, part) for part in PARTS), strict=True)
     predictions = pd.concat([table for part, table in zip(PARTS, logit_tables, strict=True) if part != "train"])
-    pd.concat(z_tables).to_parquet(folder / FEATURES, index=False)
-    predictions.to_parquet(folder / PREDICTIONS, index=False)
+    write_whole(folder / FEATURES, pd.concat(z_tables).to_parquet(index=False))
+    write_whole(folder / PREDICTIONS, predictions.to_parquet(index=False))
     dev, test = (_confusion(predictions[predictions["part"] == part], data.classes) for part in ("dev", "test"))
     return dev, test
 

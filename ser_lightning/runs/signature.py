@@ -1,5 +1,6 @@
 """What makes a run this run: everything that its numbers depend on, and nothing else."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,14 @@ def settings(config: Config) -> dict[str, Any]:
         "trainer": trainer,
         "seed": whole["seed"],
     }
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under dotted keys, as on the command line."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return found
 
 
 def signature(config: Config, manifest: "Manifest", audio: str, split: "Split") -> str:

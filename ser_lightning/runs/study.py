@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,21 @@ from ser_lightning.files import write_whole
 
 @dataclass(frozen=True)
 class Job:
-    """One configuration of a study: a name, its settings and the signatures of its runs."""
+    """One configuration of a study.
+
+    Attributes:
+        name: what the job sets.
+        settings: what its numbers depend on.
+        runs: signatures; empty until the job has begun.
+        places: (repetition, fold) of each run.
+        failure: why the job has no runs.
+    """
 
     name: str
     settings: dict[str, Any]
-    runs: list[str]
+    runs: list[str] = field(default_factory=list)
+    places: list[list[int]] = field(default_factory=list)
+    failure: str | None = None
 
 
 def study_folder(output: str, name: str) -> Path:
@@ -29,15 +39,26 @@ def write_job(folder: Path, number: int, job: Job) -> None:
     write_whole(folder / "jobs" / str(number) / "job.json", json.dumps(asdict(job), indent=1))
 
 
+def write_jobs(folder: Path, jobs: Sequence[Job]) -> None:
+    """Make these the study's jobs, and forget others: a study is what was asked for last. Runs are kept elsewhere.
+
+    Of a job that was recorded with the same settings, the runs stay.
+    """
+    known = {json.dumps(job.settings, sort_keys=True): job for job in read_jobs(folder)}
+    for number, job in enumerate(jobs):
+        before = known.get(json.dumps(job.settings, sort_keys=True))
+        if before is not None and not job.runs:
+            job = replace(job, runs=before.runs, places=before.places)
+        write_job(folder, number, job)
+    for other in folder.glob("jobs/*"):
+        if not other.name.isdigit() or int(other.name) >= len(jobs):
+            shutil.rmtree(other)
+
+
 def read_jobs(folder: Path) -> list[Job]:
     """The jobs of a study, in their order."""
     files = sorted(folder.glob("jobs/*/job.json"), key=lambda file: int(file.parent.name))
     return [Job(**json.loads(file.read_text())) for file in files]
-
-
-def forget_jobs(folder: Path) -> None:
-    """Remove the record of earlier jobs, so that a study is what was asked for last. Runs are kept elsewhere."""
-    shutil.rmtree(folder / "jobs", ignore_errors=True)
 
 
 def job_name(overrides: Sequence[str]) -> str:

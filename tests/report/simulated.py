@@ -83,8 +83,8 @@ class Simulation:
         self, number: int, name: str, settings: dict[str, Any], folds: Sequence[int] = (0, 1, 2), repeats: int = 1
     ) -> Job:
         """Record a job; its runs stay unfinished."""
-        signatures = [self.signature(settings, repeat, fold) for repeat in range(repeats) for fold in folds]
-        job = Job(name, settings, signatures)
+        places = [[repeat, fold] for repeat in range(repeats) for fold in folds]
+        job = Job(name, settings, [self.signature(settings, *place) for place in places], places)
         write_job(self.study, number, job)
         return job
 

@@ -1,11 +1,14 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from ser_lightning.report.sweep import SweepReport
+from ser_lightning.runs.attempt import Attempt
+from ser_lightning.runs.study import Job, read_jobs, write_job
 from tests.report.simulated import predictions, settings_of
 
 RIGHT = predictions([(name, name) for name in ("neu", "ang", "hap", "sad")])
@@ -25,10 +28,47 @@ def sweep(simulation, capsys):
     return composed
 
 
-def test_a_sweep_forgets_the_jobs_of_the_one_before(simulation, sweep):
+def test_a_study_is_told_of_all_jobs_before_the_first_and_forgets_earlier_ones(simulation, sweep):
     simulation.add_job(7, "earlier", settings_of("logmel", 0.3, 0.5))
     SweepReport().on_multirun_start(sweep("loss.alpha=0.1,0.5", "loss.lam=0,1"))
-    assert not (simulation.study / "jobs").exists()
+    jobs = read_jobs(simulation.study)
+    assert [job.name for job in jobs] == [
+        "loss.alpha=0.1 loss.lam=0",
+        "loss.alpha=0.1 loss.lam=1",
+        "loss.alpha=0.5 loss.lam=0",
+        "loss.alpha=0.5 loss.lam=1",
+    ]
+    assert jobs[3].settings["loss"]["alpha"] == 0.5
+    assert all(job.runs == [] for job in jobs)
+    assert not (simulation.study / "jobs" / "7").exists()
+
+
+def test_a_repeated_sweep_keeps_what_it_knows_of_equal_jobs(simulation, sweep):
+    SweepReport().on_multirun_start(sweep("loss.lam=0,1"))
+    second = read_jobs(simulation.study)[1]
+    write_job(simulation.study, 1, replace(second, runs=["abc"], places=[[0, 0]]))
+    SweepReport().on_multirun_start(sweep("loss.lam=1,2"))
+    jobs = read_jobs(simulation.study)
+    assert [job.runs for job in jobs] == [["abc"], []]
+
+
+def test_the_end_of_a_sweep_lists_what_failed_and_is_an_error(simulation, sweep, capsys):
+    done, failed = settings_of("logmel", 0.3, 0.1), settings_of("logmel", 0.3, 0.5)
+    simulation.add_job(0, "loss.alpha=0.1", done, folds=[0])
+    simulation.finish(done, 0, 0, RIGHT)
+    job = simulation.add_job(1, "loss.alpha=0.5", failed, folds=[2], repeats=2)
+    Attempt("node7", 1, 0.0, 0.0, step=5, failure="out of memory").write(simulation.runs / job.runs[1])
+    write_job(simulation.study, 2, Job("corpus.root=/x", failed, failure="there is no folder /x"))
+    with pytest.raises(SystemExit) as end:
+        SweepReport().on_multirun_end(sweep())
+    assert end.value.code == 1
+    said = capsys.readouterr()
+    assert "sweep.md" in said.out
+    assert said.err.splitlines() == [
+        "ser_lightning: 2 of this sweep's runs failed; the same command tries them again",
+        "  loss.alpha=0.5, repeat 1 fold 2: out of memory",
+        "  corpus.root=/x: there is no folder /x",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -39,11 +79,12 @@ def test_a_sweep_forgets_the_jobs_of_the_one_before(simulation, sweep):
         (["corpus=demo,emodb", "corpus.root=."], "the corpus differs between the jobs"),
     ],
 )
-def test_an_invalid_job_ends_the_program_and_forgets_nothing(simulation, sweep, overrides, message):
+def test_an_invalid_job_ends_the_program_and_forgets_nothing(simulation, sweep, capsys, overrides, message):
     simulation.add_job(0, "earlier", settings_of("logmel", 0.3, 0.5))
     with pytest.raises(SystemExit) as stop:
         SweepReport().on_multirun_start(sweep(*overrides))
-    assert str(stop.value).startswith(f"ser_lightning: {message}")
+    assert stop.value.code == 1
+    assert capsys.readouterr().err.startswith(f"ser_lightning: {message}")
     assert (simulation.study / "jobs").exists()
 
 

@@ -1,0 +1,113 @@
+"""How each run of a study stands: done, running, failed, interrupted, missing, or of other settings."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ser_lightning.runs.attempt import read_attempt
+from ser_lightning.runs.ledger import read_result
+from ser_lightning.runs.signature import flat
+from ser_lightning.runs.study import Job, read_jobs
+
+STATES = ("done", "running", "failed", "interrupted", "missing", "other settings")
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """A line about a run.
+
+    Attributes:
+        run: its signature; empty where its job has not begun.
+        job: what its job sets.
+        place: its repetition and fold.
+        state: one of `STATES`.
+        said: UA, where and since when it is running, why it failed, or what is different.
+    """
+
+    run: str
+    job: str
+    place: str
+    state: str
+    said: str
+
+
+def study_status(study: Path, runs: Path) -> list[RunStatus]:
+    """All runs of a study in the order of its jobs, then those once made for it under settings it no longer has."""
+    jobs = read_jobs(study)
+    lines = [line for job in jobs for line in _of_job(job, runs)]
+    return [*lines, *_of_other_settings(study.name, jobs, runs)]
+
+
+def _of_job(job: Job, runs: Path) -> Iterator[RunStatus]:
+    if not job.runs:
+        said = "its job has not begun" if job.failure is None else job.failure
+        yield RunStatus("", job.name, "", "missing" if job.failure is None else "failed", said)
+    for name, (repeat, fold) in zip(job.runs, job.places, strict=True):
+        yield RunStatus(name, job.name, _place(repeat, fold), *_state(runs / name))
+
+
+def _state(folder: Path) -> tuple[str, str]:
+    result = read_result(folder)
+    if result is not None:
+        return "done", f"UA {100 * result.ua:.1f} %, {result.seconds:.0f} s"
+    last = read_attempt(folder)
+    if last is None:
+        return "missing", ""
+    if last.failure is not None:
+        return "failed", last.failure
+    if last.alive(folder):
+        return "running", f"step {last.step} on {last.host} (process {last.pid}), since {_clock(last.started)}"
+    return (
+        "interrupted",
+        f"at step {last.step} on {last.host}, {_clock(last.seen)}; the same command goes on from there",
+    )
+
+
+def _of_other_settings(study: str, jobs: list[Job], runs: Path) -> Iterator[RunStatus]:
+    planned = {name for job in jobs for name in job.runs}
+    for file in sorted(runs.glob("*/config.yaml")):
+        if file.parent.name in planned:
+            continue
+        # Most runs of a large folder belong to other studies; a plain look is a hundred times faster than YAML.
+        text = file.read_text()
+        if f"\n  name: {study}\n" not in text:
+            continue
+        config = yaml.safe_load(text)
+        if config["study"]["name"] == study:
+            result = read_result(file.parent)
+            place = _place(result.repeat, result.fold) if result else ""
+            yield RunStatus(file.parent.name, "", place, "other settings", _difference(config, jobs))
+
+
+def _difference(config: Mapping[str, Any], jobs: list[Job]) -> str:
+    """What sets a run apart from the job that is nearest to it."""
+    differences: list[list[str]] = [
+        [
+            f"{key}={_at(config, key)} (now {value})"
+            for key, value in flat(job.settings).items()
+            if _at(config, key) != value
+        ]
+        for job in jobs
+    ]
+    if not differences:
+        return ""
+    nearest = min(differences, key=len)
+    return ", ".join(nearest) or "another corpus, sound or division"
+
+
+def _at(config: Mapping[str, Any], key: str) -> Any:
+    for name in key.split("."):
+        config = config.get(name, {})
+    return config
+
+
+def _place(repeat: int, fold: int) -> str:
+    return f"repeat {repeat} fold {fold}" if repeat else f"fold {fold}"
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

@@ -1,0 +1,75 @@
+"""How a study stands: `python -m ser_lightning.status [STUDY ...]`; without a name, all studies in a line each."""
+
+import argparse
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ser_lightning.errors import UserError, stop
+from ser_lightning.runs.status import STATES, RunStatus, study_status
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print every run of the studies asked for. Raises `UserError` where there is no such study."""
+    asked = _parser().parse_args(arguments)
+    studies = {file.parent.name: file.parent for file in sorted(asked.output.glob("studies/*/jobs"))}
+    if not studies:
+        raise UserError(f"there are no studies in {asked.output.resolve()}; --output names another folder")
+    for name in asked.study or studies:
+        # A path is what the shell completes.
+        name = Path(name).name
+        if name not in studies:
+            raise UserError(f"{name} is not a study in {asked.output.resolve()}; there are {', '.join(studies)}")
+        entries = study_status(studies[name], asked.output / "runs")
+        if asked.study:
+            show(entries)
+        print(f"{name}: {summary(entries)}")
+
+
+def summary(entries: Sequence[RunStatus]) -> str:
+    """E.g. '55 runs: 40 done, 2 running, 13 missing'; a run that several jobs share counts once."""
+    unique = {entry.run or index: entry.state for index, entry in enumerate(entries)}
+    counts = Counter(unique.values())
+    other = counts.pop("other settings", 0)
+    text = f"{counts.total()} runs: " + ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    return text + (f"; {other} made under other settings" if other else "")
+
+
+def show(entries: Sequence[RunStatus]) -> None:
+    """A line per run."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("state", "job", "fold", "run", ""):
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("state", "run"))
+    for entry in entries:
+        table.add_row(entry.state, entry.job, entry.place, entry.run, entry.said)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 240
+    console.print(table, highlight=False, markup=False)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ser_lightning.status",
+        description="List every run of a study: done, running, failed, interrupted, missing, or of other settings.",
+    )
+    parser.add_argument("study", nargs="*", help="name (or folder) of a study; default: all, in a line each")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path(os.environ.get("SER_OUTPUT", "outputs")),
+        metavar="FOLDER",
+        help="paths.output of the study; default: $SER_OUTPUT or outputs",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        stop(error)
