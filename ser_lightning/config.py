@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -287,6 +286,8 @@ def check(composed: DictConfig) -> Config:
 
 def remember_conf() -> None:
     """Put all of `conf/` into Hydra's memory, so that editing it changes nothing in a command that is running."""
+    from hydra.core.config_store import ConfigStore
+
     store = ConfigStore.instance()
     for file in sorted(CONF.rglob("*.yaml")):
         folder = file.parent.relative_to(CONF).as_posix()

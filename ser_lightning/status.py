@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ser_lightning.errors import UserError, stop
@@ -40,16 +41,25 @@ def summary(entries: Sequence[RunStatus]) -> str:
 
 
 def show(entries: Sequence[RunStatus]) -> None:
-    """A line per run."""
+    """A line per run; of its job, what not all jobs set alike."""
+    words = {entry.job: entry.job.split() for entry in entries if entry.job}
+    alike = {
+        word for word in next(iter(words.values()), []) if "=" in word and all(word in job for job in words.values())
+    }
+    if len(words) > 1 and alike:
+        print(f"all: {' '.join(word for word in next(iter(words.values())) if word in alike)}")
+    else:
+        alike = set()
     table = Table(box=None, pad_edge=False)
     for heading in ("state", "job", "fold", "run", ""):
         table.add_column(heading, overflow="fold", no_wrap=heading in ("state", "run"))
     for entry in entries:
-        table.add_row(entry.state, entry.job, entry.place, entry.run, entry.said)
+        job = " ".join(word for word in entry.job.split() if word not in alike)
+        table.add_row(*(escape(cell) for cell in (entry.state, job, entry.place, entry.run, entry.said)))
     console = Console()
     if not console.is_terminal:
         console.width = 240
-    console.print(table, highlight=False, markup=False)
+    console.print(table, highlight=False)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from ser_lightning.files import write_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RESULT, PREDICTIONS, FEATURES = "result.json", "predictions.parquet", "features.parquet"
 
@@ -61,12 +62,16 @@ def read_results(runs: Path, signatures: Iterable[str]) -> list[RunResult]:
     return [result for result in found if result is not None]
 
 
-def read_predictions(runs: Path, signatures: Iterable[str]) -> pd.DataFrame:
+def read_predictions(runs: Path, signatures: Iterable[str]) -> "pd.DataFrame":
     """The ledger: a row per (run, utterance) with signature, id, part, label and a logit_<class> per class."""
+    import pandas as pd
+
     tables = [pd.read_parquet(runs / name / PREDICTIONS).assign(signature=name) for name in signatures]
     return pd.concat(tables, ignore_index=True)
 
 
-def read_features(folder: Path) -> pd.DataFrame:
+def read_features(folder: Path) -> "pd.DataFrame":
     """A run's features: id, part, label and z_0..z_63 of all utterances."""
+    import pandas as pd
+
     return pd.read_parquet(folder / FEATURES)

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ser_lightning.config import Config
 from ser_lightning.identity import digest
 
 if TYPE_CHECKING:
+    from ser_lightning.config import Config
     from ser_lightning.corpora import Manifest
     from ser_lightning.data.splits import Split
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-def settings(config: Config) -> dict[str, Any]:
+def settings(config: "Config") -> dict[str, Any]:
     """The part of a configuration that decides a run's numbers: no paths, loggers, devices, folds or study.
 
     With lambda 0 the centres play no part, so that alpha, rule and warm-up are left out.
@@ -46,7 +46,7 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def signature(config: Config, manifest: "Manifest", audio: str, split: "Split") -> str:
+def signature(config: "Config", manifest: "Manifest", audio: str, split: "Split") -> str:
     """The name of a run: a hash of its settings, its corpus and sound, its division and the schema's version.
 
     `audio` is the feature store's name for the content of all recordings.
