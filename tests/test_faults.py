@@ -1,0 +1,220 @@
+"""Sweeps that are killed, shared, out of disk or failing: real processes, as users start them."""
+
+import contextlib
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ser_lightning.config import compose
+from ser_lightning.runs.ledger import read_predictions, read_result
+from ser_lightning.runs.plan import plan_job
+from ser_lightning.runs.status import study_status
+from tests.conftest import TOP
+
+SWEEP = ["-m", "loss.alpha=0.1,0.3,0.5", "loss.lam=0,0.5,1"]
+# Five epochs; a second of every utterance, for speed.
+QUICK = ["corpus.utterances=240", "features.max_seconds=1", "batching.size=32", "trainer.max_steps=30", "seed=200"]
+COMMON = [*QUICK, "trainer.check_every=4", "split.folds=[0]", "logger=csv", "trainer.workers=1", "study.name=faults"]
+DEADLINE = 300
+
+
+def train(arguments: list[str], log: Path) -> None:
+    """What `python -m ser_lightning.train ARGUMENTS` does, in a process of its own that writes to a file."""
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.argv = ["train", *arguments]
+    from ser_lightning.command import run_command
+    from ser_lightning.train import main
+
+    run_command(main, "train")
+
+
+@pytest.fixture(scope="module")
+def start() -> Callable[..., BaseProcess]:
+    """Starts `train` on an output folder; its words go to train.log there.
+
+    The processes are forked from one that has imported everything, for the imports take longer than all else.
+    """
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["ser_lightning.train", "ser_lightning.runs.run", "ser_lightning.report.sweep"])
+
+    def start_on(output: Path, *arguments: str) -> BaseProcess:
+        process = server.Process(target=train, args=([*arguments, f"paths.output={output}"], output / "train.log"))
+        process.start()
+        return process
+
+    return start_on
+
+
+def finish(process: BaseProcess, output: Path, status: int = 0) -> str:
+    """Waits for the process's end, and returns what it said."""
+    process.join(DEADLINE)
+    said = (output / "train.log").read_text()
+    assert process.exitcode == status, said
+    return said
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def ledger(output: Path) -> pd.DataFrame:
+    """Predictions of all finished runs, in an order that does not depend on when they were trained."""
+    names = sorted(folder.name for folder in (output / "runs").glob("*") if read_result(folder))
+    return read_predictions(output / "runs", names)
+
+
+def trying(output: Path, since: float) -> bool:
+    """Whether a run has been begun or gone on with."""
+    with contextlib.suppress(FileNotFoundError):
+        return any(file.stat().st_mtime > since for file in output.glob("runs/*/attempt.json"))
+    return False
+
+
+@pytest.fixture(scope="module")
+def cache(output: Path) -> Path:
+    """The demo's sound and features, which all trainings here share."""
+    plan_job(compose([*COMMON, f"paths.output={output}"]))
+    return output / "cache"
+
+
+@pytest.fixture
+def place(cache: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """Makes an empty output folder with that cache."""
+
+    def make(name: str) -> Path:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cache").symlink_to(cache)
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def undisturbed(place, start) -> pd.DataFrame:
+    """The ledger of the sweep left alone."""
+    output = place("undisturbed")
+    finish(start(output, *SWEEP, *COMMON), output)
+    return ledger(output)
+
+
+def test_a_sweep_killed_at_twenty_random_moments(place, start, undisturbed):
+    output, moments, kills = place("disturbed"), random.Random(7), 0
+    while kills < 20:
+        began = time.time()
+        process = start(output, *SWEEP, *COMMON)
+        # Most moments lie in the midst of a training, some before.
+        if moments.random() < 0.8:
+            wait_for(lambda process=process, began=began: process.exitcode is not None or trying(output, began))
+        time.sleep(moments.uniform(0, 1.2))
+        if process.exitcode is not None:
+            # the sweep's end came first; all over again
+            finish(process, output)
+            pd.testing.assert_frame_equal(ledger(output), undisturbed)
+            shutil.rmtree(output / "runs")
+            continue
+        os.kill(process.pid, moments.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
+        process.join(DEADLINE)
+        assert process.exitcode in (-signal.SIGKILL, 128 + signal.SIGTERM, 130)
+        kills += 1
+    finish(start(output, *SWEEP, *COMMON), output)
+    assert undisturbed["signature"].nunique() == 7
+    pd.testing.assert_frame_equal(ledger(output), undisturbed)
+
+
+def test_two_processes_share_a_sweep_between_them(place, start, undisturbed):
+    output = place("shared")
+    both = [start(output, *SWEEP, *COMMON) for _ in range(2)]
+    for process in both:
+        finish(process, output)
+    pd.testing.assert_frame_equal(ledger(output), undisturbed)
+
+
+@pytest.mark.parametrize("stop_at_failure", [False, True])
+def test_a_job_that_fails_does_not_stop_the_others_unless_told_to(place, start, capsys, stop_at_failure):
+    output = place("failing")
+    words = ["-m", "optimizer.learning_rate=1e-3,1e20,1e-4", "trainer.precision=32", *COMMON]
+    said = finish(start(output, *words, f"study.stop_at_failure={stop_at_failure}"), output, status=1)
+    states = [entry.state for entry in study_status(output / "studies" / "faults", output / "runs")]
+    assert states == ["done", "failed", "missing" if stop_at_failure else "done"]
+    assert "the loss is not a number after 4 steps; lower optimizer.learning_rate" in said
+    assert said.count("Traceback") == 0
+    if not stop_at_failure:
+        assert "ser_lightning: 1 of this sweep's runs failed; the same command tries them again\n" in said
+        assert (output / "studies" / "faults" / "sweep.md").exists()
+
+
+def test_editing_the_configuration_changes_nothing_in_a_running_sweep(place, tmp_path, cache):
+    output, project = place("edited"), tmp_path / "project"
+    for folder in ("ser_lightning", "conf"):
+        shutil.copytree(TOP / folder, project / folder)
+    command = [sys.executable, "-m", "ser_lightning.train", "-m", "loss.lam=0,0.5,1", *COMMON, f"paths.output={output}"]
+    process = subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    wait_for(lambda: process.poll() is not None or trying(output, 0))
+    (project / "conf" / "optimizer" / "adam.yaml").write_text("learning_rate: 0.5\n")
+    (project / "conf" / "loss" / "center.yaml").unlink()
+    said, _ = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, said.decode()
+    results = [read_result(folder) for folder in (output / "runs").glob("[0-9a-f]*")]
+    assert {result.settings["optimizer"]["learning_rate"] for result in results} == {1e-3}
+    assert sorted(result.settings["loss"]["lam"] for result in results) == [0, 0.5, 1]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Mounts a disk of some MB, or makes it that large."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def size(megabytes: int) -> Path:
+        options = f"size={megabytes}m" + (",remount" if folder.is_mount() else "")
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(folder)], capture_output=True).returncode:
+            pytest.skip("no right to mount a small disk")
+        return folder
+
+    yield size
+    if folder.is_mount():
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_under_the_runs(small_disk, cache, start, undisturbed):
+    output = small_disk(30)
+    (output / "cache").symlink_to(cache)
+    said = finish(start(output, *SWEEP, *COMMON), output, status=1)
+    assert said.count("Traceback") == 0
+    assert said.splitlines()[-1].startswith(
+        "ser_lightning: the disk is full; free some space and give the same command"
+    )
+    assert 0 < ledger(output)["signature"].nunique() < 7
+    small_disk(200)
+    finish(start(output, *SWEEP, *COMMON), output)
+    pd.testing.assert_frame_equal(ledger(output), undisturbed)
+
+
+def test_a_full_disk_under_the_feature_store(small_disk, cache, start):
+    output = small_disk(20)
+    (output / "cache").mkdir()
+    (output / "cache" / "corpora").symlink_to(cache / "corpora")
+    one = [*COMMON, "features=logstft", "trainer.max_steps=2"]
+    said = finish(start(output, *one), output, status=1)
+    assert said.count("Traceback") == 0
+    assert "ser_lightning: the disk is full" in said.splitlines()[-1]
+    assert not list(output.glob("cache/features/*/"))
+    small_disk(200)
+    finish(start(output, *one), output)
+    assert len(ledger(output)) > 0
