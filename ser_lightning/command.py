@@ -1,13 +1,15 @@
 """What all commands share: from the command line to a checked configuration, and from an error to one clear line."""
 
 import os
+import platform
 import re
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from ser_lightning.config import CONF, Config, check, nearest_key, remember_conf
+from ser_lightning.config import CONF, Config, check, launcher, nearest_key, remember_conf
 from ser_lightning.errors import UserError, stop
 from ser_lightning.files import no_space
 
@@ -21,11 +23,14 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
     An error that the user can mend ends as one line on stderr and exit status 1; anything else as a traceback.
     """
     import hydra
+    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     def job(composed: Any) -> Any:
         try:
+            if launcher():
+                _settle_in(HydraConfig.get().runtime.cwd)
             return main(check(composed))
         except UserError as error:
             # In a sweep, what `main` lets through is to stop the other jobs too: Hydra would go on with them.
@@ -40,6 +45,10 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
     overrides = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
     if config_name == "train" and not any(word.startswith("study") for word in overrides):
         sys.argv.append(f"study.name={study_name(overrides)}")
+    if any(word.startswith("hydra/launcher=") for word in overrides):
+        if not {"-m", "--multirun"} & set(sys.argv):
+            stop("hydra/launcher is for sweeps: python -m ser_lightning.train -m hydra/launcher=...")
+        sys.argv.append(absolute_output(overrides))
     signal.signal(signal.SIGTERM, _terminate)
     remember_conf()
     try:
@@ -52,10 +61,11 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
         if debugging:
             raise
         stop(explain(error))
-    except OSError as error:
-        if no_space(error):
-            stop(_full(error))
-        raise
+    except Exception as error:
+        said = _full(error) if no_space(error) else explain_launch(error)
+        if debugging or said is None:
+            raise
+        stop(said)
 
 
 def _terminate(number: int, frame: Any) -> None:
@@ -63,9 +73,22 @@ def _terminate(number: int, frame: Any) -> None:
     sys.exit(128 + number)
 
 
-def _full(error: OSError) -> str:
-    where = f" while writing {error.filename}" if error.filename else ""
+def _full(error: Exception) -> str:
+    name = getattr(error, "filename", None)
+    where = f" while writing {name}" if name else ""
     return f"the disk is full{where}; free some space and give the same command again: what is finished is kept"
+
+
+def absolute_output(overrides: list[str]) -> str:
+    """The command's `paths.output` as an override that means the same folder in every process of a sweep.
+
+    >>> absolute_output(["loss.lam=0,0.5", "paths.output=/data/out"])
+    "paths.output='/data/out'"
+    """
+    given = [word.partition("=")[2].strip("'\"") for word in overrides if word.startswith("paths.output=")]
+    folder = Path(given[-1] if given else os.environ.get("SER_OUTPUT", "outputs")).expanduser().resolve()
+    quoted = str(folder).replace("'", "\\'")
+    return f"paths.output='{quoted}'"
 
 
 def study_name(overrides: list[str]) -> str:
@@ -102,3 +125,39 @@ def explain(error: Exception) -> str:
         return f"there is no {group}={name}; choose one of {choices}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(line for line in lines if not line.startswith("Set the environment variable"))
+
+
+def explain_launch(error: Exception) -> str | None:
+    """What kept a launcher (`hydra/launcher=`) from its work in one line; None for errors of another kind."""
+    text = str(error)
+    absent = re.search(r"Unknown plugin class : 'hydra_plugins\.hydra_(\w+)_launcher\.", text)
+    if absent and absent.group(1) == "ray":
+        return "hydra/launcher=ray: Ray is not installed here; `make ray` makes .venv-ray, which has it beside the rest"
+    if absent:
+        return f"a part of this installation is missing: pip install hydra-{absent.group(1)}-launcher"
+    if 'Could not detect "srun"' in text:
+        return "hydra/launcher=slurm: there is no Slurm here (no srun); give the command on a node of the cluster"
+    if "timed-out too many times" in text:
+        return (
+            "a Slurm job was cut off by its time limit once more than hydra.launcher.max_num_timeout allows; raise "
+            "that or hydra.launcher.timeout_min: the same command goes on (squeue shows jobs that are still at work)"
+        )
+    if text.startswith("sbatch: "):
+        return f"hydra/launcher=slurm: {' '.join(text.split())}"
+    return None
+
+
+def _settle_in(folder: str) -> None:
+    """In a process that a launcher started: relative paths start where the command was given, and no progress bars."""
+    from ser_lightning.runs.job import end_with_parent
+
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder}, where the command was given, cannot be entered on {platform.node()} ({error.strerror}); "
+            "jobs on several machines need a file system that all of them have"
+        ) from error
+    # rich draws bars on what it takes for a terminal; here it belongs to several processes
+    os.environ["TTY_COMPATIBLE"] = "0"
+    end_with_parent()

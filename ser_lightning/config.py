@@ -313,6 +313,20 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> Config
         return check(hydra_compose(config_name, list(overrides)))
 
 
+def launcher() -> str:
+    """Which launcher (`hydra/launcher=`) runs this process's job of a sweep, e.g. SlurmLauncher.
+
+    "" where jobs run one after the other in the process of the command itself, and outside Hydra.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    if not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
+        return ""
+    name: str = HydraConfig.get().launcher._target_.rpartition(".")[2]
+    return "" if name == "BasicLauncher" else name
+
+
 def nearest_key(unknown: str) -> str | None:
     """The known key that `unknown` most probably meant, e.g. loss.lam for loss.lamda."""
     known = {path for path, _ in _keys(Config)}

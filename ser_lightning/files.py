@@ -1,16 +1,23 @@
-"""Files that are there whole or not at all, so that what is read while it is renewed is the old or the new one."""
+"""Files and folders that are there whole or not at all: what is read while it is renewed is the old or the new one."""
 
 import errno
 import os
-import socket
+import platform
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+
+from filelock import FileLock
+
+from ser_lightning.errors import UserError
+
+UNFINISHED = "unfinished"
 
 
 def write_whole(path: Path, content: str | bytes | memoryview) -> None:
     """Write a file beside its place and move it there when it is on the disk; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The process's own, as two of them, on two machines perhaps, may write the same file
-    unfinished = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}.unfinished")
+    unfinished = _beside(path)
     try:
         with unfinished.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
@@ -21,6 +28,66 @@ def write_whole(path: Path, content: str | bytes | memoryview) -> None:
         unfinished.unlink(missing_ok=True)
 
 
+def make_once(path: Path, make: Callable[[], None]) -> None:
+    """Call `make`, which makes a file or folder, unless it is there; of several processes one does, the others wait.
+
+    What is there is not written to, so that it may lie where nobody can write. Raises `UserError` where it has to be
+    made and nobody can.
+    """
+    if path.exists():
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f"{path.name}.lock")):
+            if not path.exists():
+                make()
+    except OSError as error:
+        if not read_only(error):
+            raise
+        raise UserError(
+            f"{path} is not there and cannot be made ({error.strerror}); give the command once where {path.parent} can "
+            "be written"
+        ) from error
+
+
+def make_folder_once(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Make a folder as `make_once` does: `fill` is called with one beside it, which is moved there when complete."""
+
+    def make() -> None:
+        # Those of processes that were killed; this one alone is at it now.
+        for left in folder.parent.glob(f"{folder.name}.*.{UNFINISHED}"):
+            shutil.rmtree(left)
+        unfinished = _beside(folder)
+        unfinished.mkdir()
+        try:
+            fill(unfinished)
+            for file in unfinished.rglob("*"):
+                _to_disk(file)
+            unfinished.rename(folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    make_once(folder, make)
+
+
+def read_only(error: OSError) -> bool:
+    """Whether a file could not be written because nobody, or not this user, may."""
+    return error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
 def no_space(error: BaseException) -> bool:
     """Whether an error says that a disk, or the user's share of it, is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _beside(path: Path) -> Path:
+    """Where this process makes a file: others, on other machines too, may be making the same."""
+    return path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}.{UNFINISHED}")
+
+
+def _to_disk(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

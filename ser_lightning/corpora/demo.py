@@ -1,16 +1,13 @@
 """The synthetic demo corpus: speech by espeak-ng, made at first use and kept in the cache."""
 
 import logging
-import shutil
-import tempfile
 from pathlib import Path
-
-from filelock import FileLock
 
 from ser_lightning.config import DemoConfig
 from ser_lightning.corpora.manifest import Manifest, build_manifest
 from ser_lightning.corpora.table import read_rows
 from ser_lightning.errors import UserError
+from ser_lightning.files import make_folder_once
 from ser_lightning.identity import digest
 
 log = logging.getLogger(__name__)
@@ -31,10 +28,7 @@ def load_demo(config: DemoConfig, cache: Path) -> Manifest:
         )
     name = f"demo-{digest([VERSION, config.utterances, config.seed, config.overlap])}"
     folder = cache / "corpora" / name
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.parent / f"{name}.lock"):
-        if not folder.is_dir():
-            _synthesise_whole(folder, config)
+    make_folder_once(folder, lambda unfinished: _synthesise(unfinished, config))
     columns: dict[str, str | None] = {
         column: column
         for column in ("id", "path", "label", "speaker", "gender", "session", "dialogue", "kind", "text_id")
@@ -42,15 +36,8 @@ def load_demo(config: DemoConfig, cache: Path) -> Manifest:
     return build_manifest(read_rows(folder / "table.csv", folder, columns), config, synthetic=True)
 
 
-def _synthesise_whole(folder: Path, config: DemoConfig) -> None:
-    """All of the corpus or nothing: it is made beside its place and moved there when complete."""
+def _synthesise(folder: Path, config: DemoConfig) -> None:
     from ser_lightning.corpora.demo_speech import synthesise
 
-    log.info("Making the synthetic demo corpus (%d utterances) in %s", config.utterances, folder)
-    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folder.parent))
-    try:
-        synthesise(unfinished, config.utterances, config.seed, config.overlap)
-        unfinished.chmod(0o755)
-        unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    log.info("Making the synthetic demo corpus (%d utterances) in %s", config.utterances, folder.parent)
+    synthesise(folder, config.utterances, config.seed, config.overlap)

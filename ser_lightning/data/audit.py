@@ -10,7 +10,7 @@ import pandas as pd
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.splits import Split
 from ser_lightning.features.sound import CUES
-from ser_lightning.files import write_whole
+from ser_lightning.files import read_only, write_whole
 from ser_lightning.identity import digest
 from ser_lightning.leakage import FoldAudit
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy
@@ -42,16 +42,23 @@ def audit_split(manifest: Manifest, sound: pd.DataFrame, split: Split) -> FoldAu
 
 
 def audit_splits(manifest: Manifest, sound: pd.DataFrame, splits: Sequence[Split], cache: Path) -> list[FoldAudit]:
-    """The audits of all splits, each computed once and then read from `cache`."""
+    """The audits of all splits, each computed once and then read from `cache`, unless that cannot be written."""
     folder = cache / "audit"
     contents = sound[["id", "content"]].to_numpy().tolist()
     key = digest([VERSION, manifest.digest, list(manifest.classes), contents])
     audits = []
     for split in splits:
         target = folder / f"{manifest.corpus}-{key}-{split.digest}.json"
-        if not target.exists():
-            write_whole(target, json.dumps(asdict(audit_split(manifest, sound, split))))
-        audits.append(FoldAudit(**json.loads(target.read_text())))
+        if target.exists():
+            audits.append(FoldAudit(**json.loads(target.read_text())))
+            continue
+        audits.append(audit_split(manifest, sound, split))
+        try:
+            write_whole(target, json.dumps(asdict(audits[-1])))
+        except OSError as error:
+            # A cache that was made elsewhere for all to read may know other divisions than this one.
+            if not read_only(error):
+                raise
     return audits
 
 

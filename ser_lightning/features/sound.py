@@ -8,12 +8,11 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 from rich.progress import track
 
 from ser_lightning.corpora import Manifest
 from ser_lightning.features.audio import BadRecordingError, decode
-from ser_lightning.files import write_whole
+from ser_lightning.files import make_once, write_whole
 from ser_lightning.identity import digest_rows
 
 # Raised when a column is computed differently.
@@ -84,14 +83,13 @@ def measure_corpus(manifest: Manifest, cache: Path, progress: bool = True) -> pd
 
     Recordings that cannot be measured have no row; the feature store names them.
     """
+    # not the whole path: a cache may be reached by several
     files = [
-        (name, path, *_stamp(path)) for name, path in zip(manifest.table["id"], manifest.table["path"], strict=True)
+        (name, Path(path).name, *_stamp(path))
+        for name, path in zip(manifest.table["id"], manifest.table["path"], strict=True)
     ]
     target = cache / "sound" / f"{manifest.corpus}-{digest_rows([(VERSION,), *files])}.parquet"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_suffix(".lock")):
-        if not target.exists():
-            write_whole(target, _measure_all(manifest, progress).to_parquet(index=False))
+    make_once(target, lambda: write_whole(target, _measure_all(manifest, progress).to_parquet(index=False)))
     return pd.read_parquet(target)
 
 

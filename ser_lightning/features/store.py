@@ -7,8 +7,6 @@ import hashlib
 import json
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,13 +15,13 @@ from typing import IO, Any
 import joblib
 import numpy as np
 import torch
-from filelock import FileLock
 from rich.progress import track
 
 from ser_lightning.config import FeaturesConfig
 from ser_lightning.corpora import Manifest
 from ser_lightning.features.audio import RATE, BadRecordingError, read_audio
 from ser_lightning.features.spectrogram import SHIFT, SPECTROGRAMS, middle
+from ser_lightning.files import make_folder_once
 from ser_lightning.identity import digest, digest_rows
 
 log = logging.getLogger(__name__)
@@ -90,11 +88,7 @@ def build_store(manifest: Manifest, config: FeaturesConfig, cache: Path, progres
     """
     name = f"{manifest.corpus}-{config.name}-{_key(manifest, config)}"
     folder = cache / "features" / name
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if not folder.is_dir():
-        with FileLock(folder.parent / f"{name}.lock"):
-            if not folder.is_dir():
-                _build_whole(folder, manifest, config, progress)
+    make_folder_once(folder, lambda unfinished: _write(unfinished, manifest, config, progress))
     return open_store(folder)
 
 
@@ -117,17 +111,6 @@ def _key(manifest: Manifest, config: FeaturesConfig) -> str:
     return digest([VERSION, asdict(config), files])
 
 
-def _build_whole(folder: Path, manifest: Manifest, config: FeaturesConfig, progress: bool) -> None:
-    """All of the store or nothing: it is written beside its place and moved there when complete."""
-    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folder.parent))
-    try:
-        _write(unfinished, manifest, config, progress)
-        unfinished.chmod(0o755)
-        unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
 def _write(folder: Path, manifest: Manifest, config: FeaturesConfig, progress: bool) -> None:
     bins = SPECTROGRAMS[config.name].bins
     offsets, sums, squares, ids, contents, problems = [0], [], [], [], [], {}
@@ -137,7 +120,8 @@ def _write(folder: Path, manifest: Manifest, config: FeaturesConfig, progress: b
             if isinstance(spectrogram, str):
                 problems[name] = spectrogram
                 continue
-            spectrogram.tofile(file)
+            # not tofile, which keeps to itself why it could not write
+            file.write(spectrogram.data)
             wide = spectrogram.astype(np.float64)
             ids.append(name)
             contents.append((name, content))
@@ -145,8 +129,6 @@ def _write(folder: Path, manifest: Manifest, config: FeaturesConfig, progress: b
             sums.append(wide.sum(axis=0))
             squares.append((wide**2).sum(axis=0))
         _write_npy_header(file, offsets[-1], bins)
-        file.flush()
-        os.fsync(file.fileno())
     shape = (len(ids), bins)
     np.savez(
         folder / "index.npz",

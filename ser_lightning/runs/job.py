@@ -2,7 +2,9 @@
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from statistics import mean
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from ser_lightning.config import Config
+from ser_lightning.config import Config, launcher
 from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError
 from ser_lightning.runs.attempt import attempt, reason_for, run_lock
 from ser_lightning.runs.ledger import RunResult
@@ -80,13 +82,20 @@ def train_once(run: PlannedRun, wait: bool = True) -> RunResult | Failure | None
 
 
 def count_workers(config: Config) -> int:
-    """How many runs to train side by side: small networks use two cores better as two runs than as one."""
+    """How many runs to train side by side: small networks use two cores better as two runs than as one.
+
+    A job that shares its machine with others of its sweep starts none; a Slurm job has the cores it was given.
+    """
     if config.trainer.workers is not None:
         return config.trainer.workers
     import torch
 
-    on_cpu = config.trainer.accelerator == "cpu" or not torch.accelerator.is_available()
-    return joblib.cpu_count() if on_cpu else 1
+    if config.trainer.accelerator != "cpu" and torch.accelerator.is_available():
+        return 1
+    if launcher() == "SlurmLauncher":
+        # the node's cores may all be visible
+        return min(int(os.environ.get("SLURM_CPUS_PER_TASK", 1)), joblib.cpu_count())
+    return 1 if launcher() else joblib.cpu_count()
 
 
 def mean_dev_ua(results: list[RunResult]) -> float:
@@ -102,7 +111,9 @@ def _outcomes(runs: Sequence[PlannedRun], wait: bool) -> Iterator[tuple[PlannedR
         return
     jobs = joblib.Parallel(workers, return_as="generator_unordered", pre_dispatch=workers)
     try:
-        for place, outcome in jobs(joblib.delayed(_in_worker)(place, run, wait) for place, run in enumerate(runs)):
+        with _deaf_children():
+            outcomes = jobs(joblib.delayed(_in_worker)(place, run, wait) for place, run in enumerate(runs))
+        for place, outcome in outcomes:
             yield runs[place], outcome
     except TerminatedWorkerError as error:
         raise UserError(
@@ -112,21 +123,35 @@ def _outcomes(runs: Sequence[PlannedRun], wait: bool) -> Iterator[tuple[PlannedR
 
 
 def _in_worker(place: int, run: PlannedRun, wait: bool) -> tuple[int, RunResult | Failure | None]:
-    _end_with_parent()
+    end_with_parent()
     return place, train_once(run, wait)
 
 
 @cache
-def _end_with_parent() -> None:
-    """Let this worker end when the process that started it is killed, instead of training on for nobody."""
+def end_with_parent() -> None:
+    """Let this process end when the one that started it as a worker is killed, instead of training on for nobody."""
     parent = multiprocessing.parent_process()
-    assert parent is not None
+    if parent is None:
+        return
 
     def wait() -> None:
         parent.join()
         os._exit(1)
 
     Thread(target=wait, daemon=True).start()
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes started in here never hear SIGUSR2.
+
+    By it Slurm tells every process of a job that its time is up; to stop and be requeued is for the job's own alone.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _failed(failures: Sequence[Failure], planned: Sequence[PlannedRun]) -> FailedRunsError:

@@ -207,7 +207,7 @@ def _trainer(config: TrainerConfig, interval: int, loggers: list[Any], callbacks
         log_every_n_steps=1,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        # What a cluster's scheduler has set up is for the launcher of the sweep, not for Lightning.
+        # One process by itself also inside a Slurm job, which Lightning would take for its own
         plugins=[LightningEnvironment(), WholeCheckpoints()],
         enable_checkpointing=False,
         enable_progress_bar=False,
