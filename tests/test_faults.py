@@ -145,6 +145,21 @@ def test_two_processes_share_a_sweep_between_them(place, start, undisturbed):
     pd.testing.assert_frame_equal(ledger(output), undisturbed)
 
 
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGTERM])
+def test_worker_processes_end_with_the_command(place, start, kind):
+    output = place("workers")
+    words = [*COMMON, "split.folds=[0,1]", "trainer.workers=2", "trainer.max_steps=5000"]
+    process = start(output, *words)
+
+    def states():
+        return [entry.state for entry in study_status(output / "studies" / "faults", output / "runs")]
+
+    wait_for(lambda: states() == ["running", "running"])
+    os.kill(process.pid, kind)
+    process.join(DEADLINE)
+    wait_for(lambda: states() == ["interrupted", "interrupted"])
+
+
 @pytest.mark.parametrize("stop_at_failure", [False, True])
 def test_a_job_that_fails_does_not_stop_the_others_unless_told_to(place, start, capsys, stop_at_failure):
     output = place("failing")

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,12 +131,13 @@ def _in_worker(place: int, run: PlannedRun, wait: bool) -> tuple[int, RunResult 
 @cache
 def end_with_parent() -> None:
     """Let this process end when the one that started it as a worker is killed, instead of training on for nobody."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
+    if multiprocessing.parent_process() is None:
         return
+    parent = os.getppid()
 
     def wait() -> None:
-        parent.join()
+        while os.getppid() == parent:
+            time.sleep(1)
         os._exit(1)
 
     Thread(target=wait, daemon=True).start()

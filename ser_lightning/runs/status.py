@@ -63,7 +63,7 @@ def _state(folder: Path) -> tuple[str, str]:
         return "running", f"step {last.step} on {last.host} (process {last.pid}), since {_clock(last.started)}"
     return (
         "interrupted",
-        f"at step {last.step} on {last.host}, {_clock(last.seen)}; the same command goes on from there",
+        f"at step {last.step} on {last.host}, {_clock(last.seen)}; the same command goes on",
     )
 
 
