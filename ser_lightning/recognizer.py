@@ -12,6 +12,13 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from ser_lightning.config import LossConfig, ModelConfig
 from ser_lightning.data.batches import Batch
 from ser_lightning.losses import JointLoss, LossParts, class_weights
+from ser_lightning.losses.diagnostics import (
+    CenterGradientShare,
+    SummedClasses,
+    center_drift,
+    class_distances,
+    softmax_gradients,
+)
 from ser_lightning.metrics import recalls, unweighted_accuracy, weighted_accuracy
 from ser_lightning.models import CRNN
 from ser_lightning.models.crnn import FEATURES
@@ -20,8 +27,10 @@ from ser_lightning.models.crnn import FEATURES
 class EmotionRecognizer(LightningModule):
     """The paper's system: CRNN, weighted softmax + lambda centre loss, Adam with a constant learning rate.
 
-    Logs once per epoch `train/loss`, `train/softmax`, `train/center`, and at every dev evaluation the same of dev,
-    `dev/ua`, `dev/wa` and each class's recall.
+    Logs once per epoch `train/loss`, `train/softmax`, `train/center`, the learning rate, how far the centres moved and
+    what share of the gradient at z is the centre loss's; at every dev evaluation the losses of dev, `dev/ua`, `dev/wa`,
+    each class's recall, and the distances of z within and between classes. See `losses.diagnostics`, on which no
+    trained number depends.
 
     Args:
         classes: names of the classes, in the order of logits.
@@ -59,6 +68,8 @@ class EmotionRecognizer(LightningModule):
             loss.warm_up,
         )
         self.dev_confusion = MulticlassConfusionMatrix(len(classes), validate_args=False)
+        self.dev_features = SummedClasses(len(classes), FEATURES)
+        self.gradient_share = CenterGradientShare()
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Feature z [B, 64] and logits [B, classes]."""
@@ -66,15 +77,31 @@ class EmotionRecognizer(LightningModule):
             z, logits = self.network(batch.spectrogram, batch.lengths)
         return z, logits
 
+    def on_fit_start(self) -> None:
+        # A training that goes on may begin inside an epoch.
+        self.on_train_epoch_start()
+
+    def on_train_epoch_start(self) -> None:
+        self._centers_at_start = self.loss.center.centers.clone()
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         z, logits = self(batch)
+        # Before the loss, which moves the centres.
+        self._sum_gradients(z, logits, batch.labels)
         parts = self.loss(z, logits, batch.labels)
         self._log_loss("train", parts, len(batch))
         return parts.total
 
+    def on_train_epoch_end(self) -> None:
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.log("train/center_drift", center_drift(self._centers_at_start, self.loss.center.centers))
+        self.log("train/center_gradient", self.gradient_share.compute() if self.loss.lam else 0.0)
+        self.gradient_share.reset()
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         z, logits = self(batch)
         self.dev_confusion.update(logits, batch.labels)
+        self.dev_features.update(z - self.loss.center.centers[batch.labels], batch.labels)
         self._log_loss("dev", self.loss(z, logits, batch.labels), len(batch))
 
     def on_validation_epoch_end(self) -> None:
@@ -84,6 +111,10 @@ class EmotionRecognizer(LightningModule):
         self.log("dev/wa", weighted_accuracy(confusion))
         for name, recall in zip(self.classes, recalls(confusion), strict=True):
             self.log(f"dev/recall_{name}", float(recall))
+        within, between = class_distances(self.dev_features.compute(), self.loss.center.centers)
+        self.dev_features.reset()
+        self.log("dev/within_classes", within)
+        self.log("dev/between_classes", between)
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> tuple[tuple[str, ...], Any, Any]:
         """Ids, features z [B, 64] and logits [B, classes] as NumPy arrays."""
@@ -100,6 +131,17 @@ class EmotionRecognizer(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+
+    @torch.no_grad()
+    def _sum_gradients(self, z: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add a batch to the centre loss's share of the gradient at z; with lambda 0 it has none."""
+        loss = self.loss
+        if loss.lam == 0:
+            return
+        lam = loss.lam * (loss.steps >= loss.warm_up)
+        softmax = softmax_gradients(logits, labels, self.network.fc2.weight)
+        center = 2 * lam * (z - loss.center.centers[labels])
+        self.gradient_share.update(softmax, center, None if loss.weights is None else loss.weights[labels])
 
     def _log_loss(self, part: str, parts: LossParts, size: int) -> None:
         values = {f"{part}/loss": parts.total, f"{part}/softmax": parts.softmax, f"{part}/center": parts.center}

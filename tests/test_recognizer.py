@@ -1,12 +1,21 @@
 """The LightningModule: its step is the loss of its network, lambda 0 is plain cross-entropy, checkpoints are plain."""
 
+import shutil
+from itertools import combinations
+
+import pandas as pd
+import pytest
 import torch
 from torch import nn
 
+import ser_lightning.recognizer as recognizer_module
 from ser_lightning.config import compose
 from ser_lightning.data.batches import Batch
 from ser_lightning.losses import class_weights
 from ser_lightning.recognizer import EmotionRecognizer
+from ser_lightning.runs.job import train_all
+from ser_lightning.runs.plan import plan_job
+from ser_lightning.runs.progress import StudyProgress
 
 COUNTS = [40, 20, 30, 10]
 
@@ -62,3 +71,51 @@ def test_centres_are_saved_and_not_trained():
     other.load_state_dict(module.state_dict())
     assert torch.equal(other.loss.center.centers, module.loss.center.centers)
     assert other.loss.center.centers.any()
+
+
+def test_diagnostics_change_no_trained_number(small, monkeypatch):
+    def trained(seed):
+        planned = plan_job(small(f"seed={seed}", "trainer.precision=32"))
+        with StudyProgress(planned) as progress:
+            train_all(planned, progress)
+        tables = [pd.read_parquet(planned[0].folder / name) for name in ("predictions.parquet", "features.parquet")]
+        shutil.rmtree(planned[0].folder)
+        return pd.concat(tables)
+
+    class Blind(recognizer_module.SummedClasses):
+        def update(self, *arguments):
+            pass
+
+    measured = trained(31)
+    monkeypatch.setattr(EmotionRecognizer, "_sum_gradients", lambda *arguments: None)
+    monkeypatch.setattr(EmotionRecognizer, "on_train_epoch_end", lambda self: None)
+    monkeypatch.setattr(recognizer_module, "SummedClasses", Blind)
+    pd.testing.assert_frame_equal(trained(31), measured, check_exact=True)
+
+
+def test_the_logged_diagnostics_of_a_run(small):
+    def curve(*overrides):
+        (planned,) = plan_job(small("seed=32", "trainer.max_steps=12", *overrides))
+        with StudyProgress([planned]) as progress:
+            train_all([planned], progress)
+        rows = pd.read_csv(planned.folder / "metrics.csv")
+        features = pd.read_parquet(planned.folder / "features.parquet")
+        return rows, features[features["part"] == "dev"]
+
+    rows, dev = curve("loss.lam=0.3")
+    assert rows["train/lr"].dropna().nunique() == 1
+    assert rows["train/center_drift"].dropna().gt(0).all()
+    assert rows["train/center_gradient"].dropna().between(0.001, 0.999).all()
+
+    rows, dev = curve("loss.lam=0", "trainer.check_every=12")
+    assert rows["train/center_drift"].dropna().eq(0).all()
+    assert rows["train/center_gradient"].dropna().eq(0).all()
+    # The parameters of the only evaluation are the best, so that features.parquet holds the same z.
+    z = dev.filter(regex="^z_").astype(float)
+    means = z.groupby(dev["label"]).transform("mean")
+    within = ((z - means) ** 2).sum(axis=1).groupby(dev["label"]).mean().mean() ** 0.5
+    distinct = z.groupby(dev["label"]).mean().to_numpy()
+    pairs = [((one - other) ** 2).sum() for one, other in combinations(distinct, 2)]
+    (evaluation,) = rows.dropna(subset="dev/ua").to_dict("records")
+    assert evaluation["dev/within_classes"] == pytest.approx(within, rel=1e-4)
+    assert evaluation["dev/between_classes"] == pytest.approx((sum(pairs) / len(pairs)) ** 0.5, rel=1e-4)
