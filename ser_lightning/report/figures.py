@@ -17,6 +17,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ser_lightning.drawing import (
+    BLUE,
+    COLOURS,
+    DASHES,
+    MARKERS,
+    ORANGE,
+    STYLE,
+    VERMILLION,
+    draw_confusion,
+    draw_features,
+    principal_axes,
+)
 from ser_lightning.report.summary import further_settings
 
 # Widths of a column and of a page of the proceedings, inches.
@@ -24,46 +36,6 @@ COLUMN, PAGE = 3.4, 7.0
 
 # Characters of the foot per inch.
 CHARACTERS = 23
-
-BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#000000",
-)
-COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
-# Neighbours far apart in brightness too: clouds of small points have no dashes to tell them by.
-CLASS_COLOURS = (BLUE, ORANGE, BLACK, GREEN, PURPLE, VERMILLION, SKY)
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1)))
-
-STYLE: dict[Any, Any] = {
-    "font.family": "STIXGeneral",
-    "mathtext.fontset": "stix",
-    "font.size": 9,
-    "axes.labelsize": 9,
-    "axes.titlesize": 9,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
-    "axes.grid": False,
-    "grid.linewidth": 0.4,
-    "grid.color": "#d9d9d9",
-    "lines.linewidth": 1.2,
-    "lines.markersize": 4.5,
-    "hatch.linewidth": 0.5,
-    "figure.constrained_layout.h_pad": 0.06,
-    # Type 42 keeps letters letters; submission systems refuse Type 3.
-    "pdf.fonttype": 42,
-    "savefig.dpi": 300,
-}
 
 LABELS = {"alpha": r"$\alpha$", "lam": r"$\lambda$", "ua": "UA (%)", "wa": "WA (%)"}
 INPUTS = {"logmel": "log-Mel", "logstft": "log-STFT"}
@@ -180,7 +152,12 @@ def feature_panels(features: Mapping[float, pd.DataFrame], classes: Sequence[str
         grid = figure.subplots(2, len(features), squeeze=False)
         for letter, axes, (part, lam) in zip("abcd", grid.flat, panels, strict=False):
             table = features[lam]
-            _draw_features(axes, table[table["part"] == part], classes)
+            chosen = table[table["part"] == part]
+            points, shares = principal_components(chosen.filter(regex=r"^z_\d+$").to_numpy(dtype=np.float64))
+            draw_features(axes, points, chosen["label"].to_numpy(), classes)
+            axes.set_aspect("equal", adjustable="datalim")
+            axes.set_xlabel(f"PC 1 ({100 * shares[0]:.1f} % of variance)")
+            axes.set_ylabel(f"PC 2 ({100 * shares[1]:.1f} % of variance)")
             axes.set_title(rf"({letter}) $\lambda$ = {lam:g}, {part} ({(table['part'] == part).sum()} utterances)")
         handles, labels = grid.flat[0].get_legend_handles_labels()
         legend: Any = figure.legend(handles, labels, loc="outside upper center", ncols=len(classes), markerscale=1.8)
@@ -201,7 +178,7 @@ def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], captio
         figure = Figure((width, 3.5), layout="constrained")
         panels = figure.subplots(1, len(matrices), squeeze=False)[0]
         for axes, (title, counts) in zip(panels, matrices.items(), strict=True):
-            _draw_confusion(axes, counts, classes)
+            draw_confusion(axes, counts, classes)
             axes.set_title(title)
         _foot(figure, width, caption, "counts summed over runs, percent of the row")
         return figure
@@ -209,15 +186,8 @@ def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], captio
 
 def principal_components(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Features [n, d] on their first two principal components [n, 2], and the share of variance of each [2]."""
-    centred = z - z.mean(axis=0)
-    # Of the scatter matrix [d, d], since that of thousands of utterances takes seconds.
-    _, variance, directions = np.linalg.svd(centred.T @ centred)
-    return centred @ directions[:2].T, variance[:2] / variance.sum()
-
-
-def row_percent(counts: np.ndarray) -> np.ndarray:
-    """Counts [classes, classes] in percent of each row's sum."""
-    return 100 * counts / counts.sum(axis=1, keepdims=True)
+    axes = principal_axes(z)
+    return axes.project(z), axes.shares
 
 
 def render(figure: Figure, kind: str) -> bytes:
@@ -308,35 +278,6 @@ def _draw_lines(
     axes.set_ylabel(LABELS[measure])
     axes.tick_params(labelleft=True)
     _ticks(axes, place)
-
-
-def _draw_features(axes: Axes, table: pd.DataFrame, classes: Sequence[str]) -> None:
-    z = table.filter(regex=r"^z_\d+$").to_numpy(dtype=np.float64)
-    projected, shares = principal_components(z)
-    size = float(np.clip(6000 / len(table), 5, 22))
-    for name, colour, marker in zip(classes, cycle(CLASS_COLOURS), cycle(MARKERS), strict=False):
-        chosen = projected[(table["label"] == name).to_numpy()]
-        # Thousands of points as vectors would make the PDF slow to open.
-        style: dict[str, Any] = {"s": size, "alpha": 0.6, "linewidths": 0, "rasterized": True}
-        axes.scatter(chosen[:, 0], chosen[:, 1], c=colour, marker=marker, label=name, **style)
-    axes.set_aspect("equal", adjustable="datalim")
-    axes.set_xlabel(f"PC 1 ({100 * shares[0]:.1f} % of variance)")
-    axes.set_ylabel(f"PC 2 ({100 * shares[1]:.1f} % of variance)")
-
-
-def _draw_confusion(axes: Axes, counts: np.ndarray, classes: Sequence[str]) -> None:
-    percent = row_percent(counts)
-    axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
-    for i, j in np.ndindex(percent.shape):
-        colour = "white" if percent[i, j] > 55 else "black"
-        axes.text(j, i, f"{percent[i, j]:.1f}", ha="center", va="center", color=colour)
-    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(classes) > 5 else {}
-    axes.set_xticks(range(len(classes)), classes, **turned)
-    axes.set_yticks(range(len(classes)), [f"{name} ({n})" for name, n in zip(classes, counts.sum(axis=1), strict=True)])
-    axes.set_xlabel("recognised (%)")
-    axes.set_ylabel("true (utterances)")
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
 
 
 def _setting_label(row: Mapping[Any, Any]) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ser_lightning.drawing import row_percent
 from ser_lightning.files import write_whole
 from ser_lightning.report import paper
 from ser_lightning.report.figures import (
     INPUTS,
     confusion,
     feature_panels,
-    row_percent,
     sensitivity,
     setting_bars,
     sweep_curves,

@@ -3,12 +3,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser_lightning.drawing import row_percent
 from ser_lightning.report import paper
 from ser_lightning.report.figures import (
     confusion,
     principal_components,
     render,
-    row_percent,
     sensitivity,
     sweep_curves,
 )

@@ -1,0 +1,100 @@
+"""What the figures of a run and of a report have in common: colours, style, and what is drawn into one panel."""
+
+from collections.abc import Sequence
+from itertools import cycle
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+)
+COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+# Neighbours far apart in brightness too: clouds of small points have no dashes to tell them by.
+CLASS_COLOURS = (BLUE, ORANGE, BLACK, GREEN, PURPLE, VERMILLION, SKY)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1)))
+
+STYLE: dict[Any, Any] = {
+    "font.family": "STIXGeneral",
+    "mathtext.fontset": "stix",
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "axes.titlesize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": False,
+    "grid.linewidth": 0.4,
+    "grid.color": "#d9d9d9",
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4.5,
+    "hatch.linewidth": 0.5,
+    "figure.constrained_layout.h_pad": 0.06,
+    # Type 42 keeps letters letters; submission systems refuse Type 3.
+    "pdf.fonttype": 42,
+    "savefig.dpi": 300,
+}
+
+
+class PrincipalAxes(NamedTuple):
+    """A basis for pictures of features: their mean [d], two directions [d, 2] and the variance's share of each [2]."""
+
+    mean: np.ndarray
+    directions: np.ndarray
+    shares: np.ndarray
+
+    def project(self, z: np.ndarray) -> np.ndarray:
+        """Features [n, d] in this basis, [n, 2]."""
+        return (z - self.mean) @ self.directions
+
+
+def principal_axes(z: np.ndarray) -> PrincipalAxes:
+    """The first two principal components of features [n, d]."""
+    mean = z.mean(axis=0)
+    centred = z - mean
+    # Of the scatter matrix [d, d], since that of thousands of utterances takes seconds.
+    _, variance, directions = np.linalg.svd(centred.T @ centred)
+    return PrincipalAxes(mean, directions[:2].T, variance[:2] / variance.sum())
+
+
+def row_percent(counts: np.ndarray) -> np.ndarray:
+    """Counts [classes, classes] in percent of each row's sum."""
+    return 100 * counts / counts.sum(axis=1, keepdims=True)
+
+
+def draw_features(axes: Axes, points: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:
+    """Features as points [n, 2], with a colour and a marker for each class; `labels` [n] are class names."""
+    size = float(np.clip(6000 / max(len(points), 1), 5, 22))
+    for name, colour, marker in zip(classes, cycle(CLASS_COLOURS), cycle(MARKERS), strict=False):
+        chosen = points[labels == name]
+        # Thousands of points as vectors would make the PDF slow to open.
+        style: dict[str, Any] = {"s": size, "alpha": 0.6, "linewidths": 0, "rasterized": True}
+        axes.scatter(chosen[:, 0], chosen[:, 1], c=colour, marker=marker, label=name, **style)
+
+
+def draw_confusion(axes: Axes, counts: np.ndarray, classes: Sequence[str]) -> None:
+    """Confusion counts [classes, classes], rows true, columns recognised, each row in percent of its true class."""
+    percent = row_percent(counts)
+    axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
+    for i, j in np.ndindex(percent.shape):
+        colour = "white" if percent[i, j] > 55 else "black"
+        axes.text(j, i, f"{percent[i, j]:.1f}", ha="center", va="center", color=colour)
+    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(classes) > 5 else {}
+    axes.set_xticks(range(len(classes)), classes, **turned)
+    axes.set_yticks(range(len(classes)), [f"{name} ({n})" for name, n in zip(classes, counts.sum(axis=1), strict=True)])
+    axes.set_xlabel("recognised (%)")
+    axes.set_ylabel("true (utterances)")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
