@@ -1,117 +1,155 @@
 """Where a run's curves go: metrics.csv always, W&B as a view of it."""
 
-import logging
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from ser_lightning.config import Config
-from ser_lightning.runs.ledger import RunResult
+from ser_lightning.drawing import STYLE, draw_confusion, draw_features, principal_axes
+from ser_lightning.runs.ledger import RunResult, read_features
+from ser_lightning.runs.tracking import spared, wandb_run
 
-if TYPE_CHECKING:
-    from lightning.pytorch.loggers import Logger
+# Dots per inch of the images: legible on a screen, some 30 kB.
+RESOLUTION = 110
 
-log = logging.getLogger(__name__)
 
-# Seconds to wait for W&B's server before a run is kept offline.
-PATIENCE = 30
+class WandbHistory(WandbLogger):
+    """W&B's history with the steps of metrics.csv.
+
+    A step that W&B has already, since the run went on from a checkpoint before it, is not logged again.
+    """
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        with spared(self.experiment):
+            self.experiment.log(dict(metrics), step=step)
 
 
 @contextmanager
 def run_loggers(
-    config: Config, folder: Path, signature: str, tags: list[str], rows: list[dict[str, Any]]
-) -> Iterator[list["Logger"]]:
+    config: Config, folder: Path, signature: str, tags: list[str], rows: Sequence[Mapping[str, Any]]
+) -> Iterator[list[Logger]]:
     """The loggers of one run, every one of them closed at the end, whatever happens in between.
 
-    `rows` are those of metrics.csv that were logged before an interruption.
+    Args:
+        config: the whole configuration, which W&B is told.
+        folder: the run's, for metrics.csv.
+        signature: the run's id on W&B.
+        tags: what names it there; the first is part of its name.
+        rows: the rows of metrics.csv up to the checkpoint from which the run goes on, each with its step.
     """
-    from lightning.pytorch.loggers import CSVLogger, WandbLogger
-
     table = CSVLogger(folder.parent, name=folder.name, version="")
-    table.experiment.metrics.extend(rows)
+    if rows:
+        table.experiment.metrics.extend(_filled(row) for row in rows)
+        table.save()
     loggers: list[Logger] = [table]
-    run = _start_wandb(config, signature, tags) if config.logger.name == "wandb" else None
-    if run is not None:
-        loggers.append(WandbLogger(experiment=run))
-    failed = True
-    try:
-        yield loggers
-        failed = False
-    finally:
-        for logger in loggers:
-            logger.finalize("failed" if failed else "success")
-        if run is not None:
-            run.finish(exit_code=int(failed))
+    with ExitStack() as stack:
+        if config.logger.name == "wandb":
+            run = wandb_run(
+                config.logger,
+                config.paths.output,
+                signature,
+                resume=True,
+                name=f"{tags[0]} {signature}",
+                group=config.study.name,
+                job_type=config.split.protocol,
+                tags=tags,
+                config=asdict(config),
+            )
+            begun = stack.enter_context(run)
+            if begun is not None:
+                history = WandbHistory(experiment=begun)
+                for row in rows:
+                    values = {name: float(value) for name, value in _filled(row).items() if name != "step"}
+                    history.log_metrics(values, int(row["step"]))
+                loggers.append(history)
+        failed = True
+        try:
+            yield loggers
+            failed = False
+        finally:
+            for logger in loggers:
+                logger.finalize("failed" if failed else "success")
 
 
-def log_result(loggers: list["Logger"], result: RunResult) -> None:
-    """The test part's confusion matrix as an image, and the final figures, on W&B."""
-    from lightning.pytorch.loggers import WandbLogger
-
+def log_result(loggers: Sequence[Logger], result: RunResult, folder: Path) -> None:
+    """The final figures and two images, the test part's confusion matrix and all parts' features, on W&B."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
-            figure = _confusion_figure(result)
-            logger.log_image("test/confusion", [figure])
-            figure.clear()
+            run = logger.experiment
+            facts = {"repeat": result.repeat, "fold": result.fold, "versions": result.versions}
             summary = {"test/ua": result.ua, "test/wa": result.wa, "best/dev_ua": result.dev_ua}
-            logger.experiment.summary.update({**summary, "best/step": result.best_step})
+            figures = {
+                "test/confusion": confusion_figure(result),
+                "features": features_figure(result, read_features(folder)),
+            }
+            with spared(run):
+                run.config.update(facts, allow_val_change=True)
+                run.summary.update({**summary, "best/step": result.best_step})
+                run.log({name: _image(figure) for name, figure in figures.items()})
 
 
-def _confusion_figure(result: RunResult) -> Any:
-    import torch
-    from matplotlib.figure import Figure
-    from torchmetrics.classification import MulticlassConfusionMatrix
-
-    figure = Figure(figsize=(5, 5), layout="constrained")
-    axes = figure.subplots()
-    metric = MulticlassConfusionMatrix(len(result.classes))
-    metric.plot(torch.tensor(result.confusion), ax=axes, labels=result.classes)
-    axes.set_title(f"{result.corpus}{', synthetic demo' if result.synthetic else ''}, fold {result.fold}")
-    return figure
+def confusion_figure(result: RunResult) -> Figure:
+    """The test part's confusion matrix, each row in percent of its true class."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((4.0, 4.0), dpi=RESOLUTION)
+        axes = figure.add_axes((0.26, 0.19, 0.71, 0.71))
+        draw_confusion(axes, np.array(result.confusion), result.classes)
+        axes.set_title(f"{_described(result)}\ntest: UA {100 * result.ua:.1f} %, WA {100 * result.wa:.1f} %")
+        return figure
 
 
-def whereabouts(config: Config) -> str | None:
-    """Where W&B keeps the runs that it does not send; None where it sends them or is not used."""
-    if config.logger.name != "wandb" or _mode() != "offline":
-        return None
-    folder = Path(config.paths.output) / "wandb"
-    return f"W&B runs are kept offline in {folder}; `wandb sync {folder}/offline-run-*` sends them"
+def features_figure(result: RunResult, features: pd.DataFrame) -> Figure:
+    """The features z of training, dev and test on the first two principal components of the training part's.
+
+    `features` is a run's table: id, part, label, z_0 ... . One basis and one scale, so that the panels can be compared.
+    """
+    z = features.filter(regex=r"^z_\d+$").to_numpy(dtype=np.float64)
+    parts, labels = features["part"].to_numpy(), features["label"].to_numpy()
+    basis = principal_axes(z[parts == "train"])
+    points = basis.project(z)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((8.4, 3.3), dpi=RESOLUTION)
+        # Units of z mean nothing, and ticks take longer to draw than all points.
+        panels = figure.subplots(1, 3, sharex=True, sharey=True, subplot_kw={"xticks": [], "yticks": []})
+        figure.subplots_adjust(left=0.04, right=0.99, bottom=0.1, top=0.82, wspace=0.06)
+        for axes, part in zip(panels, ("train", "dev", "test"), strict=True):
+            chosen = parts == part
+            draw_features(axes, points[chosen], labels[chosen], result.classes)
+            axes.set_title(f"{part}, {chosen.sum()} utterances")
+            axes.set_xlabel(f"PC 1 of train ({100 * basis.shares[0]:.0f} % of variance)")
+        panels[0].set_ylabel(f"PC 2 of train ({100 * basis.shares[1]:.0f} % of variance)")
+        handles, names = panels[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="upper right", ncols=len(names), markerscale=1.8)
+        figure.suptitle(f"Features z: {_described(result)}", x=0.04, ha="left", fontsize=9)
+        return figure
 
 
-def _mode() -> Any:
-    """W&B's mode: the user's own choice in $WANDB_MODE, else online if an API key is configured."""
+def _described(result: RunResult) -> str:
+    corpus = f"{result.corpus}{', synthetic' if result.synthetic else ''}"
+    return f"{corpus}, {result.protocol} protocol, repetition {result.repeat}, fold {result.fold}"
+
+
+def _image(figure: Figure) -> Any:
     import wandb
+    from PIL import Image
 
-    return os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False, verify=False) else "offline")
+    canvas = FigureCanvasAgg(figure)
+    with matplotlib.rc_context(STYLE):
+        canvas.draw()
+    return wandb.Image(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
 
 
-def _start_wandb(config: Config, signature: str, tags: list[str]) -> Any:
-    """A W&B run of its own: online when a key is configured and the server answers, else offline."""
-    import wandb
-
-    mode = _mode()
-    # W&B makes its folder below an existing one, or silently takes another.
-    Path(config.paths.output, "wandb").mkdir(parents=True, exist_ok=True)
-    arguments: dict[str, Any] = {
-        "project": config.logger.project,
-        "entity": config.logger.entity,
-        "dir": config.paths.output,
-        "id": signature,
-        "name": f"{tags[0]} {signature}",
-        "group": config.study.name,
-        "job_type": config.split.protocol,
-        "tags": tags,
-        "config": asdict(config),
-        "reinit": "finish_previous",
-        "settings": wandb.Settings(silent=True, console="off", init_timeout=PATIENCE),
-    }
-    if mode == "online":
-        try:
-            return wandb.init(**arguments, mode="online")
-        except wandb.errors.Error as error:
-            log.warning("W&B cannot be reached (%s); this and later runs are kept offline", str(error).splitlines()[0])
-            os.environ["WANDB_MODE"] = mode = "offline"
-    return wandb.init(**arguments, mode=mode)
+def _filled(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of metrics.csv without its empty cells, which a table of strings has as "" and one of numbers as NaN."""
+    return {name: value for name, value in row.items() if value not in ("", None) and value == value}

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from ser_lightning.runs.attempt import BEAT, read_attempt
 from ser_lightning.runs.ledger import RunResult
-from ser_lightning.runs.loggers import whereabouts
+from ser_lightning.runs.tracking import whereabouts
 
 if TYPE_CHECKING:
     from ser_lightning.runs.plan import PlannedRun

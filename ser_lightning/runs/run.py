@@ -130,7 +130,7 @@ def train_run(run: PlannedRun, watch: Watch) -> RunResult:
             settings=settings(config),
             versions={"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}},
         )
-        log_result(loggers, result)
+        log_result(loggers, result, folder)
     result.write(folder)
     (folder / LAST).unlink(missing_ok=True)
     return result

@@ -1,43 +1,29 @@
-"""W&B: one run per training, closed in every case, offline where the server does not answer. Here with a fake W&B."""
+"""W&B: what is in the offline files, read back; and a server that is there, falls silent, or never answers."""
 
 import logging
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, replace
 
+import numpy as np
+import pandas as pd
 import pytest
-import wandb
+from PIL import Image
 
+import wandb
 from ser_lightning.errors import UserError
+from ser_lightning.runs import tracking
 from ser_lightning.runs.job import train_all
+from ser_lightning.runs.ledger import read_features
+from ser_lightning.runs.loggers import features_figure, run_loggers
 from ser_lightning.runs.plan import plan_job
 from ser_lightning.runs.progress import StudyProgress
+from tests.runs.offline_run import offline_runs
+from tests.runs.wandb_server import WandbServer
 
-
-class FakeRun:
-    """Remembers what is logged and when it is finished."""
-
-    def __init__(self, events, **arguments):
-        self.events, self.arguments, self.logged, self.summary = events, arguments, [], {}
-        events.append(("init", arguments["id"], arguments["mode"]))
-
-    def log(self, values, step=None):
-        self.logged.append(values)
-
-    def finish(self, exit_code):
-        self.events.append(("finish", self.arguments["id"], exit_code))
-
-
-@pytest.fixture
-def fake(monkeypatch):
-    """Replaces `wandb.init`; returns the events, the runs, and a list of errors that the next calls raise."""
-    events, runs, errors = [], [], []
-
-    def init(**arguments):
-        if errors:
-            raise errors.pop()
-        runs.append(FakeRun(events, **arguments))
-        return runs[-1]
-
-    monkeypatch.setattr(wandb, "init", init)
-    return events, runs, errors
+KEY = "0123456789abcdef" * 3
 
 
 def train(config):
@@ -46,41 +32,238 @@ def train(config):
         return planned, train_all(planned, progress)
 
 
-def test_every_training_is_one_run_closed_before_the_next_begins(fake, small):
-    events, runs, _ = fake
-    config = small("logger=wandb", "split.folds=[0,1]", "seed=21", "trainer.workers=1", "study.name=mine")
-    planned, results = train(config)
-    first, second = (run.signature for run in planned)
-    assert events == [
-        ("init", first, "offline"),
-        ("finish", first, 0),
-        ("init", second, "offline"),
-        ("finish", second, 0),
-    ]
-    said = runs[0].arguments
-    assert (said["group"], said["job_type"], said["project"]) == ("mine", "paper", "ser_lightning")
-    assert {"demo", "logmel", "fold 0", "synthetic demo"} <= set(said["tags"])
-    assert said["config"]["loss"] == {"lam": 0.3, "alpha": 0.5, "rule": "ema", "warm_up": 0, "class_weights": "inverse"}
-    keys = {key for values in runs[0].logged for key in values}
-    assert {"train/loss", "train/softmax", "train/center", "dev/loss", "dev/ua", "dev/wa", "dev/recall_sad"} <= keys
-    assert "test/confusion" in keys
-    assert runs[0].summary["test/ua"] == results[0].ua
+def kept_offline(planned):
+    return [run for run in offline_runs(planned.config.paths.output) if run.id == planned.signature]
 
 
-def test_a_failed_training_is_closed_as_failed(fake, small):
-    events, _, _ = fake
-    config = small("logger=wandb", "optimizer.learning_rate=1e20", "trainer.precision=32", "seed=22")
+def curve_of(planned):
+    """metrics.csv as W&B has it: a dict per step, without empty cells."""
+    table = pd.read_csv(planned.folder / "metrics.csv")
+    merged = table.groupby("step").first()
+    return {int(step): row.dropna().to_dict() for step, row in merged.iterrows()}
+
+
+def logged(run):
+    """The numbers of a run's history, by step."""
+    rows = {}
+    for row in run.history:
+        numbers = {name: value for name, value in row.items() if isinstance(value, int | float)}
+        rows[row["_step"]] = {name: value for name, value in numbers.items() if not name.startswith("_")}
+    return rows
+
+
+def as_plain(config):
+    return {**asdict(config), "corpus": asdict(config.corpus)}
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    """A W&B server, and a key for it."""
+    with WandbServer() as running:
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        monkeypatch.setenv("WANDB_BASE_URL", running.address)
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+        monkeypatch.delenv("WANDB_MODE")
+        wandb.teardown()
+        yield running
+    wandb.teardown()
+
+
+def test_an_offline_run_is_the_run_and_all_of_it(small):
+    config = small("logger=wandb", "seed=21", "trainer.max_steps=50", "trainer.check_every=7", "study.name=mine")
+    (planned,), (result,) = train(config)
+    (run,) = kept_offline(planned)
+    assert (run.group, run.job_type, run.project, run.exit_code) == ("mine", "paper", "ser_lightning", 0)
+    assert run.name == f"lam 0.3 alpha 0.5 {planned.signature}"
+    assert run.tags == ["lam 0.3 alpha 0.5", "demo", "logmel", "repeat 0", "fold 0", "synthetic demo"]
+    assert {key: run.config[key] for key in as_plain(config)} == as_plain(config)
+    assert (run.config["fold"], run.config["repeat"]) == (0, 0)
+
+    curve = curve_of(planned)
+    assert len(curve) > 7
+    assert logged(run).keys() == curve.keys()
+    for step, row in curve.items():
+        assert logged(run)[step] == pytest.approx(row, rel=1e-6)
+    named = {name for row in curve.values() for name in row}
+    losses = {f"{part}/{name}" for part in ("train", "dev") for name in ("loss", "softmax", "center")}
+    centres = {"dev/within_classes", "dev/between_classes", "train/center_drift", "train/center_gradient", "train/lr"}
+    recalls = {f"dev/recall_{name}" for name in result.classes}
+    assert named == losses | centres | recalls | {"dev/ua", "dev/wa", "epoch"}
+
+    summary = {name: run.summary[name] for name in ("test/ua", "test/wa", "best/dev_ua", "best/step")}
+    assert summary == {
+        "test/ua": result.ua,
+        "test/wa": result.wa,
+        "best/dev_ua": result.dev_ua,
+        "best/step": result.best_step,
+    }
+    for name in ("test/confusion", "features"):
+        said = run.summary[name]
+        assert Image.open(run.file(said)).size == (said["width"], said["height"])
+
+
+def test_the_features_image_has_one_basis_and_one_scale(small):
+    (planned,), (result,) = train(small("seed=22"))
+    features = read_features(planned.folder)
+    panels = features_figure(result, features).axes
+    z = features.filter(regex="^z_").to_numpy(float)
+    parts = features["part"].to_numpy()
+    training = z[parts == "train"]
+    covariance = np.cov(training.T)
+    _, directions = np.linalg.eigh(covariance)
+    for axes, part in zip(panels, ("train", "dev", "test"), strict=True):
+        drawn = np.concatenate([points.get_offsets() for points in axes.collections])
+        expected = (z[parts == part] - training.mean(axis=0)) @ directions[:, [-1, -2]]
+        for column in range(2):
+            ours, theirs = np.sort(drawn[:, column]), np.sort(expected[:, column])
+            # A direction may point either way.
+            assert np.allclose(ours, theirs, atol=1e-5) or np.allclose(ours, np.sort(-expected[:, column]), atol=1e-5)
+        assert axes.get_xlim() == panels[0].get_xlim()
+        assert axes.get_ylim() == panels[0].get_ylim()
+
+
+def test_runs_of_a_process_are_runs_of_their_own(small):
+    planned, results = train(small("logger=wandb", "split.folds=[0,1]", "seed=23", "trainer.workers=1"))
+    for one, result in zip(planned, results, strict=True):
+        (run,) = kept_offline(one)
+        assert run.summary["test/ua"] == result.ua
+        assert f"fold {result.fold}" in run.tags
+
+
+def test_logging_to_wandb_changes_no_number(small):
+    def predictions(logger):
+        (planned,), _ = train(small(f"logger={logger}", "seed=24", "trainer.precision=32"))
+        table = pd.read_parquet(planned.folder / "predictions.parquet")
+        shutil.rmtree(planned.folder)
+        return table
+
+    pd.testing.assert_frame_equal(predictions("wandb"), predictions("csv"), check_exact=True)
+
+
+def test_a_failed_training_is_closed_as_failed(small):
+    config = small("logger=wandb", "optimizer.learning_rate=1e20", "trainer.precision=32", "seed=25")
     with pytest.raises(UserError):
         train(config)
-    assert [event[0] for event in events] == ["init", "finish"]
-    assert events[1][2] == 1
+    (planned,) = plan_job(config)
+    (run,) = kept_offline(planned)
+    assert run.exit_code == 1
 
 
-def test_without_the_server_a_run_is_kept_offline(fake, small, monkeypatch, caplog):
-    events, _, errors = fake
-    monkeypatch.setenv("WANDB_MODE", "online")
-    errors.append(wandb.errors.CommError("timed out"))
+def test_a_run_that_goes_on_has_its_earlier_rows_and_is_kept_once(small, tmp_path):
+    config = replace(small("logger=wandb"), paths=replace(small().paths, output=str(tmp_path)))
+    folder = tmp_path / "runs" / "abc"
+
+    def part(rows, steps):
+        folder.mkdir(parents=True, exist_ok=True)
+        with run_loggers(config, folder, "abc", ["lam 0.3"], rows) as loggers:
+            for step in steps:
+                for logger in loggers:
+                    logger.log_metrics({"dev/ua": step / 100}, step)
+                    logger.save()
+                    logger.log_metrics({"train/loss": 1.0 / step}, step)
+                    logger.save()
+
+    part([], [1, 2, 3])
+    table = pd.read_csv(folder / "metrics.csv", dtype=str, keep_default_na=False)
+    # The checkpoint was at step 2, so that step 3 is made again.
+    part(table[table["step"].astype(int) <= 2].to_dict("records"), [3, 4])
+    whole = {step: {"dev/ua": step / 100, "train/loss": 1.0 / step} for step in (1, 2, 3, 4)}
+    written = pd.read_csv(folder / "metrics.csv")
+    assert written["step"].tolist() == [1, 1, 2, 2, 3, 3, 4, 4]
+    (run,) = offline_runs(tmp_path)
+    assert logged(run) == whole
+    assert {step: row.dropna().to_dict() for step, row in written.groupby("step").first().iterrows()} == whole
+
+
+def test_a_server_that_is_there_gets_the_run(small, server):
+    (planned,), _ = train(small("logger=wandb", "seed=26"))
+    begun = server.begun[planned.signature]
+    assert (begun["groupName"], begun["jobType"]) == (planned.config.study.name, "paper")
+    sent = {row["_step"]: row["dev/ua"] for row in server.history[planned.signature]}
+    assert sent == pytest.approx({step: row["dev/ua"] for step, row in curve_of(planned).items()})
+    assert kept_offline(planned) == []
+
+
+def test_the_server_is_asked_once_for_all_workers(small, server):
+    planned, _ = train(small("logger=wandb", "seed=27", "split.folds=[0,1]", "trainer.workers=2"))
+    assert server.logged_in == 1
+    assert {run.signature for run in planned} <= server.begun.keys()
+
+
+def test_no_key_lands_in_any_file(small, server):
+    (planned,), _ = train(small("logger=wandb", "seed=28"))
+    output = planned.folder.parent.parent
+    assert planned.signature in server.begun
+    files = [path for path in output.rglob("*") if path.is_file()]
+    assert any(path.name == "debug-internal.log" for path in files)
+    assert [path for path in files if KEY.encode() in path.read_bytes()] == []
+
+
+def test_wandb_sync_is_all_that_is_left_to_do(small, server):
+    config = small("logger=wandb", "seed=40", "trainer.max_steps=50")
+    os.environ["WANDB_MODE"] = "offline"
+    (planned,), _ = train(config)
+    (run,) = kept_offline(planned)
+    environment = {name: value for name, value in os.environ.items() if name != "WANDB_MODE"}
+    command = [sys.executable, "-m", "wandb", "sync", str(run.folder)]
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
+    sent = {row["_step"]: row["dev/ua"] for row in server.history[planned.signature] if "dev/ua" in row}
+    assert sent == {step: row["dev/ua"] for step, row in curve_of(planned).items() if "dev/ua" in row}
+    assert server.begun[planned.signature]["groupName"] == config.study.name
+
+
+def test_a_service_process_that_ends_does_not_stop_a_training(small, monkeypatch, caplog):
+    def lost(self, *arguments, **named):
+        raise ConnectionResetError("Connection lost")
+
+    monkeypatch.setattr(wandb.sdk.wandb_run.Run, "log", lost)
+    monkeypatch.setenv("WANDB_MODE", "offline")
     with caplog.at_level(logging.WARNING):
-        train(small("logger=wandb", "seed=23"))
-    assert [event[2] for event in events] == ["offline", 0]
-    assert "W&B cannot be reached (timed out)" in caplog.text
+        (planned,), _ = train(small("logger=wandb", "seed=41"))
+    assert planned.finished is not None
+    assert caplog.text.count("Connection lost") == 1
+
+
+def test_a_server_that_falls_silent_neither_stops_nor_holds_up_a_study(small, server, monkeypatch, caplog):
+    monkeypatch.setattr(tracking, "PATIENCE", 2)
+    config = small("logger=wandb", "seed=29", "split.folds=[0,1]", "trainer.workers=1")
+    first, second = plan_job(config)
+    steps = []
+
+    def tick(signature):
+        steps.append(signature)
+        server.fall_silent()
+
+    with StudyProgress([first, second]) as progress, caplog.at_level(logging.WARNING):
+        monkeypatch.setattr(progress, "tick", tick)
+        train_all([first, second], progress)
+    assert caplog.text.count("W&B cannot be reached") == 1
+    (folder,) = (first.folder.parent.parent / "wandb").glob(f"run-*-{first.signature}")
+    assert f"wandb sync {folder}" in caplog.text
+    assert kept_offline(first) == []
+    (run,) = kept_offline(second)
+    assert logged(run).keys() == curve_of(second).keys()
+
+
+@pytest.mark.parametrize("key, reason", [(KEY, "authenticate"), ("short", "40+ characters")])
+def test_without_a_server_or_with_a_wrong_key_runs_are_kept_offline(small, server, monkeypatch, caplog, key, reason):
+    server.fall_silent()
+    monkeypatch.setenv("WANDB_API_KEY", key)
+    config = small("logger=wandb", f"seed={30 + len(key)}")
+    with caplog.at_level(logging.WARNING):
+        (planned,), _ = train(config)
+    assert caplog.text.count("W&B cannot be reached") == 1
+    assert reason in caplog.text
+    assert os.environ["WANDB_MODE"] == "offline"
+    assert len(kept_offline(planned)) == 1
+
+
+def test_where_wandb_does_not_start_a_training_goes_on(small, monkeypatch, caplog):
+    def broken(**arguments):
+        raise wandb.errors.CommError("no service")
+
+    monkeypatch.setattr(wandb, "init", broken)
+    with caplog.at_level(logging.WARNING):
+        (planned,), _ = train(small("logger=wandb", "seed=31"))
+    assert planned.finished is not None
+    assert "W&B does not start (no service)" in caplog.text
