@@ -19,6 +19,7 @@ def main(config: Config) -> None:
     from hydra.types import RunMode
 
     from ser_lightning.report.study import write_paper_report
+    from ser_lightning.report.upload import upload_report
     from ser_lightning.runs.job import train_all
     from ser_lightning.runs.progress import StudyProgress
     from ser_lightning.runs.study import study_folder
@@ -42,6 +43,7 @@ def main(config: Config) -> None:
                     failures.append(str(error))
                 if any(run.finished for run in planned):
                     report = write_paper_report(study, output / "runs", command)
+                    upload_report(config.logger, study)
                     progress.console.print(f"Report: {report}", soft_wrap=True, highlight=False)
     if failures:
         raise FailedRunsError("\n".join(failures))

@@ -13,7 +13,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from ser_lightning.config import Config, compose
+from ser_lightning.config import Config, LoggerConfig, compose
 from ser_lightning.errors import UserError, stop
 from ser_lightning.runs.signature import settings
 from ser_lightning.runs.status import study_status
@@ -46,6 +46,7 @@ class SweepReport(Callback):
         from ser_lightning.report.study import write_sweep
         from ser_lightning.report.summary import provenance, summarise
         from ser_lightning.report.tables import print_table
+        from ser_lightning.report.upload import upload_report
         from ser_lightning.runs.ledger import read_results
         from ser_lightning.runs.study import read_jobs
 
@@ -55,6 +56,7 @@ class SweepReport(Callback):
         if any(read_results(runs, job.runs) for job in jobs):
             try:
                 table = write_sweep(study, runs)
+                upload_report(LoggerConfig(**config.logger), study)
                 print_table(summarise(jobs, runs), provenance(jobs, runs).caption)
             except UserError as error:
                 stop(error)

@@ -21,9 +21,9 @@ def sweep(simulation, capsys):
     def composed(*overrides: str) -> DictConfig:
         sweeper = {"_target_": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"}
         hydra = {"overrides": {"task": list(overrides)}, "job": {"config_name": "train"}, "sweeper": sweeper}
-        return OmegaConf.create(
-            {"hydra": hydra, "paths": {"output": str(simulation.output)}, "study": {"name": "simulated"}}
-        )
+        logger = {"name": "csv", "project": None, "entity": None}
+        paths, study = {"output": str(simulation.output)}, {"name": "simulated"}
+        return OmegaConf.create({"hydra": hydra, "paths": paths, "study": study, "logger": logger})
 
     return composed
 

@@ -1,0 +1,43 @@
+"""A study's report on W&B: its tables and figures as one run beside the study's own."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ser_lightning.config import LoggerConfig
+from ser_lightning.identity import digest
+from ser_lightning.runs.tracking import spared, wandb_run
+
+
+def report_id(study: str) -> str:
+    """The id of a study's report on W&B: equal names, equal ids, so that a report replaces the one before."""
+    return f"report-{digest(study)}"
+
+
+def upload_report(logger: LoggerConfig, study: Path) -> None:
+    """Log the report that lies in a study's folder, `paths.output`/studies/<name>, if W&B is used; online or offline.
+
+    Its tables (CSV) become tables and its figures (PNG) images.
+    """
+    if logger.name != "wandb":
+        return
+    arguments: dict[str, Any] = {"name": study.name, "group": study.name, "job_type": "report", "tags": ["report"]}
+    with wandb_run(logger, str(study.parent.parent), report_id(study.name), resume=False, **arguments) as run:
+        if run is not None:
+            import wandb
+
+            tables, figures = report_keys(study)
+            with spared(run):
+                run.log({name: wandb.Table(dataframe=pd.read_csv(file)) for name, file in tables.items()}, commit=False)
+                run.log({name: wandb.Image(str(file)) for name, file in figures.items()})
+
+
+def report_keys(study: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """What the tables and the figures of a study's report are called on W&B, and the files in which they are."""
+    tables = [*study.glob("sweep.csv"), *study.glob("tables/*.csv")]
+    figures = [*study.glob("*.png"), *study.glob("figures/*.png")]
+    # A table and a figure may share their name.
+    return {f"table/{file.stem}": file for file in sorted(tables)}, {
+        f"figure/{file.stem}": file for file in sorted(figures)
+    }
