@@ -11,6 +11,7 @@ ROOMS = [
     "errors",
     "identity",
     "files",
+    "drawing",
     "config",
     "metrics",
     "leakage",
@@ -28,6 +29,7 @@ ROOMS = [
     "doctor",
     "download",
     "status",
+    "dashboard",
 ]
 PACKAGE = Path(ser_lightning.__path__[0])
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -1,0 +1,178 @@
+"""A saved W&B workspace for a study: `python -m ser_lightning.dashboard STUDY`; repeated, it is written anew."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ser_lightning.config import compose
+from ser_lightning.errors import UserError
+from ser_lightning.identity import digest
+from ser_lightning.report.upload import report_id, report_keys
+from ser_lightning.runs.study import Job, read_jobs, study_folder
+
+CURVES = ("dev/ua", "dev/loss", "train/loss", "train/softmax", "train/center", "train/lr")
+CENTRES = ("dev/within_classes", "dev/between_classes", "train/center_drift", "train/center_gradient")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Save the workspace of a study that was trained with logger=wandb, and print its address.
+
+    Raises `UserError` where there is no such study, no key, no answer, or none of its runs is on W&B.
+    """
+    asked = _parser().parse_args(arguments)
+    study = study_folder(asked.output, asked.study)
+    jobs = read_jobs(study)
+    if not jobs:
+        known = sorted(folder.parent.name for folder in study.parent.glob("*/jobs"))
+        raise UserError(f"{study} is no study with runs; there are: {', '.join(known) or 'none'}")
+    project = asked.project or str(compose(["logger=wandb"]).logger.project)
+    print(f"Dashboard: {save(study, jobs, asked.entity, project)}")
+
+
+def build(study: Path, jobs: Sequence[Job], entity: str, project: str) -> Any:
+    """The study's workspace: its runs, by their ids, grouped by the settings that differ between its jobs.
+
+    Sections: sensitivity (UA and WA against each number that varies), settings compared, confusion matrices, the
+    report, features z, centre loss, curves.
+    """
+    import wandb_workspaces.reports.v2 as panels
+    import wandb_workspaces.workspaces as workspaces
+
+    settings = varying_settings(jobs)
+    score = {name: panels.SummaryMetric(f"test/{name.lower()}") for name in ("UA", "WA")}
+    sensitivity = [
+        panels.ScatterPlot(title=f"{name} against {key}", x=panels.Config(key), y=metric, running_ymean=True)
+        for key, numeric in settings.items()
+        if numeric
+        for name, metric in score.items()
+    ]
+    spread: dict[str, Any] = {"groupby_aggfunc": "mean", "groupby_rangefunc": "stderr", "orientation": "v"}
+    compared = [
+        panels.BarPlot(title=f"{name} by {key}", metrics=[metric], groupby=panels.Config(key), **spread)
+        for key in settings or ["loss.lam"]
+        for name, metric in score.items()
+    ]
+    tables, figures = report_keys(study)
+    report: list[Any] = [panels.WeavePanelSummaryTable(table_name=name) for name in tables]
+    report += [panels.MediaBrowser(title=name, media_keys=[name]) for name in figures]
+    sections: dict[str, list[Any]] = {
+        "Sensitivity": sensitivity,
+        "Settings compared": compared,
+        "Confusion matrices": [panels.MediaBrowser(title="Test", media_keys=["test/confusion"], num_columns=4)],
+        "Report": report,
+        "Features z, principal components": [panels.MediaBrowser(media_keys=["features"], num_columns=2)],
+        "Centre loss": [panels.LinePlot(title=name, y=[name]) for name in CENTRES],
+        "Curves": [panels.LinePlot(title=name, y=[name]) for name in CURVES],
+    }
+    workspace = workspaces.Workspace(
+        entity=entity,
+        project=project,
+        name=study.name,
+        sections=[
+            workspaces.Section(name=name, panels=content, is_open=True) for name, content in sections.items() if content
+        ],
+        runset_settings=workspaces.RunsetSettings(
+            filters=[workspaces.Metric("ID").isin(run_ids(study.name, jobs))],
+            groupby=[workspaces.Config(key) for key in settings],
+        ),
+    )
+    # The view's name in its address; the same study, the same view.
+    workspace._internal_name = f"nw-{digest(study.name)}-v"
+    return workspace
+
+
+def varying_settings(jobs: Sequence[Job]) -> dict[str, bool]:
+    """The settings that differ between jobs, by dotted key, and whether they are numbers; not what follows from them.
+
+    How many steps are trained goes by the features.
+    """
+    import pandas as pd
+
+    table = pd.json_normalize([job.settings for job in jobs])
+    keys = [str(key) for key in table if not str(key).startswith("trainer.")]
+    varying = [key for key in keys if table[key].astype(str).nunique() > 1]
+    return {key: table[key].nunique() > 1 and table[key].dtype.kind in "iuf" for key in varying}
+
+
+def run_ids(study: str, jobs: Sequence[Job]) -> list[str]:
+    """The ids on W&B of a study's runs, whichever study trained them first, and of its report."""
+    return [*dict.fromkeys(name for job in jobs for name in job.runs), report_id(study)]
+
+
+def save(study: Path, jobs: Sequence[Job], entity: str | None, project: str) -> str:
+    """Send the workspace to W&B, in place of an earlier one of this study, and return its address.
+
+    `entity` None is the account's default.
+    """
+    import wandb
+    import wandb_workspaces.workspaces as workspaces
+
+    _require_key()
+    ids = run_ids(study.name, jobs)
+    with _refused():
+        api = wandb.Api(timeout=30)
+        entity = entity or str(api.default_entity)
+        there = len(api.runs(f"{entity}/{project}", filters={"name": {"$in": ids}}, per_page=1))
+    if not there:
+        raise UserError(
+            f"none of the runs of {study.name} is on W&B in {entity}/{project}; "
+            f"`wandb sync {study.parent.parent}/wandb/offline-run-*` sends those kept offline"
+        )
+    workspace = build(study, jobs, entity, project)
+    with _refused():
+        # A ValueError: it is the study's first.
+        with suppress(ValueError):
+            workspace._internal_id = workspaces.Workspace.from_url(workspace.url)._internal_id
+        return workspace.save().url
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Makes one line of whatever W&B's client raises, which has no base class in common."""
+    try:
+        yield
+    except Exception as error:
+        raise UserError(f"W&B does not take the dashboard: {str(error).splitlines()[0]}") from error
+
+
+def _require_key() -> None:
+    import wandb
+
+    if os.environ.get("WANDB_MODE", "online") != "online":
+        raise UserError(f"a dashboard is made on W&B's server; unset WANDB_MODE={os.environ['WANDB_MODE']}")
+    wandb.setup(wandb.Settings(silent=True))
+    try:
+        known = wandb.login(prompt=False, verify=True)
+    except wandb.errors.Error as error:
+        raise UserError(f"W&B cannot be reached: {str(error).splitlines()[0]}") from error
+    if not known:
+        raise UserError("no W&B key is configured; `wandb login` asks for it")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ser_lightning.dashboard",
+        description="Save a W&B workspace with a study's sensitivity curves, settings, confusion matrices and report.",
+    )
+    parser.add_argument("study", help="the study's name, a folder below studies/")
+    parser.add_argument("--project", help="W&B project; default: that of conf/logger/wandb.yaml")
+    parser.add_argument("--entity", help="W&B team; default: that of the account")
+    parser.add_argument(
+        "--output",
+        default=os.environ.get("SER_OUTPUT", "outputs"),
+        metavar="FOLDER",
+        help="paths.output of the study; default: $SER_OUTPUT or outputs",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        print(f"ser_lightning: {error}", file=sys.stderr)
+        sys.exit(1)
