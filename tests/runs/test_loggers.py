@@ -10,9 +10,9 @@ from dataclasses import asdict, replace
 import numpy as np
 import pandas as pd
 import pytest
+import wandb
 from PIL import Image
 
-import wandb
 from ser_lightning.errors import UserError
 from ser_lightning.runs import tracking
 from ser_lightning.runs.job import train_all
