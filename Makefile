@@ -6,11 +6,11 @@ ARGS   ?=
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce sweep test lint format lock clean
+.PHONY: help setup ray reproduce sweep test test-cluster lint format lock clean
 
 help:  ## this list
 	@echo "make TARGET [CORPUS=demo|iemocap|emodb|ravdess|...|table] [ROOT=folder of the corpus] [ARGS=\"key=value ...\"]"
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */\1\t/' | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
 
 setup: .venv/installed  ## make .venv with everything in it (once; some minutes, torch is large)
 
@@ -21,14 +21,31 @@ setup: .venv/installed  ## make .venv with everything in it (once; some minutes,
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
 	@touch $@
 
+ray: .venv-ray/installed  ## make .venv-ray, for hydra/launcher=ray: Ray, and all else from .venv
+
+# Ray's launcher keeps to cloudpickle 2, joblib of .venv wants 3; torch, which is large, need not be there twice.
+.venv-ray/installed: .venv/installed
+	@echo "Installing Ray into .venv-ray"
+	rm -rf .venv-ray
+	$(BIN)/python -m venv .venv-ray
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(.venv-ray/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/borrowed.pth"
+	.venv-ray/bin/pip install --quiet --disable-pip-version-check --editable '.[ray]'
+	@touch $@
+
 reproduce: .venv/installed  ## the paper's study: settings 1-4, Fig. 3-5, Tables 1-2; CORPUS, ROOT and ARGS choose on what
 	$(BIN)/python -m ser_lightning.reproduce corpus=$(CORPUS) $(if $(ROOT),"corpus.root='$(ROOT)'") $(ARGS)
 
 sweep: .venv/installed  ## the sensitivity sweep over alpha and lambda
 	$(BIN)/python -m ser_lightning.train -m loss.alpha=0.1,0.3,0.5 loss.lam=0,0.5,1 corpus=$(CORPUS) $(if $(ROOT),"corpus.root='$(ROOT)'") $(ARGS)
 
-test: .venv/installed  ## all tests
+test: .venv/installed  ## all tests but those of test-cluster
 	$(BIN)/python -m pytest
+
+test-cluster: .venv-ray/installed  ## sweeps on a real Slurm (as root; installs Debian's slurm-wlm and munge) and on Ray
+	@command -v slurmctld >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+	{ echo "Installing slurm-wlm and munge"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y slurm-wlm munge >/dev/null; } || \
+	echo "slurm-wlm and munge cannot be installed; the Slurm tests will be skipped"
+	$(BIN)/python -m pytest -m cluster -rs tests/cluster
 
 lint: .venv/installed  ## ruff (lint, format) and mypy
 	$(BIN)/ruff check
@@ -42,5 +59,5 @@ format: .venv/installed  ## let ruff mend what it can
 lock: .venv/installed  ## write the installed versions to requirements.lock
 	{ sed -n 1p requirements.lock; $(BIN)/pip freeze --exclude-editable; } > requirements.lock.new && mv requirements.lock.new requirements.lock
 
-clean:  ## remove .venv and what tools cached; outputs/ stays
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+clean:  ## remove .venv, .venv-ray and what tools cached; outputs/ stays
+	rm -rf .venv .venv-ray .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -44,11 +44,11 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach the lines below instead of Hydra's own printing
     overrides = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
     if config_name == "train" and not any(word.startswith("study") for word in overrides):
-        sys.argv.append(f"study.name={study_name(overrides)}")
+        _add(f"study.name={study_name(overrides)}")
     if any(word.startswith("hydra/launcher=") for word in overrides):
-        if not {"-m", "--multirun"} & set(sys.argv):
+        if not {"-m", "--multirun", "--cfg", "--info"} & set(sys.argv):
             stop("hydra/launcher is for sweeps: python -m ser_lightning.train -m hydra/launcher=...")
-        sys.argv.append(absolute_output(overrides))
+        _add(absolute_output(overrides))
     signal.signal(signal.SIGTERM, _terminate)
     remember_conf()
     try:
@@ -66,6 +66,12 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
         if debugging or said is None:
             raise
         stop(said)
+
+
+def _add(override: str) -> None:
+    """Add an override to the command line, beside the others: Hydra's parser wants them all in one place."""
+    places = [place for place, word in enumerate(sys.argv) if place and "=" in word and not word.startswith("-")]
+    sys.argv.insert(places[0] if places else len(sys.argv), override)
 
 
 def _terminate(number: int, frame: Any) -> None:

@@ -287,7 +287,10 @@ def check(composed: DictConfig) -> Config:
 def remember_conf() -> None:
     """Put all of `conf/` into Hydra's memory, so that editing it changes nothing in a command that is running."""
     from hydra.core.config_store import ConfigStore
+    from hydra.core.plugins import Plugins
 
+    # Plugins put configurations there too when they are first looked for, some under the same names.
+    Plugins.instance()
     store = ConfigStore.instance()
     for file in sorted(CONF.rglob("*.yaml")):
         folder = file.parent.relative_to(CONF).as_posix()

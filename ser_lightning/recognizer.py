@@ -77,10 +77,6 @@ class EmotionRecognizer(LightningModule):
             z, logits = self.network(batch.spectrogram, batch.lengths)
         return z, logits
 
-    def on_fit_start(self) -> None:
-        # A training that goes on may begin inside an epoch.
-        self.on_train_epoch_start()
-
     def on_train_epoch_start(self) -> None:
         self._centers_at_start = self.loss.center.centers.clone()
 

@@ -1,8 +1,9 @@
 """From errors to one clear line, and from a command line to a study's name."""
 
+import pytest
 from omegaconf.errors import ConfigAttributeError
 
-from ser_lightning.command import explain, study_name
+from ser_lightning.command import absolute_output, explain, explain_launch, study_name
 
 
 def test_equal_commands_share_a_study_whatever_their_order_and_paths():
@@ -36,3 +37,39 @@ def test_an_absent_choice_names_those_there_are():
 
 def test_other_errors_are_folded_into_one_line():
     assert explain(ValueError("one\n\n  two\nSet the environment variable HYDRA_FULL_ERROR=1")) == "one two"
+
+
+@pytest.mark.parametrize(
+    ("given", "folder"),
+    [
+        ([], "{here}/from environment"),
+        (["paths.output=a"], "{here}/a"),
+        (["paths.output='a b'"], "{here}/a b"),
+        (["paths.output=/a", "paths.output=/b"], "/b"),
+        (["paths.output=it's"], "{here}/it\\'s"),
+    ],
+)
+def test_the_folder_for_output_is_the_same_in_every_process(tmp_path, monkeypatch, given, folder):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SER_OUTPUT", "from environment")
+    assert absolute_output(given) == f"paths.output='{folder.format(here=tmp_path)}'"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Unknown plugin class : 'hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher'", "`make ray`"),
+        ("Unknown plugin class : 'hydra_plugins.hydra_joblib_launcher.x.Y'", "pip install hydra-joblib-launcher"),
+        ('Could not detect "srun", are you indeed on a slurm cluster?', "there is no Slurm here"),
+        ("sbatch: error: invalid partition\nsbatch: error: failed\n", "sbatch: error: invalid partition sbatch: error"),
+        ("...\nUncompletedJobError: Job not requeued because: timed-out too many times.", "hydra.launcher.timeout_min"),
+    ],
+)
+def test_what_keeps_a_launcher_from_its_work_is_one_line(text, message):
+    said = explain_launch(RuntimeError(text))
+    assert message in said
+    assert "\n" not in said
+
+
+def test_other_errors_are_not_explained_as_a_launchers():
+    assert explain_launch(RuntimeError("CUDA out of memory")) is None

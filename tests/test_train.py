@@ -1,6 +1,7 @@
 """`train` as a user types it: one configuration, the sweep of nine jobs, and what is refused."""
 
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,9 @@ def test_the_sweep_of_nine_jobs(run_module, output):
     first = run_module("train", *SWEEP, *QUICK, "seed=77")
     assert first.returncode == 0, first.stderr
     assert len(runs_in(output) - before) == 7
-    assert len(set(output.glob("wandb/offline-run-*")) - wandb_before) == 7
+    tracked = [folder.name for folder in set(output.glob("wandb/offline-run-*")) - wandb_before]
+    assert len(tracked) == 8
+    assert sum("-report-" in name for name in tracked) == 1
     assert "wandb sync" in first.stdout
     (study,) = set(output.glob("studies/*")) - studies_before
     assert "loss.alpha-0.1-0.3-0.5_loss.lam-0-0.5" in study.name
@@ -43,7 +46,9 @@ def test_the_sweep_of_nine_jobs(run_module, output):
     again = run_module("train", *SWEEP, *QUICK, "seed=77")
     assert again.returncode == 0, again.stderr
     assert len(runs_in(output) - before) == 7
-    assert len(set(output.glob("wandb/offline-run-*")) - wandb_before) == 7
+    tracked = [folder.name for folder in set(output.glob("wandb/offline-run-*")) - wandb_before]
+    assert len(tracked) == 8
+    assert sum("-report-" in name for name in tracked) == 1
     assert "1 of 1 runs are finished already" in again.stdout
 
 
@@ -73,6 +78,7 @@ def test_one_configuration_ends_with_its_mean_over_folds(run_module, output):
         (["corpus=emodb", "corpus.root=/a (b)"], "corpus.root=/a (b) cannot be read; quote a value"),
         (["loss.alpha=1.5"], "loss.alpha=1.5: must be at most 1"),
         (["corpus=table", "corpus.root=.", "corpus.table=t.csv"], "there is no table"),
+        (["hydra/launcher=joblib"], "hydra/launcher is for sweeps: python -m ser_lightning.train -m"),
     ],
 )
 def test_what_is_refused_is_said_in_one_line(run_module, arguments, message):
@@ -82,6 +88,14 @@ def test_what_is_refused_is_said_in_one_line(run_module, arguments, message):
     (line,) = failed.stderr.strip().splitlines()
     assert line.startswith("ser_lightning: ")
     assert message in line
+
+
+@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
+def test_a_launcher_that_is_not_installed_is_one_line(run_module):
+    failed = run_module("train", "-m", "hydra/launcher=ray", "loss.lam=0,1")
+    assert failed.returncode == 1
+    (line,) = failed.stderr.strip().splitlines()
+    assert line.startswith("ser_lightning: hydra/launcher=ray: Ray is not installed here; `make ray`")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from ser_lightning.runs.ledger import read_predictions, read_results
 from ser_lightning.runs.study import read_jobs
 
 HERE = Path(__file__).resolve().parent
+collect_ignore = ["ray_nodes.py"]  # run by Ray's own environment
 # Two jobs of two runs of more than an epoch (18 steps), so that there is time to cut one off.
 SWEEP = ["loss.lam=0,0.5", "corpus.utterances=240", "trainer.max_steps=24", "split.folds=[0,1]", "logger=csv"]
 DEADLINE = 240  # seconds: whatever is waited for has long been there or never comes
@@ -59,9 +60,14 @@ class Sweep:
         """Its exit status."""
         return self.process.wait(DEADLINE)
 
-    def training(self) -> int:
-        """How many runs have looked at dev at least once."""
-        return sum("\n" in path.read_text().strip() for path in self.runs.glob("*/metrics.csv"))
+    def at_first_run(self) -> list[int]:
+        """The numbers of those jobs that have begun with a run and have not finished any."""
+
+        def made(file: str, names: list[str]) -> bool:
+            return any((self.runs / name / file).exists() for name in names)
+
+        jobs = enumerate(read_jobs(self.study)) if self.runs.exists() else ()
+        return [number for number, job in jobs if made("best.ckpt", job.runs) and not made("result.json", job.runs)]
 
     def ledger(self) -> tuple[pd.DataFrame, pd.DataFrame, str]:
         """Predictions of all runs, all else that their results say but seconds, and the sweep's table."""

@@ -34,12 +34,13 @@ def slurm_command(slurm: Path, *words: str) -> str:
 
 
 def cut_off(slurm: Path, sweep: Sweep) -> str:
-    """Tell a job that is training what Slurm tells it before its time limit; returns the job's number."""
-    wait_until(lambda: sweep.training() or sweep.process.poll() is not None, "a job that trains")
+    """Tell a job that is at its first run what Slurm tells it before its time limit; returns the job's number."""
+    wait_until(lambda: sweep.at_first_run() or sweep.process.poll() is not None, "a job that trains")
     assert sweep.process.poll() is None, sweep.said
-    running = slurm_command(slurm, "squeue", "--noheader", "--states=RUNNING", "--format=%i").split()
-    slurm_command(slurm, "scancel", "--signal=USR2", running[0])
-    return running[0]
+    array = slurm_command(slurm, "squeue", "--noheader", "--format=%F").split()[0]
+    job = f"{array}_{sweep.at_first_run()[0]}"
+    slurm_command(slurm, "scancel", "--signal=USR2", job)
+    return job
 
 
 def test_the_ledger_is_the_local_one(slurm, away, at_home):

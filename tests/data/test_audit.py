@@ -1,9 +1,12 @@
 """The leak audit finds what was planted, and is quiet on a clean corpus."""
 
+import errno
+
 import numpy as np
 import pandas as pd
 import pytest
 
+import ser_lightning.data.audit
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.audit import audit_split, audit_splits
 from ser_lightning.data.splits import Split
@@ -90,6 +93,16 @@ def test_an_audit_is_kept_and_is_another_for_other_sound(clean, tmp_path):
     sound.loc[399, "content"] = "c0"
     (other,) = audit_splits(manifest, sound, [split], tmp_path)
     assert (first.audio, other.audio) == (0.0, 0.01)
+
+
+def test_an_audit_that_cannot_be_kept_is_made_all_the_same(clean, tmp_path, monkeypatch):
+    def refuse(path, content):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    manifest, sound, split = clean
+    expected = audit_splits(manifest, sound, [split], tmp_path / "kept")
+    monkeypatch.setattr(ser_lightning.data.audit, "write_whole", refuse)
+    assert audit_splits(manifest, sound, [split], tmp_path) == expected
 
 
 def test_the_average_of_folds_and_its_line():

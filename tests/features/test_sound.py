@@ -76,3 +76,13 @@ def test_a_corpus_is_measured_once_until_a_file_changes(tmp_path):
     again = measure_corpus(manifest, tmp_path / "cache", progress=False)
     assert again["peak"].round(1).tolist() == [-6.0, -6.0]
     assert len(list(kept.parent.glob("*.parquet"))) == 2
+
+
+def test_a_corpus_that_is_reached_by_another_path_is_not_measured_again(tmp_path):
+    (tmp_path / "corpus").mkdir()
+    write(tmp_path / "corpus" / "a.wav", tone(0.6))
+    (tmp_path / "link").symlink_to("corpus")
+    for folder in ("corpus", "link"):
+        table = pd.DataFrame({"id": ["a"], "path": [str(tmp_path / folder / "a.wav")]})
+        measure_corpus(Manifest("test", ("x",), table), tmp_path / "cache", progress=False)
+    assert len(list((tmp_path / "cache" / "sound").glob("*.parquet"))) == 1

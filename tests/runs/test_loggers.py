@@ -228,14 +228,8 @@ def test_a_server_that_falls_silent_neither_stops_nor_holds_up_a_study(small, se
     monkeypatch.setattr(tracking, "PATIENCE", 2)
     config = small("logger=wandb", "seed=29", "split.folds=[0,1]", "trainer.workers=1")
     first, second = plan_job(config)
-    steps = []
-
-    def tick(signature):
-        steps.append(signature)
-        server.fall_silent()
-
+    monkeypatch.setattr("ser_lightning.runs.run.Steps.on_train_batch_end", lambda *of: server.fall_silent())
     with StudyProgress([first, second]) as progress, caplog.at_level(logging.WARNING):
-        monkeypatch.setattr(progress, "tick", tick)
         train_all([first, second], progress)
     assert caplog.text.count("W&B cannot be reached") == 1
     (folder,) = (first.folder.parent.parent / "wandb").glob(f"run-*-{first.signature}")
