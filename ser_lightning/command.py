@@ -46,7 +46,7 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
     if config_name == "train" and not any(word.startswith("study") for word in overrides):
         _add(f"study.name={study_name(overrides)}")
     if any(word.startswith("hydra/launcher=") for word in overrides):
-        if not {"-m", "--multirun", "--cfg", "--info"} & set(sys.argv):
+        if not {"-m", "--multirun", "--cfg", "-c", "--info", "-i"} & set(sys.argv):
             stop("hydra/launcher is for sweeps: python -m ser_lightning.train -m hydra/launcher=...")
         _add(absolute_output(overrides))
     signal.signal(signal.SIGTERM, _terminate)
@@ -124,7 +124,7 @@ def explain(error: Exception) -> str:
             group = unknown.group(1).split(".")[0]
             return f"{close} is not a setting of the {group} that was chosen"
         return f"{unknown.group(1)} is not a setting" + (f"; did you mean {close}?" if close else "")
-    absent = re.search(r"Could not find '(\w+)/([^']+)'", text)
+    absent = re.search(r"Could not find '([\w/]+)/([^'/]+)'", text)
     if absent:
         group, name = absent.groups()
         choices = ", ".join(sorted(file.stem for file in (CONF / group).glob("*.yaml")))

@@ -35,6 +35,11 @@ def test_an_absent_choice_names_those_there_are():
     assert explain(error) == "there is no features=mfcc; choose one of logmel, logstft"
 
 
+def test_an_absent_launcher_names_those_there_are():
+    error = ConfigAttributeError("In 'hydra/config': Could not find 'hydra/launcher/slrum'\n\nAvailable options ...")
+    assert explain(error) == "there is no hydra/launcher=slrum; choose one of joblib, ray, slurm"
+
+
 def test_other_errors_are_folded_into_one_line():
     assert explain(ValueError("one\n\n  two\nSet the environment variable HYDRA_FULL_ERROR=1")) == "one two"
 
@@ -69,6 +74,11 @@ def test_what_keeps_a_launcher_from_its_work_is_one_line(text, message):
     said = explain_launch(RuntimeError(text))
     assert message in said
     assert "\n" not in said
+
+
+def test_an_absent_launcher_names_those_there_are():
+    error = ConfigAttributeError("In 'hydra/config': Could not find 'hydra/launcher/slrum'\n\nAvailable options ...")
+    assert explain(error) == "there is no hydra/launcher=slrum; choose one of joblib, ray, slurm"
 
 
 def test_other_errors_are_not_explained_as_a_launchers():
