@@ -76,10 +76,5 @@ def test_what_keeps_a_launcher_from_its_work_is_one_line(text, message):
     assert "\n" not in said
 
 
-def test_an_absent_launcher_names_those_there_are():
-    error = ConfigAttributeError("In 'hydra/config': Could not find 'hydra/launcher/slrum'\n\nAvailable options ...")
-    assert explain(error) == "there is no hydra/launcher=slrum; choose one of joblib, ray, slurm"
-
-
 def test_other_errors_are_not_explained_as_a_launchers():
     assert explain_launch(RuntimeError("CUDA out of memory")) is None

@@ -67,7 +67,7 @@ class Sweep:
             return any((self.runs / name / file).exists() for name in names)
 
         jobs = enumerate(read_jobs(self.study)) if self.runs.exists() else ()
-        return [number for number, job in jobs if made("best.ckpt", job.runs) and not made("result.json", job.runs)]
+        return [number for number, job in jobs if made("last.ckpt", job.runs) and not made("result.json", job.runs)]
 
     def ledger(self) -> tuple[pd.DataFrame, pd.DataFrame, str]:
         """Predictions of all runs, all else that their results say but seconds, and the sweep's table."""
