@@ -193,6 +193,7 @@ class TrainerConfig:
         "'32', 'bf16' (convolutions), or 'auto': bf16 where the hardware has it", choices=("auto", "32", "bf16")
     )
     accelerator: str = key("Lightning's accelerator", choices=("auto", "cpu", "gpu", "mps"))
+    devices: int = key("GPUs, or with accelerator=cpu processes, that share one training", low=1)
     workers: Optional[int] = key(
         "runs trained side by side, each in a process; null: on CPU one per core, else 1", low=1
     )
@@ -328,6 +329,13 @@ def launcher() -> str:
         return ""
     name: str = HydraConfig.get().launcher._target_.rpartition(".")[2]
     return "" if name == "BasicLauncher" else name
+
+
+def job_number() -> int:
+    """Which of the jobs of a sweep that run side by side on this machine this is; 0 where they do not."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return HydraConfig.get().job.num if launcher() == "JoblibLauncher" else 0
 
 
 def nearest_key(unknown: str) -> str | None:

@@ -42,7 +42,8 @@ def make_once(path: Path, make: Callable[[], None]) -> None:
             if not path.exists():
                 make()
     except OSError as error:
-        if not read_only(error):
+        # else it is what it is made of that cannot be read
+        if not read_only(error) or os.access(path.parent, os.W_OK):
             raise
         raise UserError(
             f"{path} is not there and cannot be made ({error.strerror}); give the command once where {path.parent} can "

@@ -81,11 +81,11 @@ class EmotionRecognizer(LightningModule):
         self._centers_at_start = self.loss.center.centers.clone()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        z, logits = self(batch)
+        z, logits = (output[: len(batch)] for output in self(batch))
         # Before the loss, which moves the centres.
         self._sum_gradients(z, logits, batch.labels)
         parts = self.loss(z, logits, batch.labels)
-        self._log_loss("train", parts, len(batch))
+        self._log_loss("train", parts, batch.whole)
         return parts.total
 
     def on_train_epoch_end(self) -> None:
@@ -141,7 +141,7 @@ class EmotionRecognizer(LightningModule):
 
     def _log_loss(self, part: str, parts: LossParts, size: int) -> None:
         values = {f"{part}/loss": parts.total, f"{part}/softmax": parts.softmax, f"{part}/center": parts.center}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=size)
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

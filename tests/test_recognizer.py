@@ -32,7 +32,7 @@ def batch(seed=0):
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.tensor([120, 100, 80, 60])
     spectrogram = torch.randn(4, 120, 128, generator=generator)
-    return Batch(spectrogram, lengths, torch.tensor([0, 1, 2, 3]), ("a", "b", "c", "d"))
+    return Batch(spectrogram, lengths, torch.tensor([0, 1, 2, 3]), ("a", "b", "c", "d"), 4)
 
 
 def test_training_with_lambda_zero_equals_a_plain_loop_bit_for_bit():

@@ -1,7 +1,8 @@
 """Which utterances share a batch, and what a batch is."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,19 +21,23 @@ class Batch:
         lengths: [B] int64, valid frames; stays on the CPU, where the network needs it.
         labels: [B] int64, class indices.
         ids: names of the utterances.
+        whole: utterances of the whole batch, of which other ranks may have some.
+
+    A rank for which nothing is left of a batch gets an utterance to compute on, but no labels and no ids.
     """
 
     spectrogram: Tensor
     lengths: Tensor
     labels: Tensor
     ids: tuple[str, ...]
+    whole: int
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device, its lengths still on the CPU."""
-        return Batch(self.spectrogram.to(device), self.lengths, self.labels.to(device), self.ids)
+        return replace(self, spectrogram=self.spectrogram.to(device), labels=self.labels.to(device))
 
 
 def epoch_batches(lengths: np.ndarray, size: int, order: str, pool: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -53,9 +58,9 @@ def epoch_batches(lengths: np.ndarray, size: int, order: str, pool: int, rng: np
     return [_by_length(batch, lengths) for batch in batches]
 
 
-def evaluation_batches(lengths: np.ndarray, size: int) -> list[np.ndarray]:
-    """Batches of positions for evaluation: everything once, in order of length, longest first."""
-    return _cut(_by_length(np.arange(len(lengths)), lengths), size)
+def evaluation_batches(lengths: np.ndarray, size: int, rank: int = 0, ranks: int = 1) -> list[np.ndarray]:
+    """Batches of positions for evaluation, in order of length, longest first: all ranks together have each once."""
+    return _cut(_by_length(np.arange(len(lengths)), lengths)[rank::ranks], size)
 
 
 def _cut(positions: np.ndarray, size: int) -> list[np.ndarray]:
@@ -66,33 +71,52 @@ def _by_length(positions: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return positions[np.argsort(-lengths[positions], kind="stable")]
 
 
-class EpochBatches(Sampler[list[int]]):
-    """Training batches, lists of positions; their order depends on (seed, repeat, fold, epoch) and nothing else.
+class Share(NamedTuple):
+    """A rank's positions of a batch of `whole` utterances."""
+
+    positions: list[int]
+    whole: int
+
+
+class EpochBatches(Sampler[Share]):
+    """Training batches; their order depends on (seed, repeat, fold, epoch) and nothing else.
 
     Args:
         lengths: frames of each training utterance [utterances].
         size, order, pool: see `epoch_batches`.
         key: (seed, repeat, fold).
         epoch: called at the start of every pass.
+        rank: which share of every batch, of `ranks` as equal as can be.
+        ranks: how many processes share the batches.
     """
 
     def __init__(
-        self, lengths: np.ndarray, size: int, order: str, pool: int, key: Sequence[int], epoch: Callable[[], int]
+        self,
+        lengths: np.ndarray,
+        size: int,
+        order: str,
+        pool: int,
+        key: Sequence[int],
+        epoch: Callable[[], int],
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         self.lengths, self.size, self.order, self.pool = lengths, size, order, pool
         self.key, self.epoch = tuple(key), epoch
+        self.rank, self.ranks = rank, ranks
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[Share]:
         rng = np.random.default_rng([*self.key, self.epoch()])
         for batch in epoch_batches(self.lengths, self.size, self.order, self.pool, rng):
-            yield batch.tolist()
+            # Every ranks-th, so that shares are of like length as the batch is
+            yield Share(batch[self.rank :: self.ranks].tolist(), len(batch))
 
     def __len__(self) -> int:
         return -(-len(self.lengths) // self.size)
 
 
 class UtteranceDataset(Dataset[Batch]):
-    """Utterances of one part; an item is a whole `Batch`, asked for by a list of positions.
+    """Utterances of one part; an item is a whole `Batch`, asked for by a `Share` of positions.
 
     Args:
         store: the corpus's frames.
@@ -118,10 +142,12 @@ class UtteranceDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, positions: list[int]) -> Batch:
-        lengths = self.lengths[positions]
-        padded = np.zeros((len(positions), int(lengths.max()), self.store.bins), dtype=np.float32)
-        for utterance, position in zip(padded, positions, strict=True):
+    def __getitem__(self, share: Share) -> Batch:
+        positions, whole = share
+        shown = positions or [0]
+        lengths = self.lengths[shown]
+        padded = np.zeros((len(shown), int(lengths.max()), self.store.bins), dtype=np.float32)
+        for utterance, position in zip(padded, shown, strict=True):
             frames = self.store.of(self.rows[position])
             np.subtract(frames, self.mean, out=utterance[: len(frames)])
             utterance[: len(frames)] /= self.deviation
@@ -130,4 +156,5 @@ class UtteranceDataset(Dataset[Batch]):
             torch.from_numpy(lengths),
             self.labels[positions],
             tuple(self.ids[position] for position in positions),
+            whole,
         )

@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 from ser_lightning.config import BatchingConfig
 from ser_lightning.corpora import Manifest
-from ser_lightning.data.batches import Batch, EpochBatches, UtteranceDataset, evaluation_batches
+from ser_lightning.data.batches import Batch, EpochBatches, Share, UtteranceDataset, evaluation_batches
 from ser_lightning.data.protocols import PARTS
 from ser_lightning.data.splits import Split
 from ser_lightning.features import FeatureStore
@@ -64,22 +64,29 @@ class SpectrogramDataModule(LightningDataModule):
             self.batching.pool,
             key=(self.seed, self.split.repeat, self.split.fold),
             epoch=self._epoch,
+            **self._rank,
         )
         return DataLoader(self.parts["train"], sampler=batches, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return self.evaluation_dataloader("dev")
+        return self.evaluation_dataloader("dev", **self._rank)
 
     def test_dataloader(self) -> DataLoader[Batch]:
         return self.evaluation_dataloader("test")
 
-    def evaluation_dataloader(self, part: str) -> DataLoader[Batch]:
-        """All utterances of a part ("train", "dev", "test") once, in order of length."""
-        batches = [batch.tolist() for batch in evaluation_batches(self.parts[part].lengths, EVALUATION_SIZE)]
-        return DataLoader(self.parts[part], sampler=batches, batch_size=None)
+    def evaluation_dataloader(self, part: str, rank: int = 0, ranks: int = 1) -> DataLoader[Batch]:
+        """All utterances of a part ("train", "dev", "test") once, in order of length; or a rank's share of them."""
+        batches = evaluation_batches(self.parts[part].lengths, EVALUATION_SIZE, rank, ranks)
+        shares = [Share(batch.tolist(), len(batch)) for batch in batches]
+        return DataLoader(self.parts[part], sampler=shares, batch_size=None)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         return batch.to(device)
 
     def _epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer else 0
+
+    @property
+    def _rank(self) -> dict[str, int]:
+        """Which of how many processes this one is in the training that it takes part in."""
+        return {"rank": self.trainer.global_rank, "ranks": self.trainer.world_size} if self.trainer else {}

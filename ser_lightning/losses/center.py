@@ -6,6 +6,8 @@ Dai et al., ICASSP 2019, after Wen et al., ECCV 2016.
 import torch
 from torch import Tensor, nn
 
+from ser_lightning.losses.ranks import sum_over_ranks
+
 RULES = ("ema", "wen")
 
 
@@ -55,11 +57,19 @@ def update_centers(centers: Tensor, z: Tensor, labels: Tensor, alpha: float, rul
     tensor([[0.0000],
             [1.5000]])
     """
+    return _moved(centers, *_sums_and_counts(centers, z, labels), alpha, rule)
+
+
+def _sums_and_counts(centers: Tensor, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum of the features [classes, D] and number of the utterances [classes, 1] of each class."""
+    sums = torch.zeros_like(centers).index_add_(0, labels, z.detach().to(centers.dtype))
+    counts = torch.bincount(labels, minlength=len(centers)).to(centers.dtype)[:, None]
+    return sums, counts
+
+
+def _moved(centers: Tensor, sums: Tensor, counts: Tensor, alpha: float, rule: str) -> Tensor:
     if rule not in RULES:
         raise ValueError(f"rule must be one of {', '.join(RULES)}, got '{rule}'")
-    z = z.detach().to(centers.dtype)
-    sums = torch.zeros_like(centers).index_add_(0, labels, z)  # [classes, D]
-    counts = torch.bincount(labels, minlength=len(centers)).to(centers.dtype)[:, None]  # [classes, 1]
     means = sums / counts.clamp(min=1)
     share = alpha * counts / (1 + counts) if rule == "wen" else alpha * (counts > 0)
     return centers + share * (means - centers)
@@ -89,5 +99,6 @@ class CenterLoss(nn.Module):
 
     @torch.no_grad()
     def update(self, z: Tensor, labels: Tensor, alpha: float) -> None:
-        """Move the centres by a batch of features [B, D], in place."""
-        self.centers.copy_(update_centers(self.centers, z, labels, alpha, self.rule))
+        """Move the centres by a batch of features [B, D], in place; where ranks share a batch, by all of it."""
+        sums, counts = (sum_over_ranks(part) for part in _sums_and_counts(self.centers, z, labels))
+        self.centers.copy_(_moved(self.centers, sums, counts, alpha, self.rule))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ser_lightning.losses.center import CenterLoss
+from ser_lightning.losses.ranks import sum_over_ranks, world_size
 
 
 class LossParts(NamedTuple):
@@ -46,7 +47,8 @@ class JointLoss(nn.Module):
     """Equation (7): L = L_s^w + lambda L_c^w, both divided by the batch's sum of weights.
 
     In training mode a call also moves the centres, after the loss was taken with the old ones. With `lam` 0 it is
-    weighted cross-entropy bit for bit, and the centres stay at zero.
+    weighted cross-entropy bit for bit, and the centres stay at zero. In training by several ranks
+    (`torch.distributed`), each called with its share of a batch, loss and centres are those of the whole batch.
 
     Args:
         classes: number of classes.
@@ -79,13 +81,32 @@ class JointLoss(nn.Module):
 
     def forward(self, z: Tensor, logits: Tensor, labels: Tensor) -> LossParts:
         """The loss of features z [B, D] and logits [B, classes] for labels [B]."""
-        softmax = nn.functional.cross_entropy(logits, labels, weight=self.weights)
+        shared = self.training and world_size() > 1
+        softmax, center = self._of_share(z, logits, labels) if shared else self._of_batch(z, logits, labels)
         if self.lam == 0:
             return LossParts(softmax, softmax.detach(), softmax.new_zeros(()))
-        center = self.center(z, labels, self.weights)
         warming = self.training and self.warm_up > 0 and int(self.steps) < self.warm_up
         total = softmax if warming else softmax + self.lam * center
         if self.training:
             self.center.update(z, labels, alpha=1.0 if warming else self.alpha)
             self.steps += 1
         return LossParts(total, softmax.detach(), center.detach())
+
+    def _of_batch(self, z: Tensor, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Both parts; the second is zero with lambda 0."""
+        softmax = nn.functional.cross_entropy(logits, labels, weight=self.weights)
+        center = self.center(z, labels, self.weights) if self.lam else softmax.new_zeros(())
+        return softmax, center
+
+    def _of_share(self, z: Tensor, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Both parts of a batch that ranks share, such that their mean over ranks, and of gradients, is the batch's.
+
+        A rank's share may be empty.
+        """
+        weights = torch.ones_like(labels, dtype=z.dtype) if self.weights is None else self.weights[labels]
+        scale = world_size() / sum_over_ranks(weights.sum())
+        softmax = nn.functional.cross_entropy(logits, labels, weight=self.weights, reduction="sum") * scale
+        if self.lam == 0:
+            return softmax, softmax.new_zeros(())
+        distances = (z - self.center.centers[labels]).square().sum(dim=1)  # [share]
+        return softmax, (weights * distances).sum() * scale

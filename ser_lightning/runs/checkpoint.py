@@ -99,7 +99,8 @@ class LastEpoch(Callback):
             self.saved_at = trainer.global_step
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        checkpoint[METRICS] = (self.folder / METRICS).read_text()
+        if trainer.is_global_zero:
+            checkpoint[METRICS] = (self.folder / METRICS).read_text()
 
     def elapsed(self) -> float:
         """Seconds of training, those before an interruption included."""

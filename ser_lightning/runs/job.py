@@ -2,23 +2,19 @@
 
 import ctypes
 import gc
-import multiprocessing
 import os
 import platform
 import signal
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from statistics import mean
-from threading import Thread
 from typing import TYPE_CHECKING
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from ser_lightning.config import Config, launcher
+from ser_lightning.config import Config, job_number, launcher
 from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError
 from ser_lightning.runs.attempt import attempt, reason_for, run_lock
 from ser_lightning.runs.ledger import RunResult
@@ -64,10 +60,11 @@ def train_all(planned: Sequence[PlannedRun], progress: "StudyProgress") -> list[
     return [result for result in finished if result is not None]
 
 
-def train_once(run: PlannedRun, wait: bool = True) -> RunResult | Failure | None:
+def train_once(run: PlannedRun, wait: bool = True, number: int = 0) -> RunResult | Failure | None:
     """Train and test a run, or say why that failed; None without `wait` while another process trains it.
 
-    With `wait`, that process's result is taken. Raises `NoSpaceError` on a full disk.
+    With `wait`, that process's result is taken. `number` is the run's among those that are trained side by side, which
+    share out the devices. Raises `NoSpaceError` on a full disk.
     """
     from ser_lightning.runs.run import train_run
 
@@ -78,7 +75,7 @@ def train_once(run: PlannedRun, wait: bool = True) -> RunResult | Failure | None
             return run.finished
         try:
             with attempt(run.folder) as watch:
-                return train_run(run, watch)
+                return train_run(run, watch, number)
         except NoSpaceError:
             raise
         except Exception as error:
@@ -100,8 +97,9 @@ def count_workers(config: Config) -> int:
         return 1
     if launcher() == "SlurmLauncher":
         # the node's cores may all be visible
-        return min(int(os.environ.get("SLURM_CPUS_PER_TASK", 1)), joblib.cpu_count())
-    return 1 if launcher() else joblib.cpu_count()
+        cores = min(int(os.environ.get("SLURM_CPUS_PER_TASK", 1)), joblib.cpu_count())
+        return max(1, cores // config.trainer.devices)
+    return 1 if launcher() else max(1, joblib.cpu_count() // config.trainer.devices)
 
 
 def mean_dev_ua(results: list[RunResult]) -> float:
@@ -113,7 +111,7 @@ def _outcomes(runs: Sequence[PlannedRun], wait: bool) -> Iterator[tuple[PlannedR
     """Each run with what became of it, as they come."""
     workers = min(count_workers(runs[0].config), len(runs)) if runs else 1
     if workers == 1:
-        yield from ((run, train_once(run, wait)) for run in runs)
+        yield from ((run, train_once(run, wait, job_number())) for run in runs)
         return
     jobs = joblib.Parallel(workers, return_as="generator_unordered", pre_dispatch=workers)
     try:
@@ -129,23 +127,10 @@ def _outcomes(runs: Sequence[PlannedRun], wait: bool) -> Iterator[tuple[PlannedR
 
 
 def _in_worker(place: int, run: PlannedRun, wait: bool) -> tuple[int, RunResult | Failure | None]:
+    from ser_lightning.runs.ranks import end_with_parent
+
     end_with_parent()
-    return place, train_once(run, wait)
-
-
-@cache
-def end_with_parent() -> None:
-    """Let this process end when the one that started it as a worker is killed, instead of training on for nobody."""
-    if multiprocessing.parent_process() is None:
-        return
-    parent = os.getppid()
-
-    def wait() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
+    return place, train_once(run, wait, place)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pandas as pd
 import torch
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import OmegaConf
 
 from ser_lightning.config import Config, TrainerConfig
@@ -37,6 +40,7 @@ from ser_lightning.runs.checkpoint import (
 from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult
 from ser_lightning.runs.loggers import log_result, run_loggers
 from ser_lightning.runs.plan import PlannedRun
+from ser_lightning.runs.ranks import PATIENCE, choose_devices, ranks
 from ser_lightning.runs.signature import settings
 
 LIBRARIES = ("ser-lightning", "torch", "lightning", "torchaudio", "numpy")
@@ -82,10 +86,11 @@ class Steps(Callback):
         self.watch.step = trainer.global_step
 
 
-def train_run(run: PlannedRun, watch: Watch) -> RunResult:
+def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
     """Train and test one configuration on one fold; a run that was interrupted goes on after its last whole epoch.
 
-    On one CPU it ends with the same predictions, bit for bit, as if never interrupted. `watch` is told of the steps.
+    On one CPU it ends with the same predictions, bit for bit, as if never interrupted. `watch` is told of the steps;
+    `number` is the run's among those that are trained side by side.
 
     The folder `runs/<signature>/` gets the resolved configuration, metrics.csv, best.ckpt, predictions.parquet,
     features.parquet, and result.json last; last.ckpt and attempt.json lie in it only until then.
@@ -94,15 +99,17 @@ def train_run(run: PlannedRun, watch: Watch) -> RunResult:
     checkpoint = resumable(folder, run.signature)
     _clear(folder, keep=(ATTEMPT, LAST) if checkpoint else (ATTEMPT,))
     write_whole(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)))
-    # The order of batches has a source of randomness of its own; this one is the initialisation's.
-    seed_everything(_seed(config.seed, split.repeat, split.fold), verbose=False)
     tags = [_tag(config), config.corpus.name, config.features.name, f"repeat {split.repeat}", f"fold {split.fold}"]
     if manifest.synthetic:
         tags.append("synthetic demo")
-    best, last = BestOnDev(config.trainer.first_check), LastEpoch(folder)
+    devices = choose_devices(config.trainer, number)
+    last = LastEpoch(folder)
     with _quiet(), run_loggers(config, folder, run.signature, tags, logged_rows(checkpoint)) as loggers:
-        data = SpectrogramDataModule(manifest, run.store, split, config.batching, config.seed)
-        trainer, recognizer = _fit(run, data, loggers, best, [last, Steps(watch)], checkpoint is not None)
+        resume = checkpoint is not None
+        with ranks(config.trainer.devices, partial(_follow, run, devices, resume)):
+            data, recognizer, best = _fit(run, devices, loggers, [last, Steps(watch)], resume)
+        _write_best(folder, recognizer, best)
+        trainer = _trainer(config.trainer, devices[:1] if isinstance(devices, list) else 1)
         dev, test = _write_predictions(folder, trainer, recognizer, data)
         result = RunResult(
             signature=run.signature,
@@ -126,7 +133,7 @@ def train_run(run: PlannedRun, watch: Watch) -> RunResult:
             best_step=best.step,
             seconds=round(last.elapsed(), 2),
             precision="bf16 convolutions" if recognizer.bf16 else "32",
-            device=_device_name(trainer),
+            device=_device_name(trainer, config.trainer.devices),
             settings=settings(config),
             versions={"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}},
         )
@@ -144,18 +151,23 @@ def _clear(folder: Path, keep: Iterable[str]) -> None:
             file.unlink()
 
 
+def _follow(run: PlannedRun, devices: list[int] | int, resume: bool) -> None:
+    """What the ranks other than 0 do: train, and write nothing."""
+    with _quiet():
+        _fit(run, devices, [], [LastEpoch(run.folder)], resume)
+
+
 def _fit(
-    run: PlannedRun,
-    data: SpectrogramDataModule,
-    loggers: list[Any],
-    best: BestOnDev,
-    callbacks: Iterable[Callback],
-    resume: bool,
-) -> tuple[Trainer, EmotionRecognizer]:
-    """Train, write best.ckpt, and return the recognizer with the parameters of the best dev UA."""
-    config = run.config
+    run: PlannedRun, devices: list[int] | int, loggers: list[Any], callbacks: Iterable[Callback], resume: bool
+) -> tuple[SpectrogramDataModule, EmotionRecognizer, BestOnDev]:
+    """Train; returns the data, the recognizer with the parameters of the best dev UA, and when that was."""
+    config, split = run.config, run.split
+    # The order of batches has a source of randomness of its own; this one is the initialisation's.
+    seed_everything(_seed(config.seed, split.repeat, split.fold), verbose=False)
+    data = SpectrogramDataModule(run.manifest, run.store, split, config.batching, config.seed)
     interval = min(config.trainer.check_every or len(data.train_dataloader()), config.trainer.max_steps)
-    trainer = _trainer(config.trainer, interval, loggers, [best, *callbacks])
+    best = BestOnDev(config.trainer.first_check)
+    trainer = _trainer(config.trainer, devices, interval, loggers, [best, *callbacks])
     recognizer = EmotionRecognizer(
         data.classes,
         data.bins,
@@ -175,11 +187,13 @@ def _fit(
         # the last steps belong to no full interval, yet may be the best
         trainer.validate(recognizer, data, verbose=False)
     recognizer.load_state_dict(best.parameters)
+    return data, recognizer, best
+
+
+def _write_best(folder: Path, recognizer: EmotionRecognizer, best: BestOnDev) -> None:
     parameters = {name: tensor.cpu() for name, tensor in best.parameters.items()}
-    write_checkpoint(
-        {"state_dict": parameters, "recognizer": recognizer.description, "step": best.step}, run.folder / BEST
-    )
-    return trainer, recognizer
+    content = {"state_dict": parameters, "recognizer": recognizer.description, "step": best.step}
+    write_checkpoint(content, folder / BEST)
 
 
 def use_bf16(precision: str, device: torch.device) -> bool:
@@ -194,21 +208,31 @@ def use_bf16(precision: str, device: torch.device) -> bool:
     return False
 
 
-def _trainer(config: TrainerConfig, interval: int, loggers: list[Any], callbacks: Iterable[Callback]) -> Trainer:
+def _trainer(
+    config: TrainerConfig,
+    devices: list[int] | int,
+    interval: int = 1,
+    loggers: Sequence[Any] = (),
+    callbacks: Iterable[Callback] = (),
+) -> Trainer:
+    count = devices if isinstance(devices, int) else len(devices)
+    # Centres are equal on all ranks by themselves; sharing buffers out would wait for ranks that have no more batches.
+    shared = DDPStrategy(broadcast_buffers=False, timeout=timedelta(seconds=PATIENCE))
     return Trainer(
         max_steps=config.max_steps,
         max_epochs=-1,
         val_check_interval=interval,
         check_val_every_n_epoch=None,
         accelerator=config.accelerator,
-        devices=1,
-        logger=loggers,
+        devices=devices,
+        strategy=shared if count > 1 else "auto",
+        # One process by itself also inside a Slurm job, which Lightning would take for its own
+        plugins=[LightningEnvironment(), WholeCheckpoints()],
+        logger=list(loggers),
         callbacks=list(callbacks),
         log_every_n_steps=1,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        # One process by itself also inside a Slurm job, which Lightning would take for its own
-        plugins=[LightningEnvironment(), WholeCheckpoints()],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -258,23 +282,26 @@ def _tag(config: Config) -> str:
     return f"lam {config.loss.lam:g}" + (f" alpha {config.loss.alpha:g}" if config.loss.lam else "")
 
 
-def _device_name(trainer: Trainer) -> str:
+def _device_name(trainer: Trainer, count: int) -> str:
+    times = f"{count} x " if count > 1 else ""
     device = trainer.strategy.root_device
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+        return times + torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
-    return f"{device.type}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{times}{device.type}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silences what Lightning says about every Trainer; its errors and our own lines remain."""
-    lightning = logging.getLogger("lightning.pytorch")
-    level = lightning.level
-    lightning.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning.*")
             yield
     finally:
-        lightning.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

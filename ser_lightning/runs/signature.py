@@ -24,7 +24,9 @@ def settings(config: "Config") -> dict[str, Any]:
     loss = whole["loss"]
     if loss["lam"] == 0:
         loss = {"lam": 0.0, "class_weights": loss["class_weights"]}
-    trainer = {name: value for name, value in whole["trainer"].items() if name not in ("accelerator", "workers")}
+    trainer = {
+        name: value for name, value in whole["trainer"].items() if name not in ("accelerator", "devices", "workers")
+    }
     split = {name: value for name, value in whole["split"].items() if name not in ("folds", "repeats", "table")}
     return {
         "features": whole["features"],

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A Slurm of one node on this machine, in the foreground until its standard input ends:  slurm.sh DIR
+# The node claims four cores whatever it has, so that two jobs of two need not wait for each other.
 #
 # Says "ready" when jobs can be submitted with SLURM_CONF=DIR/slurm.conf. Its end, whatever ends it, takes jobs and
 # daemons along; so does the end of whoever holds the other end of its input. Needs root, slurm-wlm and munge.
@@ -45,9 +46,9 @@ SelectTypeParameters=CR_CPU
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,sched_interval=2
 SlurmdParameters=config_overrides
 ReturnToService=2
-KillWait=5
+KillWait=2
 MpiDefault=none
-NodeName=$host NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=4 State=UNKNOWN
 PartitionName=debug Nodes=$host Default=YES MaxTime=INFINITE State=UP
 CONF
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_lightning.data.batches import EpochBatches, UtteranceDataset, epoch_batches, evaluation_batches
+from ser_lightning.data.batches import EpochBatches, Share, UtteranceDataset, epoch_batches, evaluation_batches
 from ser_lightning.features import FeatureStore
 
 
@@ -60,7 +60,7 @@ def test_a_small_corpus_has_other_batches_in_every_epoch():
     """Sorted as a whole, 271 utterances would meet the same ones in each epoch."""
     lengths = iemocap_like(271)
     together = [
-        {frozenset(batch) for batch in EpochBatches(lengths, 32, "sorted", 20, (0, 0, 0), lambda e=epoch: e)}
+        {frozenset(share.positions) for share in EpochBatches(lengths, 32, "sorted", 20, (0, 0, 0), lambda e=epoch: e)}
         for epoch in range(4)
     ]
     assert not set.intersection(*together)
@@ -80,6 +80,35 @@ def test_the_order_is_a_function_of_seed_repeat_fold_epoch():
     assert order_of() == first
     for change in ({"seed": 1}, {"repeat": 1}, {"fold": 1}, {"epoch": 1}):
         assert order_of(**change) != first
+
+
+@settings(max_examples=50, deadline=None)
+@given(utterances=st.integers(1, 100), size=st.integers(1, 20), ranks=st.integers(1, 5), seed=st.integers(0, 100))
+def test_ranks_share_every_batch_among_them(utterances, size, ranks, seed):
+    lengths = np.random.default_rng(seed).integers(49, 1400, utterances)
+
+    def batches(**rank):
+        return list(EpochBatches(lengths, size, "sorted", 20, (seed, 0, 0), lambda: 3, **rank))
+
+    shares = [batches(rank=rank, ranks=ranks) for rank in range(ranks)]
+    for batch, *parts in zip(batches(), *shares, strict=True):
+        assert batch.whole == len(batch.positions)
+        assert sorted(position for part in parts for position in part.positions) == sorted(batch.positions)
+        assert all(part.whole == batch.whole for part in parts)
+        sizes = [len(part.positions) for part in parts]
+        assert max(sizes) - min(sizes) <= 1
+    evaluated = [np.concatenate([[], *evaluation_batches(lengths, size, rank, ranks)]) for rank in range(ranks)]
+    assert sorted(np.concatenate(evaluated)) == list(range(utterances))
+
+
+def test_a_rank_without_a_share_has_something_to_compute_on():
+    store = store_of([7, 3, 5])
+    dataset = UtteranceDataset(store, ["u0", "u1", "u2"], [2, 0, 1], *store.normalisation([0, 1, 2]))
+    batch = dataset[Share([], 1)]
+    assert batch.spectrogram.shape == (1, 7, 4)
+    assert (len(batch), batch.whole, batch.ids) == (0, 1, ())
+    assert batch.labels.shape == (0,)
+    assert batch.labels.dtype == torch.int64
 
 
 def test_the_epoch_is_asked_for_at_every_pass():
@@ -111,20 +140,20 @@ def test_a_batch_is_normalised_then_padded_with_the_mean():
     store = store_of([7, 3, 5])
     mean, deviation = store.normalisation([0, 1, 2])
     dataset = UtteranceDataset(store, ["u0", "u1", "u2"], [2, 0, 1], mean, deviation)
-    batch = dataset[[0, 2]]
+    batch = dataset[Share([0, 2], 2)]
     assert batch.spectrogram.shape == (2, 7, 4)
     assert batch.ids == ("u0", "u2")
     assert batch.lengths.tolist() == [7, 5]
     assert batch.labels.tolist() == [2, 1]
     np.testing.assert_allclose(batch.spectrogram[1, :5], (store.of(2) - mean) / deviation, rtol=1e-6)
     assert not batch.spectrogram[1, 5:].any()
-    whole = np.concatenate([dataset[[i]].spectrogram[0] for i in range(3)])
+    whole = np.concatenate([dataset[Share([i], 1)].spectrogram[0] for i in range(3)])
     np.testing.assert_allclose(whole.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(whole.std(0), 1, rtol=1e-5)
 
 
 def test_lengths_stay_on_the_cpu():
     dataset = UtteranceDataset(store_of([7, 3]), ["u0", "u1"], [0, 1], np.zeros(4, "f4"), np.ones(4, "f4"))
-    moved = dataset[[0, 1]].to(torch.device("meta"))
+    moved = dataset[Share([0, 1], 2)].to(torch.device("meta"))
     assert moved.spectrogram.device.type == moved.labels.device.type == "meta"
     assert moved.lengths.device.type == "cpu"

@@ -1,0 +1,130 @@
+"""A training on two devices is the training on one; what dies on the way leaves nothing that hangs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ser_lightning.errors import UserError
+from ser_lightning.runs.attempt import read_attempt
+from ser_lightning.runs.checkpoint import BEST, LAST
+from ser_lightning.runs.job import train_once
+from ser_lightning.runs.ledger import read_predictions
+from ser_lightning.runs.plan import plan_job
+from ser_lightning.runs.ranks import choose_devices, dealt_devices
+from tests.conftest import SMALL
+
+# The last batch of an epoch has one utterance, which leaves the second rank without any.
+SHARED = ["batching.size=191", "features.max_seconds=1", "trainer.precision=32", "trainer.accelerator=cpu"]
+
+
+def losses(run):
+    return pd.read_csv(run.folder / "metrics.csv")[["step", "train/loss", "train/softmax", "train/center"]].dropna()
+
+
+def centers(run):
+    return torch.load(run.folder / BEST, weights_only=True)["state_dict"]["loss.center.centers"]
+
+
+def test_devices_are_dealt_in_turn():
+    assert [dealt_devices(number, 1, 3) for number in range(5)] == [[0], [1], [2], [0], [1]]
+    assert [dealt_devices(number, 2, 4) for number in range(3)] == [[0, 1], [2, 3], [0, 1]]
+    assert dealt_devices(1, 2, 3) == [2, 0]
+    with pytest.raises(UserError, match="devices=3: there are 2 here"):
+        dealt_devices(0, 3, 2)
+
+
+def test_gpus_are_dealt_by_number_and_processes_counted(small, monkeypatch):
+    config = small("trainer.devices=2").trainer
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert [choose_devices(config, number) for number in (0, 1, 2)] == [[0, 1], [2, 3], [0, 1]]
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert choose_devices(small(*SHARED, "trainer.devices=2").trainer, 5) == 2
+    with pytest.raises(UserError, match="devices=3: there are 2 here"):
+        choose_devices(small(*SHARED, "trainer.devices=3").trainer, 0)
+
+
+@pytest.fixture(scope="module")
+def two_cores():
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("one core: no two processes")
+
+
+def test_two_devices_give_the_numbers_of_one(small, two_cores):
+    words = [*SHARED, "trainer.max_steps=6", "trainer.check_every=2", "seed=300"]
+    (alone,) = plan_job(small(*words))
+    assert len(alone.split.ids("train")) % 191 == 1
+    assert train_once(alone).device == f"cpu, {torch.get_num_threads()} threads".replace("1 threads", "1 thread")
+    expected = losses(alone), centers(alone), read_predictions(alone.folder.parent, [alone.signature])
+    alone.folder.rename(alone.folder.with_name("alone"))
+    (shared,) = plan_job(small(*words, "trainer.devices=2"))
+    assert shared.signature == alone.signature
+    environment = dict(os.environ)
+    assert train_once(shared).device.startswith("2 x cpu")
+    assert dict(os.environ) == environment
+    np.testing.assert_allclose(losses(shared), expected[0], rtol=1e-4)
+    np.testing.assert_allclose(losses(shared).iloc[0], expected[0].iloc[0], rtol=1e-5)
+    predictions = read_predictions(shared.folder.parent, [shared.signature])
+    assert predictions["id"].is_unique
+    assert predictions["id"].tolist() == expected[2]["id"].tolist()
+
+
+def test_a_shared_training_goes_on_where_it_was(small, two_cores, monkeypatch):
+    words = [*SHARED, "trainer.devices=2", "trainer.max_steps=6", "seed=301"]
+    (run,) = plan_job(small(*words))
+    whole = train_once(run)
+    expected = read_predictions(run.folder.parent, [run.signature])
+    run.folder.rename(run.folder.with_name("whole"))
+
+    def fail(*arguments):
+        raise RuntimeError("cut off")
+
+    monkeypatch.setattr("ser_lightning.runs.run._write_best", fail)
+    assert train_once(run).reason == "RuntimeError: cut off"
+    assert (run.folder / LAST).exists()
+    monkeypatch.undo()
+    again = train_once(run)
+    assert again.best_step == whole.best_step
+    pd.testing.assert_frame_equal(read_predictions(run.folder.parent, [run.signature]), expected)
+
+
+def children(pid):
+    listed = subprocess.run(["pgrep", "-P", str(pid), "-f", "multiprocessing.spawn"], capture_output=True, text=True)
+    return [int(line) for line in listed.stdout.split()]
+
+
+def wait_for(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("who", ["rank 1", "rank 0"])
+def test_a_rank_that_dies_takes_the_others_along(small, output, two_cores, who):
+    words = [*SHARED, "trainer.devices=2", "trainer.max_steps=100000", "trainer.workers=1"]
+    words.append(f"seed={310 + int(who[-1])}")
+    (run,) = plan_job(small(*words))
+    arguments = [sys.executable, "-m", "ser_lightning.train", *SMALL, *words, f"paths.output={output}"]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        wait_for(lambda: process.poll() is not None or getattr(read_attempt(run.folder), "step", 0) > 0)
+        assert process.poll() is None, process.stdout.read()
+        # multiprocessing's resource tracker is a child too
+        others = children(process.pid)
+        assert others
+        os.kill(others[-1] if who == "rank 1" else process.pid, signal.SIGKILL)
+        said, _ = process.communicate(timeout=120)
+        if who == "rank 1":
+            assert process.returncode == 1
+            assert "process 1 of trainer.devices=2 ended with status -9" in said
+        wait_for(lambda: not any(os.path.exists(f"/proc/{pid}/exe") for pid in others))  # noqa: PTH110
+    finally:
+        process.kill()
