@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 import torch
@@ -58,13 +59,23 @@ def ranks(count: int, follow: Callable[[], object]) -> Iterator[None]:
         return
     threads, share = torch.get_num_threads(), max(1, (os.cpu_count() or 1) // count)
     port = _free_port()
+    if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
+        # A worker of joblib, whose own way the processes that it starts do not know
+        multiprocessing.set_start_method("spawn", force=True)
     # Not forked, for threads and CUDA would not survive that
-    start = multiprocessing.get_context("spawn").Process
-    others = [start(target=_follow, args=(rank, count, port, share, follow), daemon=True) for rank in range(1, count)]
+    spawn = multiprocessing.get_context("spawn")
+    begun = [spawn.Pipe(duplex=False) for _ in range(1, count)]
+    others = [
+        spawn.Process(target=_follow, args=(rank, count, port, share, told, follow), daemon=True)
+        for rank, (_, told) in enumerate(begun, start=1)
+    ]
     before = dict(os.environ)
     try:
         for process in others:
             process.start()
+        for process, (heard, _) in zip(others, begun, strict=True):
+            if heard not in wait([heard, process.sentinel]):
+                raise RuntimeError("a rank has died before it began")
         os.environ.update(_place(0, count, port))
         torch.set_num_threads(share)
         yield
@@ -88,16 +99,17 @@ def end_with_parent() -> None:
         return
     parent = os.getppid()
 
-    def wait() -> None:
+    def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
         os._exit(1)
 
-    threading.Thread(target=wait, daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()
 
 
-def _follow(rank: int, count: int, port: int, threads: int, follow: Callable[[], object]) -> None:
+def _follow(rank: int, count: int, port: int, threads: int, told: Connection, follow: Callable[[], object]) -> None:
     end_with_parent()
+    told.send(None)
     os.environ.update(_place(rank, count, port))
     torch.set_num_threads(threads)
     try:
