@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from statistics import mean
 from typing import TYPE_CHECKING
 
@@ -149,8 +150,15 @@ def _deaf_children() -> Iterator[None]:
 def _release_memory() -> None:
     """Give back what a run has left: Lightning's objects refer to each other, and glibc keeps what was freed."""
     gc.collect()
+    _spare_libraries()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
+
+
+@cache
+def _spare_libraries() -> None:
+    """Let later collections pass over all that is there by the end of the first run, which would take most of them."""
+    gc.freeze()
 
 
 def _failed(failures: Sequence[Failure], planned: Sequence[PlannedRun]) -> FailedRunsError:
