@@ -2,17 +2,16 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ser_lightning.config import compose
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, stop
 from ser_lightning.identity import digest
 from ser_lightning.report.upload import report_id, report_keys
-from ser_lightning.runs.study import Job, read_jobs, study_folder
+from ser_lightning.runs.study import Job, add_output_option, read_jobs, study_folder
 
 CURVES = ("dev/ua", "dev/loss", "train/loss", "train/softmax", "train/center", "train/lr")
 CENTRES = ("dev/within_classes", "dev/between_classes", "train/center_drift", "train/center_gradient")
@@ -24,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises `UserError` where there is no such study, no key, no answer, or none of its runs is on W&B.
     """
     asked = _parser().parse_args(arguments)
-    study = study_folder(asked.output, asked.study)
+    study = study_folder(asked.output, Path(asked.study).name)
     jobs = read_jobs(study)
     if not jobs:
         known = sorted(folder.parent.name for folder in study.parent.glob("*/jobs"))
@@ -158,15 +157,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m ser_lightning.dashboard",
         description="Save a W&B workspace with a study's sensitivity curves, settings, confusion matrices and report.",
     )
-    parser.add_argument("study", help="the study's name, a folder below studies/")
+    parser.add_argument("study", help="the study's name or folder")
     parser.add_argument("--project", help="W&B project; default: that of conf/logger/wandb.yaml")
     parser.add_argument("--entity", help="W&B team; default: that of the account")
-    parser.add_argument(
-        "--output",
-        default=os.environ.get("SER_OUTPUT", "outputs"),
-        metavar="FOLDER",
-        help="paths.output of the study; default: $SER_OUTPUT or outputs",
-    )
+    add_output_option(parser)
     return parser
 
 
@@ -174,5 +168,4 @@ if __name__ == "__main__":
     try:
         main()
     except UserError as error:
-        print(f"ser_lightning: {error}", file=sys.stderr)
-        sys.exit(1)
+        stop(error)

@@ -1,7 +1,6 @@
 """How a study stands: `python -m ser_lightning.status [STUDY ...]`; without a name, all studies in a line each."""
 
 import argparse
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,20 +11,22 @@ from rich.table import Table
 
 from ser_lightning.errors import UserError, stop
 from ser_lightning.runs.status import STATES, RunStatus, study_status
+from ser_lightning.runs.study import add_output_option
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print every run of the studies asked for. Raises `UserError` where there is no such study."""
     asked = _parser().parse_args(arguments)
-    studies = {file.parent.name: file.parent for file in sorted(asked.output.glob("studies/*/jobs"))}
+    output = Path(asked.output).resolve()
+    studies = {file.parent.name: file.parent for file in sorted(output.glob("studies/*/jobs"))}
     if not studies:
-        raise UserError(f"there are no studies in {asked.output.resolve()}; --output names another folder")
+        raise UserError(f"there are no studies in {output}; --output names another folder")
     for name in asked.study or studies:
         # A path is what the shell completes.
         name = Path(name).name
         if name not in studies:
-            raise UserError(f"{name} is not a study in {asked.output.resolve()}; there are {', '.join(studies)}")
-        entries = study_status(studies[name], asked.output / "runs")
+            raise UserError(f"{name} is not a study in {output}; there are {', '.join(studies)}")
+        entries = study_status(studies[name], output / "runs")
         if asked.study:
             show(entries)
         print(f"{name}: {summary(entries)}")
@@ -68,13 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         description="List every run of a study: done, running, failed, interrupted, missing, or of other settings.",
     )
     parser.add_argument("study", nargs="*", help="name (or folder) of a study; default: all, in a line each")
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path(os.environ.get("SER_OUTPUT", "outputs")),
-        metavar="FOLDER",
-        help="paths.output of the study; default: $SER_OUTPUT or outputs",
-    )
+    add_output_option(parser)
     return parser
 
 

@@ -136,7 +136,7 @@ def reason_for(error: Exception) -> str:
         return "the disk is full; free some space and give the same command again"
     if isinstance(error, UserError):
         return str(error)
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]} (its {ATTEMPT} has the traceback)"
 
 
 def _lock_path(folder: Path) -> Path:

@@ -1,7 +1,9 @@
 """A study's folder: which jobs it has and which runs belong to each."""
 
 import json
+import os
 import shutil
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -32,6 +34,16 @@ class Job:
 def study_folder(output: str, name: str) -> Path:
     """Where a study lies below `paths.output`."""
     return Path(output).expanduser().resolve() / "studies" / name
+
+
+def add_output_option(parser: ArgumentParser) -> None:
+    """Let a command that does not go through Hydra be told of `paths.output`."""
+    parser.add_argument(
+        "--output",
+        default=os.environ.get("SER_OUTPUT", "outputs"),
+        metavar="FOLDER",
+        help="paths.output of the study; default: $SER_OUTPUT or outputs",
+    )
 
 
 def write_job(folder: Path, number: int, job: Job) -> None:

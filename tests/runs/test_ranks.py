@@ -87,7 +87,7 @@ def test_a_shared_training_goes_on_where_it_was(small, two_cores, monkeypatch):
         raise RuntimeError("cut off")
 
     monkeypatch.setattr("ser_lightning.runs.run._write_best", fail)
-    assert train_once(run).reason == "RuntimeError: cut off"
+    assert train_once(run).reason.startswith("RuntimeError: cut off")
     assert (run.folder / LAST).exists()
     monkeypatch.undo()
     again = train_once(run)

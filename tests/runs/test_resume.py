@@ -186,9 +186,9 @@ def test_a_failure_is_recorded_and_goes_with_success(small, monkeypatch):
         raise ValueError("out of order\nand more")
 
     monkeypatch.setattr("ser_lightning.runs.run.run_loggers", no_loggers)
-    assert train_once(run).reason == "ValueError: out of order"
+    assert train_once(run).reason == "ValueError: out of order (its attempt.json has the traceback)"
     last = read_attempt(run.folder)
-    assert last.failure == "ValueError: out of order"
+    assert last.failure == "ValueError: out of order (its attempt.json has the traceback)"
     assert "no_loggers" in last.trace
     assert not last.alive(run.folder)
     monkeypatch.undo()
