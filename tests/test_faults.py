@@ -145,6 +145,23 @@ def test_two_processes_share_a_sweep_between_them(place, start, undisturbed):
     pd.testing.assert_frame_equal(ledger(output), undisturbed)
 
 
+def test_of_two_that_need_the_same_features_the_one_that_makes_them_is_killed(cache, tmp_path, start):
+    output = tmp_path / "features"
+    (output / "cache").mkdir(parents=True)
+    (output / "cache" / "corpora").symlink_to(cache / "corpora")
+    words = [*COMMON, "features=logstft", "features.max_seconds=3", "trainer.max_steps=2"]
+    both = {process.pid: process for process in (start(output, *words) for _ in range(2))}
+    wait_for(lambda: list(output.glob("cache/features/*.unfinished")))
+    # host-pid.unfinished
+    (begun,) = output.glob("cache/features/*.unfinished")
+    maker = both.pop(int(begun.name.split(".")[-2].split("-")[-1]))
+    os.kill(maker.pid, signal.SIGKILL)
+    (other,) = both.values()
+    finish(other, output)
+    assert not list(output.glob("cache/features/*.unfinished"))
+    assert ledger(output)["signature"].nunique() == 1
+
+
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGTERM])
 def test_worker_processes_end_with_the_command(place, start, kind):
     output = place("workers")

@@ -9,7 +9,7 @@ import pytest
 
 import ser_lightning.files
 from ser_lightning.errors import UserError
-from ser_lightning.files import make_once
+from ser_lightning.files import make_folder_once, make_once, write_whole
 
 
 def refuse(error):
@@ -53,3 +53,49 @@ def test_what_cannot_be_made_is_named(tmp_path, monkeypatch, number):
 def test_another_error_stays_what_it_is(tmp_path, error):
     with pytest.raises(OSError, match=error.strerror):
         make_once(tmp_path / "a", refuse(error))
+
+
+def test_a_folder_is_made_whole_once(tmp_path):
+    made = []
+
+    def fill(folder):
+        assert not (tmp_path / "a").exists()
+        (folder / "inner").mkdir()
+        (folder / "inner" / "file").write_text("content")
+        made.append(folder)
+
+    for _ in range(2):
+        make_folder_once(tmp_path / "a", fill)
+    assert (tmp_path / "a" / "inner" / "file").read_text() == "content"
+    assert len(made) == 1
+    assert not made[0].exists()
+
+
+def test_what_a_killed_process_left_of_a_folder_goes(tmp_path):
+    left, of_another = tmp_path / "a.node7-123.unfinished", tmp_path / "ab.node7-123.unfinished"
+    for folder in (left, of_another):
+        folder.mkdir()
+        (folder / "half").touch()
+    make_folder_once(tmp_path / "a", lambda folder: (folder / "file").touch())
+    assert [file.name for file in (tmp_path / "a").iterdir()] == ["file"]
+    assert not left.exists()
+    assert of_another.exists()
+
+
+def test_a_folder_that_cannot_be_filled_leaves_nothing(tmp_path):
+    def fill(folder):
+        (folder / "half").touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        make_folder_once(tmp_path / "a", fill)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.lock"]
+
+
+def test_a_file_that_cannot_be_written_whole_leaves_the_one_before(tmp_path, monkeypatch):
+    write_whole(tmp_path / "a", "before")
+    monkeypatch.setattr(os, "fsync", refuse(OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(tmp_path / "a", b"after")
+    assert (tmp_path / "a").read_text() == "before"
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
