@@ -29,7 +29,7 @@ from ser_lightning.drawing import (
     draw_features,
     principal_axes,
 )
-from ser_lightning.report.summary import further_settings
+from ser_lightning.report.summary import FEWEST, further_settings
 
 # Widths of a column and of a page of the proceedings, inches.
 COLUMN, PAGE = 3.4, 7.0
@@ -44,7 +44,7 @@ INPUTS = {"logmel": "log-Mel", "logstft": "log-STFT"}
 def sensitivity(
     points: pd.DataFrame, x: str, caption: str, published: Mapping[float, tuple[float, float]] | None = None
 ) -> Figure:
-    """Fig. 3: UA and WA against alpha or lambda, mean and standard error.
+    """Fig. 3: UA and WA against alpha or lambda, mean and 95 % interval.
 
     Args:
         points: rows of a summary in which only `x` differs.
@@ -62,7 +62,7 @@ def sensitivity(
             shift = side * 0.006 * _extent(place)
             at = [place[value] + shift for value in points[x]]
             name = measure.upper()
-            axes.errorbar(at, points[measure], points[f"{measure}_se"], **_line(colour, marker), label=name)
+            axes.errorbar(at, points[measure], points[f"{measure}_half"], **_line(colour, marker), label=name)
             if published:
                 at = [place[value] + shift for value in published]
                 theirs = [pair[i] for pair in published.values()]
@@ -120,7 +120,7 @@ def setting_bars(
         axes = figure.subplots()
         series = (("ua", BLUE, "", -width / 2), ("wa", ORANGE, "////", width / 2))
         for i, (measure, colour, hatch, shift) in enumerate(series):
-            means, errors = settings[measure], settings[f"{measure}_se"]
+            means, errors = settings[measure], settings[f"{measure}_half"]
             style: dict[str, Any] = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
             axes.bar(at + shift, means, width, label=measure.upper(), **style)
             axes.errorbar(at + shift, means, errors, fmt="none", ecolor="black", capsize=2, elinewidth=0.8)
@@ -271,7 +271,7 @@ def _draw_lines(
         shift = 0.012 * _extent(place) * (number - (len(lines) - 1) / 2)
         at = [place[value] + shift for value in rows[x]]
         style = {**_line(colour, marker), "linestyle": dash, "label": label or measure.upper()}
-        axes.errorbar(at, rows[measure], rows[f"{measure}_se"], **style)
+        axes.errorbar(at, rows[measure], rows[f"{measure}_half"], **style)
     for (label, job), grey in zip(references.items(), cycle(("black", "0.45", "0.7")), strict=False):
         axes.axhline(job[measure], color=grey, linestyle=(0, (4, 2)), linewidth=1.0, label=label)
     axes.set_xlabel(LABELS.get(x, x))
@@ -292,10 +292,10 @@ def _legend_ours_first(figure: Figure, axes: Axes) -> None:
 
 def _error_note(rows: pd.DataFrame) -> str:
     fewest, most = int(rows["runs"].min()), int(rows["runs"].max())
-    if most == 1:
-        return "single runs, without error bars"
+    if most < FEWEST:
+        return "single runs" if most == 1 else f"mean of at most {most} runs, too few for an interval"
     runs = f"{most}" if fewest == most else f"{fewest} to {most}"
-    return f"mean and ±1 standard error over {runs} runs"
+    return f"mean and 95 % interval over {runs} runs"
 
 
 def _foot(figure: Figure, width: float, caption: str, note: str) -> None:

@@ -20,6 +20,7 @@ from ser_lightning.report.figures import (
     sweep_curves,
 )
 from ser_lightning.report.files import write_figure
+from ser_lightning.report.statistics import holm
 from ser_lightning.report.summary import (
     Provenance,
     ScoredRun,
@@ -31,7 +32,16 @@ from ser_lightning.report.summary import (
     score_runs,
     summarise,
 )
-from ser_lightning.report.tables import csv, markdown, shared_runs, show_beside_paper, show_jobs, write_table
+from ser_lightning.report.tables import (
+    csv,
+    markdown,
+    shared_runs,
+    show_beside_paper,
+    show_jobs,
+    show_number,
+    show_p,
+    write_table,
+)
 from ser_lightning.runs.ledger import FEATURES, read_features
 from ser_lightning.runs.study import Job, read_jobs
 
@@ -41,9 +51,9 @@ NOT_COMPARABLE = (
     "of an effect, not its value."
 )
 SYNTHETIC = "The corpus is synthetic speech, made to try the program: its numbers say nothing about people."
-ERRORS = (
-    "± is one standard error of the mean over runs; runs share most of their training utterances, so that it is rather "
-    "too small."
+INTERVALS = (
+    "± is half of the 95 % interval of the mean over runs, corrected for the training utterances that runs share "
+    "(Nadeau and Bengio 2003); two runs are too few for one."
 )
 
 
@@ -60,7 +70,7 @@ def write_sweep(study: Path, runs: Path) -> Path:
         f"# Sweep on {_corpus(facts)}",
         _unfinished(jobs, summary, facts),
         markdown(show_jobs(summary), facts.caption),
-        ERRORS,
+        INTERVALS,
         shared_runs(summary),
     ]
     if write_figure(sweep_curves(summary, facts.caption), study / "curves"):
@@ -143,7 +153,7 @@ def _settings_section(material: _Material) -> str:
             heading,
             f"Left out, without a finished run yet: setting {', '.join(missing)}." if missing else "",
             material.write_table("settings", settings, shown),
-            ERRORS,
+            INTERVALS,
             _gains(material),
             _embedded("figures/fig5.png", "Fig. 5. UA and WA of settings 1 to 4", facts),
         ]
@@ -165,8 +175,16 @@ def _gains(material: _Material) -> str:
     if not rows:
         return ""
     gains = pd.DataFrame(rows)
+    gains["ua_p_holm"] = holm(gains["ua_p"].tolist())
     shown = show_beside_paper(gains, ["difference"]).rename(columns=lambda name: name.replace("(%)", "(points)"))
-    explained = "What centre loss adds, paired: the two runs of a pair are trained and tested on the same division."
+    shown["UA, p"] = gains["ua_p"].map(show_p)
+    shown["UA, p for all"] = gains["ua_p_holm"].map(show_p)
+    shown["UA, detectable"] = gains["ua_detectable"].map(show_number)
+    explained = (
+        "What centre loss adds, paired: the two runs of a pair are trained and tested on the same division. p: of no "
+        "difference, two-sided; for all: corrected for their number by Holm's method. Detectable: the smallest "
+        "difference that so many runs of this spread would find with a probability of 80 %."
+    )
     return _joined([explained, material.write_table("gains", gains, shown)])
 
 

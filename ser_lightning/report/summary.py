@@ -17,9 +17,13 @@ from ser_lightning.errors import UserError
 from ser_lightning.leakage import FoldAudit, audit_line, average_audit
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
 from ser_lightning.report import paper
+from ser_lightning.report.statistics import Interval, over_runs, paired
 from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult, read_features, read_predictions, read_results
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import Job
+
+# Runs for which an interval is shown: that of two is 14 times as wide as they are apart, and says nothing.
+FEWEST = 3
 
 PROTOCOLS = {
     "paper": "random, speaker-dependent",
@@ -72,17 +76,20 @@ def average(jobs: Sequence[Job], scored: Mapping[str, ScoredRun]) -> pd.DataFram
     """A row per job, in their order.
 
     Columns: name, features, lam, alpha (NaN where lambda is 0); any other setting in which jobs of equal features,
-    lambda and alpha differ, under its dotted key; runs (finished), planned; ua, wa (percent, mean over runs), ua_se,
-    wa_se (standard error of that mean, over runs), ua_sd (standard deviation over runs). What cannot be computed, a
-    mean of no runs or a spread of one, is NaN.
+    lambda and alpha differ, under its dotted key; runs (finished), planned; ua, wa (percent, mean over runs); ua_half,
+    wa_half (half of their 95 % interval, see `statistics.over_runs`, from three runs on); ua_sd (standard deviation
+    over runs). What cannot be computed, a mean of no runs or a spread of one, is NaN.
     """
     settings = pd.DataFrame([flat(job.settings) for job in jobs], index=range(len(jobs)))
     rows = []
     for job in jobs:
         finished = [scored[name] for name in job.runs if name in scored]
-        ua, ua_se, ua_sd = mean_and_spread([run.ua for run in finished])
-        wa, wa_se, _ = mean_and_spread([run.wa for run in finished])
-        means = {"ua": ua, "wa": wa, "ua_se": ua_se, "wa_se": wa_se, "ua_sd": ua_sd}
+        ua, wa = ([getattr(run, measure) for run in finished] for measure in ("ua", "wa"))
+        means = {
+            **_interval("ua", over_runs(ua, test_to_train(finished))),
+            **_interval("wa", over_runs(wa, test_to_train(finished))),
+        }
+        means["ua_sd"] = float(np.std(ua, ddof=1)) if len(ua) > 1 else np.nan
         rows.append({"runs": len(finished), "planned": len(job.runs), **means})
     keys = {"features.name": "features", "loss.lam": "lam", "loss.alpha": "alpha"}
     # A study of lambda 0 alone has no alpha anywhere.
@@ -104,29 +111,36 @@ def confusion_of(job: Job, scored: Mapping[str, ScoredRun]) -> np.ndarray:
 
 
 def paired_difference(job: Job, reference: Job, scored: Mapping[str, ScoredRun]) -> dict[str, float]:
-    """Mean and standard error, in points, of UA and WA of `job` minus `reference` over the folds both have finished.
+    """UA and WA of `job` minus `reference`, in points, over the folds both have finished.
 
-    Pairs share their division into parts, so that its luck cancels. Keys: runs, ua, wa, ua_se, wa_se.
+    Pairs share their division into parts, so that its luck cancels. Keys: runs, and for ua and wa the mean, half of its
+    95 % interval (ua_half), the p-value of no difference (ua_p), and the smallest difference that so many runs of this
+    spread find with a probability of 80 % (ua_detectable); see `statistics.paired`.
     """
     ours, theirs = (
         {(run.result.repeat, run.result.fold): run for name in one.runs if (run := scored.get(name))}
         for one in (job, reference)
     )
     common = sorted(ours.keys() & theirs.keys())
-    ua, ua_se, _ = mean_and_spread([ours[pair].ua - theirs[pair].ua for pair in common])
-    wa, wa_se, _ = mean_and_spread([ours[pair].wa - theirs[pair].wa for pair in common])
-    return {"runs": len(common), "ua": ua, "wa": wa, "ua_se": ua_se, "wa_se": wa_se}
+    share = test_to_train([ours[pair] for pair in common])
+    found: dict[str, float] = {"runs": len(common)}
+    for measure in ("ua", "wa"):
+        one, other = ([getattr(of[pair], measure) for pair in common] for of in (ours, theirs))
+        difference = paired(one, other, share)
+        extra = {f"{measure}_p": difference.p, f"{measure}_detectable": difference.detectable}
+        found |= {**_interval(measure, difference), **extra}
+    return found
 
 
-def mean_and_spread(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean, standard error of the mean, and standard deviation (n - 1) of values [n]; NaN where n is too small.
+def test_to_train(finished: Sequence[ScoredRun]) -> float:
+    """Test utterances over training utterances, the mean over runs; NaN without any."""
+    shares = [run.result.utterances["test"] / run.result.utterances["train"] for run in finished]
+    return float(np.mean(shares)) if shares else np.nan
 
-    >>> mean_and_spread([60.0, 64.0])
-    (62.0, 2.0, 2.8284271247461903)
-    """
-    mean = float(np.mean(values)) if values else np.nan
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
-    return mean, deviation / max(len(values), 1) ** 0.5, deviation
+
+def _interval(measure: str, interval: Interval) -> dict[str, float]:
+    half = interval.high - interval.mean if interval.count >= FEWEST else np.nan
+    return {measure: interval.mean, f"{measure}_half": half}
 
 
 @dataclass(frozen=True)

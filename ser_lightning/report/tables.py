@@ -57,34 +57,42 @@ def shared_runs(summary: pd.DataFrame) -> str:
 
 
 def show_jobs(summary: pd.DataFrame) -> pd.DataFrame:
-    """A summary as text: job, features, lam, alpha, what else differs, UA and WA with standard error, spread, runs."""
+    """A summary as text: job, features, lam, alpha, what else differs, UA and WA with 95 % interval, spread, runs."""
     named = summary[["name", "features", "lam", "alpha", *further_settings(summary)]]
     shown = named.map(_value).rename(columns={"name": "job"})
     for measure in ("ua", "wa"):
-        shown[f"{measure.upper()} (%)"] = _with_error(summary, measure)
-    shown["UA s.d."] = summary["ua_sd"].map(_number)
+        shown[f"{measure.upper()} (%)"] = _with_interval(summary, measure)
+    shown["UA s.d."] = summary["ua_sd"].map(show_number)
     shown["runs"] = [f"{done} of {planned}" for done, planned in zip(summary["runs"], summary["planned"], strict=True)]
     return shown
 
 
 def show_beside_paper(rows: pd.DataFrame, named: Sequence[str]) -> pd.DataFrame:
-    """Ours with standard error beside paper_ua and paper_wa, as text; `named` are the columns that name a row."""
+    """Ours with 95 % interval beside paper_ua and paper_wa, as text; `named` are the columns that name a row."""
     shown = rows[list(named)].map(_value).rename(columns={"features": "input", "lam": "lambda"})
     shown["runs"] = rows["runs"].astype(str)
     for measure in ("ua", "wa"):
-        shown[f"{measure.upper()} (%)"] = _with_error(rows, measure)
+        shown[f"{measure.upper()} (%)"] = _with_interval(rows, measure)
     for measure in ("ua", "wa"):
-        shown[f"{measure.upper()}, paper (IEMOCAP)"] = rows[f"paper_{measure}"].map(_number)
+        shown[f"{measure.upper()}, paper (IEMOCAP)"] = rows[f"paper_{measure}"].map(show_number)
     return shown
 
 
-def _with_error(rows: pd.DataFrame, measure: str) -> list[str]:
-    pairs = zip(rows[measure], rows[f"{measure}_se"], strict=True)
-    return [_number(mean) + ("" if np.isnan(error) else f" ± {error:.2f}") for mean, error in pairs]
-
-
-def _number(value: float) -> str:
+def show_number(value: float) -> str:
+    """Two decimals, or a dash for what is not known."""
     return "–" if np.isnan(value) else f"{value:.2f}"
+
+
+def show_p(value: float) -> str:
+    """A p-value with two digits, or a dash for what is not known."""
+    if np.isnan(value):
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.2g}"
+
+
+def _with_interval(rows: pd.DataFrame, measure: str) -> list[str]:
+    pairs = zip(rows[measure], rows[f"{measure}_half"], strict=True)
+    return [show_number(mean) + ("" if np.isnan(half) else f" ± {half:.2f}") for mean, half in pairs]
 
 
 def _value(value: Any) -> str:

@@ -19,7 +19,7 @@ def grid(*points: tuple[str, float, float], **further: list[float]) -> pd.DataFr
     named = pd.DataFrame(points, columns=["features", "lam", "alpha"]).assign(**further)
     named.loc[named["lam"] == 0, "alpha"] = np.nan
     ua = 60 + 3 * named["lam"].clip(upper=1) + named["alpha"].fillna(0)
-    numbers = {"runs": 5, "planned": 5, "ua": ua, "wa": ua - 2, "ua_se": 0.9, "wa_se": 0.8, "ua_sd": 2.0}
+    numbers = {"runs": 5, "planned": 5, "ua": ua, "wa": ua - 2, "ua_half": 0.9, "wa_half": 0.8, "ua_sd": 2.0}
     return named.assign(**numbers)
 
 
@@ -73,7 +73,7 @@ def test_the_paper_is_drawn_only_when_given():
 
 def test_every_figure_carries_its_caption_and_what_its_bars_are():
     figure = sensitivity(grid(("logmel", 0.3, 0.1), ("logmel", 0.3, 0.5)), "alpha", "demo | 3 folds x 1 repetition")
-    assert figure.get_supxlabel() == "demo | 3 folds x 1 repetition | mean and ±1 standard error over 5 runs"
+    assert figure.get_supxlabel() == "demo | 3 folds x 1 repetition | mean and 95 % interval over 5 runs"
 
 
 def test_principal_components_are_those_of_the_covariance():

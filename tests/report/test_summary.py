@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from ser_lightning.errors import UserError
+from ser_lightning.report.statistics import detectable
 from ser_lightning.report.summary import (
     average,
     confusion_of,
@@ -26,16 +27,29 @@ SECOND = predictions(
 SETTINGS = settings_of("logmel", 0.3, 0.5)
 
 
-def test_means_and_errors_are_those_computed_by_hand(simulation):
-    job = simulation.add_job(0, "centre", SETTINGS, folds=[0, 1, 2])
+def test_means_and_intervals_are_those_computed_by_hand(simulation):
+    job = simulation.add_job(0, "centre", SETTINGS, folds=[0, 1, 2, 3])
+    for fold, test in enumerate([FIRST, SECOND, FIRST]):
+        simulation.finish(SETTINGS, 0, fold, test)
+    (row,) = summarise([job], simulation.runs).to_dict("records")
+    assert (row["name"], row["features"], row["lam"], row["alpha"]) == ("centre", "logmel", 0.3, 0.5)
+    assert (row["runs"], row["planned"]) == (3, 4)
+    # 56.25, 87.5, 56.25 and 62.5, 75, 62.5
+    assert (row["ua"], row["wa"]) == pytest.approx((200 / 3, 200 / 3))
+    assert row["ua_sd"] == pytest.approx(31.25 / np.sqrt(3))
+    # A test part of an eighth of the training part; t(2) is 4.30265.
+    assert row["ua_half"] == pytest.approx(4.302653 * np.sqrt(1 / 3 + 1 / 8) * 31.25 / np.sqrt(3), rel=1e-6)
+    assert row["wa_half"] == pytest.approx(4.302653 * np.sqrt(1 / 3 + 1 / 8) * 12.5 / np.sqrt(3), rel=1e-6)
+
+
+def test_two_runs_have_a_mean_and_no_interval(simulation):
+    job = simulation.add_job(0, "centre", SETTINGS, folds=[0, 1])
     simulation.finish(SETTINGS, 0, 0, FIRST)
     simulation.finish(SETTINGS, 0, 1, SECOND)
     (row,) = summarise([job], simulation.runs).to_dict("records")
-    assert (row["name"], row["features"], row["lam"], row["alpha"]) == ("centre", "logmel", 0.3, 0.5)
-    assert (row["runs"], row["planned"]) == (2, 3)
     assert (row["ua"], row["wa"]) == pytest.approx((71.875, 68.75))
-    assert (row["ua_se"], row["wa_se"]) == pytest.approx((15.625, 6.25))
     assert row["ua_sd"] == pytest.approx(31.25 / np.sqrt(2))
+    assert np.isnan([row["ua_half"], row["wa_half"]]).all()
 
 
 def test_one_run_has_no_spread_and_no_run_no_mean(simulation):
@@ -45,7 +59,7 @@ def test_one_run_has_no_spread_and_no_run_no_mean(simulation):
     summary = summarise([one, none], simulation.runs)
     assert list(summary["runs"]) == [1, 0]
     assert summary["ua"][0] == pytest.approx(56.25)
-    assert summary[["ua_se", "wa_se", "ua_sd"]].isna().all(axis=None)
+    assert summary[["ua_half", "wa_half", "ua_sd"]].isna().all(axis=None)
     assert np.isnan(summary["ua"][1])
 
 
@@ -88,7 +102,12 @@ def test_paired_difference_takes_the_folds_both_have(simulation):
     simulation.finish(SETTINGS, 0, 0, SECOND)
     simulation.finish(SETTINGS, 0, 1, FIRST)
     gain = paired_difference(job, reference, score_runs([job, reference], simulation.runs))
-    assert gain == pytest.approx({"runs": 2, "ua": 15.625, "wa": 6.25, "ua_se": 15.625, "wa_se": 6.25})
+    assert (gain["runs"], gain["ua"], gain["wa"]) == (2, 15.625, 6.25)
+    error = np.sqrt(0.625) * 31.25 / np.sqrt(2)
+    assert np.isnan(gain["ua_half"])
+    # Student's t with one degree of freedom is Cauchy's distribution
+    assert gain["ua_p"] == pytest.approx(1 - 2 * np.arctan(15.625 / error) / np.pi)
+    assert gain["ua_detectable"] == pytest.approx(detectable(error, 2))
 
 
 @pytest.mark.parametrize("damage", ["missing", "garbage", "truncated"])
