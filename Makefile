@@ -39,7 +39,7 @@ sweep: .venv/installed  ## the sensitivity sweep over alpha and lambda
 	$(BIN)/python -m ser_lightning.train -m loss.alpha=0.1,0.3,0.5 loss.lam=0,0.5,1 corpus=$(CORPUS) $(if $(ROOT),"corpus.root='$(ROOT)'") $(ARGS)
 
 test: .venv/installed  ## all tests but those of test-cluster
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-cluster: .venv-ray/installed  ## sweeps on a real Slurm (as root; installs Debian's slurm-wlm and munge) and on Ray
 	@command -v slurmctld >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
