@@ -19,6 +19,7 @@ from ser_lightning.losses.diagnostics import (
     class_distances,
     softmax_gradients,
 )
+from ser_lightning.losses.ranks import world_size
 from ser_lightning.metrics import recalls, unweighted_accuracy, weighted_accuracy
 from ser_lightning.models import CRNN
 from ser_lightning.models.crnn import FEATURES
@@ -141,7 +142,8 @@ class EmotionRecognizer(LightningModule):
 
     def _log_loss(self, part: str, parts: LossParts, size: int) -> None:
         values = {f"{part}/loss": parts.total, f"{part}/softmax": parts.softmax, f"{part}/center": parts.center}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
+        # Lightning divides by the mean size over ranks, rounded down.
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=size * world_size(), sync_dist=True)
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

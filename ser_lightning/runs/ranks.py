@@ -84,7 +84,8 @@ def ranks(count: int, follow: Callable[[], object]) -> Iterator[None]:
         raise
     finally:
         for process in others:
-            process.terminate()
+            # Not terminated: Lightning would have them tell each other
+            process.kill()
         if distributed.is_initialized():
             distributed.destroy_process_group()
         os.environ.clear()

@@ -17,8 +17,9 @@ from ser_lightning.runs.study import read_jobs
 
 HERE = Path(__file__).resolve().parent
 collect_ignore = ["ray_nodes.py"]  # run by Ray's own environment
-# Two jobs of two runs of more than an epoch (18 steps), so that there is time to cut one off.
-SWEEP = ["loss.lam=0,0.5", "corpus.utterances=240", "trainer.max_steps=24", "split.folds=[0,1]", "logger=csv"]
+# Two jobs of two runs of five epochs (24 steps), so that there is time to cut one off.
+SWEEP = ["loss.lam=0,0.5", "corpus.utterances=240", "trainer.max_steps=120", "split.folds=[0,1]", "logger=csv"]
+SWEEP.append("features.max_seconds=1")
 DEADLINE = 240  # seconds: whatever is waited for has long been there or never comes
 
 
@@ -61,7 +62,7 @@ class Sweep:
         return self.process.wait(DEADLINE)
 
     def at_first_run(self) -> list[int]:
-        """The numbers of those jobs that have begun with a run and have not finished any."""
+        """The numbers of those jobs that have trained an epoch and have not finished any run."""
 
         def made(file: str, names: list[str]) -> bool:
             return any((self.runs / name / file).exists() for name in names)
