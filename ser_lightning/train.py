@@ -9,7 +9,7 @@ from hydra.types import RunMode
 
 from ser_lightning.command import run_command
 from ser_lightning.config import Config
-from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError
+from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError, ends_the_job
 from ser_lightning.runs.attempt import reason_for
 from ser_lightning.runs.signature import settings
 from ser_lightning.runs.study import Job, job_name, read_jobs, study_folder, write_job
@@ -33,7 +33,7 @@ def main(config: Config) -> float:
     except NoSpaceError:
         raise
     except Exception as error:
-        if config.study.stop_at_failure:
+        if config.study.stop_at_failure or ends_the_job(error):
             raise
         log.error("%s: %s", name, error, exc_info=not isinstance(error, UserError))
         if not isinstance(error, FailedRunsError):

@@ -13,7 +13,7 @@ from threading import Event, Thread
 
 from filelock import FileLock, Timeout
 
-from ser_lightning.errors import NoSpaceError, UserError
+from ser_lightning.errors import NoSpaceError, UserError, ends_the_job
 from ser_lightning.files import no_space, write_whole
 
 ATTEMPT = "attempt.json"
@@ -111,6 +111,8 @@ def attempt(folder: Path) -> Iterator[Watch]:
         yield watch
     except Exception as error:
         _end(done, thread)
+        if ends_the_job(error):
+            raise
         expected = isinstance(error, UserError) or no_space(error)
         trace = None if expected else "".join(traceback.format_exception(error))
         with suppress(OSError):

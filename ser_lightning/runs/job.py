@@ -16,7 +16,7 @@ import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from ser_lightning.config import Config, job_number, launcher
-from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError
+from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError, ends_the_job
 from ser_lightning.runs.attempt import attempt, reason_for, run_lock
 from ser_lightning.runs.ledger import RunResult
 from ser_lightning.runs.plan import PlannedRun
@@ -80,6 +80,8 @@ def train_once(run: PlannedRun, wait: bool = True, number: int = 0) -> RunResult
         except NoSpaceError:
             raise
         except Exception as error:
+            if ends_the_job(error):
+                raise
             return Failure(run.signature, reason_for(error))
         finally:
             _release_memory()

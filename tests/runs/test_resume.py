@@ -196,6 +196,19 @@ def test_a_failure_is_recorded_and_goes_with_success(small, monkeypatch):
     assert read_attempt(run.folder) is None
 
 
+def test_a_launcher_that_ends_the_job_is_no_failure_of_the_run(small, monkeypatch):
+    (run,) = plan_job(small(*LONG, "seed=108"))
+    time_is_up = type("UncompletedJobError", (Exception,), {"__module__": "submitit.core.utils"})
+
+    def no_loggers(*arguments):
+        raise time_is_up
+
+    monkeypatch.setattr("ser_lightning.runs.run.run_loggers", no_loggers)
+    with pytest.raises(time_is_up):
+        train_once(run)
+    assert read_attempt(run.folder).failure is None
+
+
 def test_features_are_those_of_the_best_parameters(small):
     (run,) = plan_job(small(*LONG, "seed=107"))
     train_once(run)
