@@ -92,6 +92,7 @@ class FeaturesConfig:
 
     name: str = key("log-Mel or log-STFT", choices=("logmel", "logstft"))
     max_seconds: float = key("of longer utterances the middle alone is kept", above=0.5)
+    floor: Optional[float] = key("dB below an utterance's maximum, the quietest that is kept; null: no floor", above=0)
 
 
 @dataclass

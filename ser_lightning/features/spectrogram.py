@@ -17,17 +17,18 @@ FLOOR_DB = 80.0
 SMALLEST_POWER = 1e-10
 
 
-def to_decibels(power: Tensor) -> Tensor:
-    """10 log10 of a power spectrogram [frames, bins], its floor 80 dB below its maximum."""
+def to_decibels(power: Tensor, floor: float | None = FLOOR_DB) -> Tensor:
+    """10 log10 of a power spectrogram [frames, bins], raised to `floor` dB below its maximum; None: not raised."""
     decibels = 10.0 * torch.log10(power.clamp(min=SMALLEST_POWER))
-    return decibels.clamp(min=float(decibels.max()) - FLOOR_DB)
+    return decibels if floor is None else decibels.clamp(min=float(decibels.max()) - floor)
 
 
 class _LogSpectrogram(nn.Module):
     bins: int
 
-    def __init__(self) -> None:
+    def __init__(self, floor: float | None = FLOOR_DB) -> None:
         super().__init__()
+        self.floor = floor
         self.power = torchaudio.transforms.Spectrogram(
             n_fft=DFT,
             win_length=WINDOW,
@@ -47,7 +48,7 @@ class _LogSpectrogram(nn.Module):
         if wave.ndim != 1 or wave.shape[0] <= DFT // 2:
             raise ValueError(f"expected one wave of more than {DFT // 2} samples, got shape {tuple(wave.shape)}")
         power = self.power(torch.as_tensor(wave, dtype=torch.float64)).T  # [frames, 513]
-        return to_decibels(self.scale(power)).to(torch.float32)
+        return to_decibels(self.scale(power), self.floor).to(torch.float32)
 
     def scale(self, power: Tensor) -> Tensor:
         """From DFT power [frames, 513] to the power whose decibels are wanted [frames, bins]."""
@@ -60,8 +61,8 @@ class LogMel(_LogSpectrogram):
     bins = 128
     bank: Tensor
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, floor: float | None = FLOOR_DB) -> None:
+        super().__init__(floor)
         bank = torchaudio.functional.melscale_fbanks(
             DFT_BINS, 0.0, RATE / 2, self.bins, RATE, norm="slaney", mel_scale="slaney"
         )

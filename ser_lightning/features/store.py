@@ -163,7 +163,7 @@ def _spectrograms(
 
     Threads, for reading, resampling and transforms all release Python's lock.
     """
-    extract = SPECTROGRAMS[config.name]()
+    extract = SPECTROGRAMS[config.name](config.floor)
     frames = round(config.max_seconds * RATE / SHIFT)
 
     def one(name: str, path: str) -> tuple[str, str, np.ndarray | str]:

@@ -12,14 +12,14 @@ from ser_lightning.features.spectrogram import middle
 STFT = {"n_fft": 1024, "hop_length": 160, "win_length": 640, "window": "hamming", "center": True, "pad_mode": "reflect"}
 
 
-def librosa_mel(wave):
+def librosa_mel(wave, top_db=80):
     power = librosa.feature.melspectrogram(y=wave, sr=16_000, n_mels=128, fmin=0, fmax=8000, power=2.0, **STFT)
-    return librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=80).T
+    return librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=top_db).T
 
 
-def librosa_stft(wave):
+def librosa_stft(wave, top_db=80):
     power = np.abs(librosa.stft(wave, **STFT)) ** 2 + 1e-8
-    return librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=80).T
+    return librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=top_db).T
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(LogMel(), librosa_mel), (LogSTFT(), librosa_stft)], ids=["mel", "stft"])
@@ -46,6 +46,16 @@ def test_the_floor_is_80_db_below_the_maximum():
     spectrogram = LogSTFT()(wave)
     assert (spectrogram.max() - spectrogram.min()).item() == pytest.approx(80, abs=1e-4)
     assert spectrogram[50].argmax().item() == 1000 * 1024 // 16_000
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(LogMel, librosa_mel), (LogSTFT, librosa_stft)], ids=["mel", "stft"])
+def test_another_floor_or_none_is_librosas_top_db(ours, theirs):
+    rng = np.random.default_rng(1)
+    # From loud to silence, so that there is a floor to be seen
+    wave = rng.standard_normal(12_345) * np.logspace(0, -9, 12_345)
+    for floor in (60.0, None):
+        assert np.abs(ours(floor)(wave).numpy() - theirs(wave, top_db=floor)).max() < 1e-3
+    assert np.ptp(ours(None)(wave).numpy()) > 80
 
 
 def test_too_short_a_wave_is_refused():

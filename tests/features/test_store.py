@@ -11,7 +11,7 @@ from ser_lightning.corpora import load_manifest
 from ser_lightning.features import LogMel, build_store
 from ser_lightning.features.audio import read_audio
 
-MEL = FeaturesConfig(name="logmel", max_seconds=14.0)
+MEL = FeaturesConfig(name="logmel", max_seconds=14.0, floor=80.0)
 
 
 @pytest.fixture

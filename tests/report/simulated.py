@@ -35,7 +35,7 @@ def settings_of(features: str, lam: float, alpha: float, **optimizer: float) -> 
     """Settings as a job has them: without alpha where lambda is 0."""
     centre = {"alpha": alpha, "rule": "ema", "warm_up": 0} if lam else {}
     return {
-        "features": {"name": features, "max_seconds": 14.0},
+        "features": {"name": features, "max_seconds": 14.0, "floor": 80.0},
         "split": {"protocol": "paper", "reshuffle": True, "seed": 0},
         "batching": {"order": "sorted", "size": 32, "pool": 20},
         "loss": {"lam": lam, **centre, "class_weights": "inverse"},

@@ -51,6 +51,7 @@ def test_what_does_not_matter(sign, override):
         "corpus.seed=1",
         "corpus.overlap=0.9",
         "features.max_seconds=3",
+        "features.floor=60",
     ],
 )
 def test_what_matters(sign, override):
