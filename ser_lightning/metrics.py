@@ -11,10 +11,11 @@ def confusion_counts(labels: np.ndarray, predictions: np.ndarray, classes: int) 
 
 
 def recalls(confusion: np.ndarray) -> np.ndarray:
-    """Recall of each class [classes]; NaN for a class without a true utterance."""
+    """Recall of each class [..., classes] from counts [..., classes, classes]; NaN where a class has no utterance."""
     confusion = np.asarray(confusion, dtype=np.float64)
-    totals = confusion.sum(axis=1)
-    return np.divide(confusion.diagonal(), totals, out=np.full(len(totals), np.nan), where=totals > 0)
+    totals = confusion.sum(axis=-1)
+    right = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return np.divide(right, totals, out=np.full(totals.shape, np.nan), where=totals > 0)
 
 
 def unweighted_accuracy(confusion: np.ndarray) -> float:

@@ -1,6 +1,5 @@
 """The paper's study on a corpus: `python -m ser_lightning.reproduce [key=value ...]`; restarted, it goes on."""
 
-import shlex
 from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,18 +17,19 @@ def main(config: Config) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from ser_lightning.report.study import write_paper_report
+    from ser_lightning.report.files import PAGE
+    from ser_lightning.report.study import report_study
     from ser_lightning.report.upload import upload_report
     from ser_lightning.runs.job import train_all
     from ser_lightning.runs.progress import StudyProgress
-    from ser_lightning.runs.study import study_folder
+    from ser_lightning.runs.study import study_folder, write_command
 
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         raise UserError("reproduce is a study already; give it without -m, or sweep with ser_lightning.train -m")
     overrides = list(HydraConfig.get().overrides.task)
     output = Path(config.paths.output)
     study = study_folder(config.paths.output, config.study.name)
-    command = shlex.join(["python", "-m", "ser_lightning.reproduce", *overrides])
+    write_command(study, "reproduce", overrides)
     rounds = record_plan(config, overrides, study)
     failures = []
     with StudyProgress(list(chain.from_iterable(rounds))) as progress:
@@ -42,23 +42,23 @@ def main(config: Config) -> None:
                         raise
                     failures.append(str(error))
                 if any(run.finished for run in planned):
-                    report = write_paper_report(study, output / "runs", command)
+                    report = report_study(study, output / "runs")
                     upload_report(config.logger, study)
-                    progress.console.print(f"Report: {report}", soft_wrap=True, highlight=False)
+                    said = f"{report.answer[0]}\nReport: {study / PAGE}"
+                    progress.console.print(said, soft_wrap=True, highlight=False)
     if failures:
         raise FailedRunsError("\n".join(failures))
 
 
 def record_plan(config: Config, overrides: list[str], study: Path) -> list[list["PlannedRun"]]:
     """Plan all settings, tell the study's folder of their runs, and return those by fold and features."""
-    from ser_lightning.data.splits import write_splits
-    from ser_lightning.runs.plan import plan_job, record
+    from ser_lightning.runs.plan import plan_job, record, record_corpus
     from ser_lightning.runs.study import write_jobs
 
     jobs = {name: compose([*overrides, *setting], "reproduce") for name, setting in config.study.settings.items()}
     plans = {name: plan_job(job) for name, job in jobs.items()}
     # All settings have the same folds.
-    write_splits([run.split for run in next(iter(plans.values()))], study / "split.csv")
+    record_corpus(study, next(iter(plans.values())))
     write_jobs(study, [record(name, jobs[name], planned) for name, planned in plans.items()])
     by_fold = chain.from_iterable(zip(*plans.values(), strict=True))
     return [list(alike) for _, alike in groupby(by_fold, lambda run: (run.split.digest, run.config.features.name))]

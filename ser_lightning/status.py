@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ser_lightning.errors import UserError, stop
 from ser_lightning.runs.status import STATES, RunStatus, study_status
-from ser_lightning.runs.study import add_output_option
+from ser_lightning.runs.study import add_output_option, said_alike
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,14 +43,10 @@ def summary(entries: Sequence[RunStatus]) -> str:
 
 def show(entries: Sequence[RunStatus]) -> None:
     """A line per run; of its job, what not all jobs set alike."""
-    words = {entry.job: entry.job.split() for entry in entries if entry.job}
-    alike = {
-        word for word in next(iter(words.values()), []) if "=" in word and all(word in job for job in words.values())
-    }
-    if len(words) > 1 and alike:
-        print(f"all: {' '.join(word for word in next(iter(words.values())) if word in alike)}")
-    else:
-        alike = set()
+    names = list(dict.fromkeys(entry.job for entry in entries if entry.job))
+    alike = said_alike(names)
+    if alike:
+        print(f"all: {' '.join(word for word in names[0].split() if word in alike)}")
     table = Table(box=None, pad_edge=False)
     for heading in ("state", "job", "fold", "run", ""):
         table.add_column(heading, overflow="fold", no_wrap=heading in ("state", "run"))

@@ -12,7 +12,7 @@ from ser_lightning.config import Config
 from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError, ends_the_job
 from ser_lightning.runs.attempt import reason_for
 from ser_lightning.runs.signature import settings
-from ser_lightning.runs.study import Job, job_name, read_jobs, study_folder, write_job
+from ser_lightning.runs.study import Job, job_name, read_jobs, study_folder, write_command, write_job
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ def main(config: Config) -> float:
     hydra = HydraConfig.get()
     study, name = study_folder(config.paths.output, config.study.name), job_name(hydra.overrides.task)
     if hydra.mode is RunMode.RUN:
+        write_command(study, "train", list(hydra.overrides.task))
         dev_ua = train_job(config, study, 0, name)
         show(config, study)
         return dev_ua
@@ -43,13 +44,12 @@ def main(config: Config) -> float:
 
 def train_job(config: Config, study: Path, number: int, name: str) -> float:
     """Plan a job's runs, tell the study of them, train those that are missing; the mean dev UA of all."""
-    from ser_lightning.data.splits import write_splits
     from ser_lightning.runs.job import mean_dev_ua, train_all
-    from ser_lightning.runs.plan import plan_job, record
+    from ser_lightning.runs.plan import plan_job, record, record_corpus
     from ser_lightning.runs.progress import StudyProgress
 
     planned = plan_job(config)
-    write_splits([run.split for run in planned], study / "split.csv")
+    record_corpus(study, planned)
     write_job(study, number, record(name, config, planned))
     with StudyProgress(planned) as progress:
         return mean_dev_ua(train_all(planned, progress))
@@ -63,6 +63,7 @@ def show(config: Config, study: Path) -> None:
     jobs, runs = read_jobs(study), Path(config.paths.output) / "runs"
     print_table(summarise(jobs, runs), provenance(jobs, runs).caption)
     print(f"Runs: {', '.join(jobs[0].runs)} in {runs}")
+    print(f"Figures, tables and a page of them: python -m ser_lightning.report {study}")
 
 
 if __name__ == "__main__":

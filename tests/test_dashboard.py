@@ -7,7 +7,7 @@ import wandb
 
 from ser_lightning.dashboard import build, main, varying_settings
 from ser_lightning.errors import UserError
-from ser_lightning.report.study import write_sweep
+from ser_lightning.report.study import report_study
 from ser_lightning.report.upload import report_id
 from ser_lightning.runs.study import read_jobs
 from tests.report.simulated import Simulation, settings_of, simulate_paper_study
@@ -27,7 +27,7 @@ def sweep(simulation):
         simulation.add_job(number, f"lam {lam} alpha {alpha}", settings, folds=[0, 1])
         for fold in (0, 1):
             simulation.finish(settings, 0, fold, RIGHT)
-    write_sweep(simulation.study, simulation.runs)
+    report_study(simulation.study, simulation.runs)
     return simulation
 
 
@@ -82,9 +82,10 @@ def test_settings_are_compared_by_mean_and_standard_error(sweep):
 def test_confusions_features_and_the_report_are_there(sweep):
     section = sent(sweep.study)
     assert [config["mediaKeys"] for _, config in panels(section, "Confusion matrices")] == [["test/confusion"]]
-    (table, _), (_, curves) = panels(section, "Report")
-    assert table == "Weave"
-    assert curves["mediaKeys"] == ["figure/curves"]
+    report = panels(section, "Report")
+    assert [kind for kind, _ in report].count("Weave") == len(list(sweep.study.glob("tables/*.csv")))
+    shown = [key for _, config in report for key in config.get("mediaKeys", [])]
+    assert {"figure/fig3b", "figure/table1"} <= set(shown)
     lines = [*panels(section, "Centre loss"), *panels(section, "Curves")]
     shown = {name for _, config in lines for name in config["metrics"]}
     assert {"dev/ua", "train/loss", "dev/loss", "train/lr", "train/center_gradient", "dev/within_classes"} <= shown

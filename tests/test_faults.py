@@ -190,7 +190,7 @@ def test_a_job_that_fails_does_not_stop_the_others_unless_told_to(place, start, 
     assert said.count("Traceback") == 0
     if not stop_at_failure:
         assert "ser_lightning: 1 of this sweep's runs failed; the same command tries them again\n" in said
-        assert (output / "studies" / "faults" / "sweep.md").exists()
+        assert (output / "studies" / "faults" / "report.html").exists()
 
 
 def test_editing_the_configuration_changes_nothing_in_a_running_sweep(place, tmp_path, cache):

@@ -13,9 +13,20 @@ def test_the_whole_study_and_its_report(run_module, output):
     assert done.returncode == 0, done.stderr
     study = output / "studies" / "demo-paper"
     names = {path.relative_to(study).as_posix() for path in study.rglob("*") if path.is_file()}
-    for figure in ("fig3a", "fig3b", "fig4", "fig5", "table1", "table2"):
+    for figure in (
+        "fig3a",
+        "fig3b",
+        "fig4",
+        "fig4_common",
+        "fig5",
+        "table1",
+        "table2",
+        "curves",
+        "calibration",
+        "speakers",
+    ):
         assert {f"figures/{figure}.png", f"figures/{figure}.pdf"} <= names
-    for table in ("settings", "fig3a", "fig3b", "table1a", "table1b", "table2a", "table2b", "runs"):
+    for table in ("scores", "differences", "table1a", "table1b", "table2a", "table2b", "runs"):
         assert {f"tables/{table}.csv"} <= names
     report = (study / "report.md").read_text()
     assert "not comparable" in report

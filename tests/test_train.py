@@ -32,13 +32,16 @@ def test_the_sweep_of_nine_jobs(run_module, output):
     assert "wandb sync" in first.stdout
     (study,) = set(output.glob("studies/*")) - studies_before
     assert "loss.alpha-0.1-0.3-0.5_loss.lam-0-0.5" in study.name
-    table = pd.read_csv(study / "sweep.csv")
+    table = pd.read_csv(study / "tables" / "scores.csv")
     assert len(table) == 9
     assert sorted(table["lam"].unique()) == [0, 0.5, 1]
     assert table.loc[table["lam"] == 0, "ua"].nunique() == 1
-    picture = (study / "curves.png").read_bytes()
+    picture = (study / "figures" / "sweep.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
-    assert "synthetic demo" in (study / "sweep.md").read_text()
+    assert "synthetic demo" in (study / "report.html").read_text()
+    command = (study / "command.txt").read_text().strip()
+    assert command.startswith("python -m ser_lightning.train -m ")
+    assert all(word in command for word in SWEEP[1:])
     jobs = [json.loads(path.read_text()) for path in study.glob("jobs/*/job.json")]
     assert len({run for job in jobs for run in job["runs"]}) == 7
     assert all((output / "runs" / run / "result.json").exists() for job in jobs for run in job["runs"])

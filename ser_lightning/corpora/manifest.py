@@ -1,5 +1,6 @@
 """The manifest: a table with a row per utterance, all that later rooms know of a corpus."""
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ import soundfile
 
 from ser_lightning.config import CorpusConfig
 from ser_lightning.errors import UserError
+from ser_lightning.files import write_whole
 from ser_lightning.identity import digest_rows
 
 log = logging.getLogger(__name__)
@@ -96,6 +98,15 @@ def build_manifest(rows: pd.DataFrame, config: CorpusConfig, synthetic: bool = F
     manifest = Manifest(config.name, classes, rows[list(COLUMNS)], synthetic).without(problems, config.max_bad_share)
     refuse_empty_classes(manifest)
     return manifest
+
+
+def write_utterances(manifest: Manifest, path: Path) -> None:
+    """Write what a report may ask of an utterance as a CSV: id, label, raw_label, who spoke, when and where, votes.
+
+    Votes are JSON, evaluator -> the labels chosen, {} where unknown.
+    """
+    table = manifest.table[["id", "label", "raw_label", "speaker", "gender", "session", "kind"]]
+    write_whole(path, table.assign(votes=manifest.table["votes"].map(json.dumps)).to_csv(index=False))
 
 
 def refuse_empty_classes(manifest: Manifest) -> None:

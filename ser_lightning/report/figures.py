@@ -1,8 +1,8 @@
-"""The figures: each a matplotlib `Figure` of its own, at the size at which it is printed.
+"""The figures of scores: each a matplotlib `Figure` of its own, at the size at which it is printed.
 
-All are drawn in one style: colours that the colour-blind tell apart (Okabe and Ito), and a marker, dash or hatch of
-their own for each, so that they can be read in grey. UA and WA in percent. `caption`, the provenance, stands at the
-foot of every figure.
+All figures are drawn in one style: colours that the colour-blind tell apart (Okabe and Ito), and a marker, dash or
+hatch of their own for each, so that they can be read in grey. UA and WA in percent. `caption`, the provenance, stands
+at the foot of every figure.
 """
 
 import io
@@ -17,19 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ser_lightning.drawing import (
-    BLUE,
-    COLOURS,
-    DASHES,
-    MARKERS,
-    ORANGE,
-    STYLE,
-    VERMILLION,
-    draw_confusion,
-    draw_features,
-    principal_axes,
-)
+from ser_lightning.drawing import BLUE, COLOURS, DASHES, MARKERS, ORANGE, STYLE, VERMILLION, draw_fields
 from ser_lightning.report.summary import FEWEST, further_settings
+from ser_lightning.report.tables import INPUTS
 
 # Widths of a column and of a page of the proceedings, inches.
 COLUMN, PAGE = 3.4, 7.0
@@ -38,7 +28,6 @@ COLUMN, PAGE = 3.4, 7.0
 CHARACTERS = 23
 
 LABELS = {"alpha": r"$\alpha$", "lam": r"$\lambda$", "ua": "UA (%)", "wa": "WA (%)"}
-INPUTS = {"logmel": "log-Mel", "logstft": "log-STFT"}
 
 
 def sensitivity(
@@ -62,7 +51,7 @@ def sensitivity(
             shift = side * 0.006 * _extent(place)
             at = [place[value] + shift for value in points[x]]
             name = measure.upper()
-            axes.errorbar(at, points[measure], points[f"{measure}_half"], **_line(colour, marker), label=name)
+            axes.errorbar(at, points[measure], points[f"{measure}_half"], **line_style(colour, marker), label=name)
             if published:
                 at = [place[value] + shift for value in published]
                 theirs = [pair[i] for pair in published.values()]
@@ -71,7 +60,7 @@ def sensitivity(
         axes.set_ylabel("UA, WA (%)")
         _ticks(axes, place)
         _legend_ours_first(figure, axes)
-        _foot(figure, COLUMN, caption, _error_note(points))
+        foot(figure, COLUMN, caption, _error_note(points))
         return figure
 
 
@@ -100,7 +89,7 @@ def sweep_curves(summary: pd.DataFrame, caption: str) -> Figure | None:
         handles, labels = panels[0].get_legend_handles_labels()
         if len(handles) > 1:
             figure.legend(handles, labels, loc="outside right upper")
-        _foot(figure, PAGE, caption, _error_note(finished))
+        foot(figure, PAGE, caption, _error_note(finished))
         return figure
 
 
@@ -136,69 +125,39 @@ def setting_bars(
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
         _legend_ours_first(figure, axes)
-        _foot(figure, COLUMN, caption, _error_note(settings))
+        foot(figure, COLUMN, caption, _error_note(settings))
         return figure
 
 
-def feature_panels(features: Mapping[float, pd.DataFrame], classes: Sequence[str], caption: str) -> Figure:
-    """Fig. 4: the features z on their first two principal components, fitted for every panel anew.
+def heat_map(grids: Mapping[str, pd.DataFrame], caption: str) -> Figure:
+    """UA of a grid of alpha and lambda, a panel per input; in each field the mean and half of its 95 % interval.
 
     Args:
-        features: lambda -> a run's table of features (id, part, label, z_0 ...); the runs share their fold.
+        grids: title -> rows of a summary, one for each alpha and lambda; lambda = 0, which has no alpha, fills its
+            column.
     """
-    panels = [(part, lam) for part in ("train", "test") for lam in features]
+    points = pd.concat(list(grids.values()))
     with matplotlib.rc_context(STYLE):
-        figure = Figure((PAGE, 6.6), layout="constrained")
-        grid = figure.subplots(2, len(features), squeeze=False)
-        for letter, axes, (part, lam) in zip("abcd", grid.flat, panels, strict=False):
-            table = features[lam]
-            chosen = table[table["part"] == part]
-            points, shares = principal_components(chosen.filter(regex=r"^z_\d+$").to_numpy(dtype=np.float64))
-            draw_features(axes, points, chosen["label"].to_numpy(), classes)
-            axes.set_aspect("equal", adjustable="datalim")
-            axes.set_xlabel(f"PC 1 ({100 * shares[0]:.1f} % of variance)")
-            axes.set_ylabel(f"PC 2 ({100 * shares[1]:.1f} % of variance)")
-            axes.set_title(rf"({letter}) $\lambda$ = {lam:g}, {part} ({(table['part'] == part).sum()} utterances)")
-        handles, labels = grid.flat[0].get_legend_handles_labels()
-        legend: Any = figure.legend(handles, labels, loc="outside upper center", ncols=len(classes), markerscale=1.8)
-        for handle in legend.legend_handles:
-            handle.set_alpha(1)
-        _foot(figure, PAGE, caption, "principal components fitted per panel")
-        return figure
-
-
-def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], caption: str) -> Figure:
-    """Tables 1 and 2: confusion matrices side by side, each row in percent of its true class.
-
-    Args:
-        matrices: title -> counts [classes, classes], rows true, columns recognised, summed over runs.
-    """
-    with matplotlib.rc_context(STYLE):
-        width = PAGE / 2 * len(matrices)
-        figure = Figure((width, 3.5), layout="constrained")
-        panels = figure.subplots(1, len(matrices), squeeze=False)[0]
-        for axes, (title, counts) in zip(panels, matrices.items(), strict=True):
-            draw_confusion(axes, counts, classes)
+        widest = max(rows["lam"].nunique() for rows in grids.values())
+        figure = Figure((max(COLUMN, 0.62 * widest + 1.0) * len(grids), 2.9), layout="constrained")
+        panels = figure.subplots(1, len(grids), squeeze=False)[0]
+        for axes, (title, rows) in zip(panels, grids.items(), strict=True):
+            _draw_grid(axes, rows, float(points["ua"].min()), float(points["ua"].max()))
             axes.set_title(title)
-        _foot(figure, width, caption, "counts summed over runs, percent of the row")
+        foot(figure, figure.get_figwidth(), caption, f"UA (%); {_error_note(points)}")
         return figure
-
-
-def principal_components(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Features [n, d] on their first two principal components [n, 2], and the share of variance of each [2]."""
-    axes = principal_axes(z)
-    return axes.project(z), axes.shares
 
 
 def render(figure: Figure, kind: str) -> bytes:
-    """The figure as a file's content, `kind` "png" (300 dpi) or "pdf"; equal figures give equal bytes."""
+    """The figure as a file's content, `kind` "png" (200 dpi) or "pdf"; equal figures give equal bytes."""
     content = io.BytesIO()
     with matplotlib.rc_context(STYLE):
         figure.savefig(content, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)
     return content.getvalue()
 
 
-def _line(colour: str, marker: str) -> dict[str, Any]:
+def line_style(colour: str, marker: str) -> dict[str, Any]:
+    """A line with error bars."""
     return {"color": colour, "marker": marker, "capsize": 2, "elinewidth": 0.8}
 
 
@@ -270,7 +229,7 @@ def _draw_lines(
     for number, ((label, rows), (colour, marker, dash)) in enumerate(zip(lines.items(), looks, strict=True)):
         shift = 0.012 * _extent(place) * (number - (len(lines) - 1) / 2)
         at = [place[value] + shift for value in rows[x]]
-        style = {**_line(colour, marker), "linestyle": dash, "label": label or measure.upper()}
+        style = {**line_style(colour, marker), "linestyle": dash, "label": label or measure.upper()}
         axes.errorbar(at, rows[measure], rows[f"{measure}_half"], **style)
     for (label, job), grey in zip(references.items(), cycle(("black", "0.45", "0.7")), strict=False):
         axes.axhline(job[measure], color=grey, linestyle=(0, (4, 2)), linewidth=1.0, label=label)
@@ -278,6 +237,26 @@ def _draw_lines(
     axes.set_ylabel(LABELS[measure])
     axes.tick_params(labelleft=True)
     _ticks(axes, place)
+
+
+def _draw_grid(axes: Axes, rows: pd.DataFrame, low: float, high: float) -> None:
+    alphas, lams = sorted(rows["alpha"].dropna().unique()), sorted(rows["lam"].unique())
+    means, halves = (np.full((len(alphas), len(lams)), np.nan) for _ in range(2))
+    for row in rows.to_dict("records"):
+        line = slice(None) if np.isnan(row["alpha"]) else alphas.index(row["alpha"])
+        means[line, lams.index(row["lam"])] = row["ua"]
+        halves[line, lams.index(row["lam"])] = row["ua_half"]
+    draw_fields(axes, means, "cividis", low, high)
+    axes.invert_yaxis()
+    for i, j in np.argwhere(np.isfinite(means)):
+        # cividis grows brighter with its values
+        colour = "black" if means[i, j] > (low + high) / 2 else "white"
+        half = "" if np.isnan(halves[i, j]) else f"\n±{halves[i, j]:.1f}"
+        axes.text(j, i, f"{means[i, j]:.1f}{half}", ha="center", va="center", color=colour, size=7.5)
+    axes.set_xticks(range(len(lams)), [f"{lam:g}" for lam in lams])
+    axes.set_yticks(range(len(alphas)), [f"{alpha:g}" for alpha in alphas])
+    axes.set_xlabel(LABELS["lam"])
+    axes.set_ylabel(LABELS["alpha"])
 
 
 def _setting_label(row: Mapping[Any, Any]) -> str:
@@ -298,7 +277,12 @@ def _error_note(rows: pd.DataFrame) -> str:
     return f"mean and 95 % interval over {runs} runs"
 
 
-def _foot(figure: Figure, width: float, caption: str, note: str) -> None:
+def symbols(text: str) -> str:
+    """Text for a figure, its Greek letters as such."""
+    return text.replace("lambda", LABELS["lam"]).replace("alpha", LABELS["alpha"])
+
+
+def foot(figure: Figure, width: float, caption: str, note: str) -> None:
     """The provenance at the figure's foot, where no cropping of a caption can part them."""
     lines = [""]
     for words in [*caption.split(" | "), note]:

@@ -1,26 +1,97 @@
-"""A report's figures as files."""
+"""A report as files: figures, tables, Markdown, one HTML page, and everything for machines."""
 
+import json
 from pathlib import Path
+from typing import Any
 
+import joblib
+import pandas as pd
 from matplotlib.figure import Figure
 
 from ser_lightning.files import write_whole
+from ser_lightning.report.document import Block, Code, Picture, Report, Text
 from ser_lightning.report.figures import render
+from ser_lightning.report.page import html_page
+from ser_lightning.report.tables import csv, latex, markdown
 
-FIGURE_KINDS = ("png", "pdf")
+REPORT, PAGE, RESULTS = "report.md", "report.html", "results.json"
+FIGURE_KINDS, TABLE_KINDS = ("png", "pdf"), ("csv", "md", "tex")
 
 
-def write_figure(figure: Figure | None, stem: Path) -> bool:
-    """Write `stem`.png and `stem`.pdf, or without a figure remove those of an earlier report.
+def write_report(report: Report, folder: Path, workers: int = 1) -> None:
+    """Write report.html, report.md, results.json, figures/ and tables/; what an earlier report had more is removed.
 
-    Returns whether there is a figure.
+    Figures take most of the time; `workers` processes, forks of this one, draw them side by side. A process that has
+    threads should not be forked.
     """
+    draw = joblib.Parallel(workers, backend="multiprocessing")
+    drawn = draw(joblib.delayed(write_figure)(of.figure, folder / "figures" / of.name) for of in report.pictures)
+    images = {picture.name: image for picture, image in zip(report.pictures, drawn, strict=True)}
+    for table in report.tables:
+        stem = folder / "tables" / table.name
+        write_whole(stem.with_suffix(".csv"), csv(table.numbers, report.caption))
+        write_whole(stem.with_suffix(".md"), f"{markdown(table.shown, report.caption)}\n")
+        write_whole(stem.with_suffix(".tex"), latex(table.shown, table.title, report.caption))
+    for name, records in report.records.items():
+        write_whole(folder / "tables" / f"{name}.csv", csv(records, report.caption))
+    write_whole(folder / REPORT, markdown_report(report))
+    write_whole(folder / RESULTS, json.dumps(results(report), indent=1))
+    write_whole(folder / PAGE, html_page(report, images))
+    _remove_others(folder / "figures", {f"{name}.{kind}" for name in images for kind in FIGURE_KINDS})
+    tables = {f"{table.name}.{kind}" for table in report.tables for kind in TABLE_KINDS}
+    _remove_others(folder / "tables", tables | {f"{name}.csv" for name in report.records})
+
+
+def write_figure(figure: Figure, stem: Path) -> bytes:
+    """Write `stem`.png and `stem`.pdf; returns the former."""
+    contents = []
     for kind in FIGURE_KINDS:
-        path = stem.with_name(f"{stem.name}.{kind}")
-        if figure is None:
-            path.unlink(missing_ok=True)
-        else:
-            write_whole(path, render(figure, kind))
-            # The first kind has laid the figure out; again would take as long as drawing it.
-            figure.set_layout_engine("none")
-    return figure is not None
+        contents.append(render(figure, kind))
+        write_whole(stem.with_name(f"{stem.name}.{kind}"), contents[-1])
+        # The first kind has laid the figure out; again would take as long as drawing it.
+        figure.set_layout_engine("none")
+    return contents[0]
+
+
+def markdown_report(report: Report) -> str:
+    """The report as Markdown, its figures beside it."""
+    parts = [f"# {report.title}", f"**Claim.** {report.claim}"]
+    parts += [f"**Answer.** {report.answer[0]}", *report.answer[1:]]
+    parts += [f"> {warning}" for warning in report.warnings]
+    for section in report.sections:
+        parts += [f"## {section.title}", *(_as_markdown(block, report.caption) for block in section.blocks)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _as_markdown(block: Block, caption: str) -> str:
+    if isinstance(block, Text):
+        return block.words
+    if isinstance(block, Code):
+        return (f"{block.title}:\n\n" if block.title else "") + f"```\n{block.lines}\n```"
+    if isinstance(block, Picture):
+        return f"![{block.title}](figures/{block.name}.png)\n\n{block.title}.\n\n*{caption}*"
+    return f"{block.title}:\n\n{markdown(block.shown, caption)}"
+
+
+def results(report: Report) -> dict[str, Any]:
+    """Every number of a report, in full; what is not known is null."""
+    tables = {table.name: table.numbers for table in report.tables} | report.records
+    return {
+        "title": report.title,
+        "claim": report.claim,
+        "answer": report.answer,
+        "warnings": report.warnings,
+        "provenance": report.caption,
+        **report.facts,
+        "tables": {name: _records(table) for name, table in tables.items()},
+    }
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return json.loads(table.to_json(orient="records", double_precision=10))
+
+
+def _remove_others(folder: Path, names: set[str]) -> None:
+    for file in folder.glob("*"):
+        if file.name not in names:
+            file.unlink()

@@ -87,3 +87,15 @@ CONFUSIONS = {
         (0.125, 0.028, 0.053, 0.793),
     ),
 }
+
+
+def published(features: str, lam: float, alpha: float | None) -> tuple[float, float] | None:
+    """The paper's UA and WA of a configuration, where it has them; with lambda 0 alpha plays no part.
+
+    >>> published("logmel", 0.3, 0.7), published("logstft", 0.0, None), published("logmel", 1.0, 0.5)
+    ((66.96, 65.34), (60.98, 58.93), None)
+    """
+    known = {(of.features, of.lam, of.alpha): (of.ua, of.wa) for of in SETTINGS}
+    known |= {("logmel", LAM, at): scores for at, scores in FIG3A.items()}
+    known |= {("logmel", at, ALPHA if at else None): scores for at, scores in FIG3B.items()}
+    return known.get((features, lam, alpha if lam else None))

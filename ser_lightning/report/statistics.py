@@ -100,32 +100,34 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def over_groups(
-    counts: np.ndarray, score: Callable[[np.ndarray], float], seed: int = 0, replicates: int = 2000
-) -> Interval:
-    """The 95 % percentile interval of a score under resampling of whole groups of utterances, such as speakers.
+    counts: np.ndarray, scores: Callable[[np.ndarray], np.ndarray], seed: int = 0, replicates: int = 2000
+) -> list[Interval]:
+    """95 % percentile intervals of scores under resampling of whole groups of utterances, such as speakers.
 
     It answers another question than `over_runs`: what if other people had spoken. Few groups give it rough ends.
 
     Args:
-        counts: confusion counts of each group [groups, classes, classes], summed over runs.
-        score: of confusion counts [classes, classes].
+        counts: what is counted in each group [groups, ...], such as confusions, summed over runs.
+        scores: from counts summed over groups [..., ...] to scores [..., scores], any number of draws at once.
         seed: of the resampling.
-        replicates: how often the groups are drawn anew; those that leave a class without utterances are drawn again.
+        replicates: how often the groups are drawn anew; draws in which a score is NaN, because a class has no
+            utterance, do not count for it.
     """
-    rng = np.random.default_rng(seed)
     groups = len(counts)
-    scores: list[float] = []
-    for _ in range(10 * replicates):
-        drawn = counts[rng.integers(groups, size=groups)].sum(axis=0)
-        if (drawn.sum(axis=1) > 0).all():
-            scores.append(score(drawn))
-        if len(scores) == replicates:
-            break
-    mean = score(counts.sum(axis=0))
-    if groups < 2 or len(scores) < replicates:
-        return Interval(mean, np.nan, np.nan, np.nan, len(scores))
-    low, high = np.quantile(scores, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(mean, float(low), float(high), float(np.std(scores, ddof=1)), len(scores))
+    values = scores(counts.sum(axis=0)[None])[0]  # [scores]
+    if groups < 2:
+        return [Interval(float(value), np.nan, np.nan, np.nan, 0) for value in values]
+    # How often each group is drawn [replicates, groups]
+    times = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=replicates)
+    drawn = scores(np.tensordot(times.astype(np.float64), counts, axes=1))  # [replicates, scores]
+    return [_percentiles(float(value), of[np.isfinite(of)]) for value, of in zip(values, drawn.T, strict=True)]
+
+
+def _percentiles(value: float, drawn: np.ndarray) -> Interval:
+    if len(drawn) < 2:
+        return Interval(value, np.nan, np.nan, np.nan, len(drawn))
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(value, float(low), float(high), float(np.std(drawn, ddof=1)), len(drawn))
 
 
 def _mean_and_error(values: Sequence[float], ratio: float) -> tuple[float, float, int]:

@@ -18,7 +18,7 @@ from ser_lightning.leakage import FoldAudit, audit_line, average_audit
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
 from ser_lightning.report import paper
 from ser_lightning.report.statistics import Interval, over_runs, paired
-from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult, read_features, read_predictions, read_results
+from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult, read_features, read_outputs, read_results
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import Job
 
@@ -35,11 +35,32 @@ PROTOCOLS = {
 
 
 @dataclass(frozen=True)
+class Outputs:
+    """What a run said of a part: `ids` [n], `labels` [n] as class indices, `logits` [n, classes]."""
+
+    ids: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+
+    @property
+    def recognised(self) -> np.ndarray:
+        """Class indices [n]."""
+        return self.logits.argmax(axis=1)
+
+
+@dataclass(frozen=True)
 class ScoredRun:
-    """A finished run and its test part's confusion counts [classes, classes], rows true, from its predictions."""
+    """A finished run with what it said of its parts, and the test part's confusion counts [classes, classes]."""
 
     result: RunResult
+    dev: Outputs
+    test: Outputs
     confusion: np.ndarray
+
+    @property
+    def division(self) -> tuple[int, int, str]:
+        """Names the division into parts, by which runs are paired."""
+        return self.result.repeat, self.result.fold, self.result.split
 
     @property
     def ua(self) -> float:
@@ -60,10 +81,12 @@ def score_runs(jobs: Sequence[Job], runs: Path) -> dict[str, ScoredRun]:
     scored = {}
     for result in read_results(runs, _signatures(jobs)):
         try:
-            confusion = _test_confusion(read_predictions(runs, [result.signature]), result)
+            table = read_outputs(runs / result.signature)
+            dev, test = (_outputs(table, part, result) for part in ("dev", "test"))
         except (OSError, ValueError, KeyError) as error:
             raise damaged(runs / result.signature, PREDICTIONS, error) from error
-        scored[result.signature] = ScoredRun(result, confusion)
+        confusion = confusion_counts(test.labels, test.recognised, len(result.classes))
+        scored[result.signature] = ScoredRun(result, dev, test, confusion)
     return scored
 
 
@@ -105,27 +128,23 @@ def further_settings(summary: pd.DataFrame) -> list[str]:
     return columns[columns.index("alpha") + 1 : columns.index("runs")]
 
 
-def confusion_of(job: Job, scored: Mapping[str, ScoredRun]) -> np.ndarray:
-    """Confusion counts [classes, classes] of a job, summed over its finished runs, of which there must be one."""
-    return np.sum([scored[name].confusion for name in job.runs if name in scored], axis=0)
+def pairs(job: Job, reference: Job, scored: Mapping[str, ScoredRun]) -> list[tuple[ScoredRun, ScoredRun]]:
+    """The finished runs of two jobs on the same divisions into parts, in their order."""
+    ours, theirs = ({run.division: run for name in one.runs if (run := scored.get(name))} for one in (job, reference))
+    return [(ours[division], theirs[division]) for division in sorted(ours.keys() & theirs.keys())]
 
 
-def paired_difference(job: Job, reference: Job, scored: Mapping[str, ScoredRun]) -> dict[str, float]:
-    """UA and WA of `job` minus `reference`, in points, over the folds both have finished.
+def paired_difference(common: Sequence[tuple[ScoredRun, ScoredRun]]) -> dict[str, float]:
+    """UA and WA of the first minus the second of each pair of runs, in points.
 
-    Pairs share their division into parts, so that its luck cancels. Keys: runs, and for ua and wa the mean, half of its
-    95 % interval (ua_half), the p-value of no difference (ua_p), and the smallest difference that so many runs of this
-    spread find with a probability of 80 % (ua_detectable); see `statistics.paired`.
+    The runs of a pair share their division into parts, so that its luck cancels. Keys: runs (pairs), and for ua and wa
+    the mean, half of its 95 % interval (ua_half), the p-value of no difference (ua_p), and the smallest difference that
+    so many runs of this spread find with a probability of 80 % (ua_detectable); see `statistics.paired`.
     """
-    ours, theirs = (
-        {(run.result.repeat, run.result.fold): run for name in one.runs if (run := scored.get(name))}
-        for one in (job, reference)
-    )
-    common = sorted(ours.keys() & theirs.keys())
-    share = test_to_train([ours[pair] for pair in common])
+    share = test_to_train([one for one, _ in common])
     found: dict[str, float] = {"runs": len(common)}
     for measure in ("ua", "wa"):
-        one, other = ([getattr(of[pair], measure) for pair in common] for of in (ours, theirs))
+        one, other = ([getattr(pair[side], measure) for pair in common] for side in (0, 1))
         difference = paired(one, other, share)
         extra = {f"{measure}_p": difference.p, f"{measure}_detectable": difference.detectable}
         found |= {**_interval(measure, difference), **extra}
@@ -138,9 +157,13 @@ def test_to_train(finished: Sequence[ScoredRun]) -> float:
     return float(np.mean(shares)) if shares else np.nan
 
 
+def half_width(interval: Interval) -> float:
+    """Half of an interval over runs; NaN where they are too few for one."""
+    return interval.high - interval.mean if interval.count >= FEWEST else np.nan
+
+
 def _interval(measure: str, interval: Interval) -> dict[str, float]:
-    half = interval.high - interval.mean if interval.count >= FEWEST else np.nan
-    return {measure: interval.mean, f"{measure}_half": half}
+    return {measure: interval.mean, f"{measure}_half": half_width(interval)}
 
 
 @dataclass(frozen=True)
@@ -224,7 +247,7 @@ def provenance(jobs: Sequence[Job], runs: Path) -> Provenance:
 
 def damaged(folder: Path, file: str, error: Exception) -> UserError:
     """The error for a finished run of which a file cannot be read: which one, and what mends it."""
-    reason = "is missing" if isinstance(error, FileNotFoundError) else f"is damaged ({error})"
+    reason = "is missing" if isinstance(error, FileNotFoundError) else f"is damaged ({' '.join(str(error).split())})"
     return UserError(f"{folder / file} {reason}; delete the folder {folder} and repeat the command: the run is redone")
 
 
@@ -238,15 +261,19 @@ def _signatures(jobs: Sequence[Job]) -> list[str]:
     return list(dict.fromkeys(chain.from_iterable(job.runs for job in jobs)))
 
 
-def _test_confusion(predictions: pd.DataFrame, result: RunResult) -> np.ndarray:
-    test = predictions[predictions["part"] == "test"]
-    if len(test) != result.utterances["test"]:
-        raise ValueError(f"{len(test)} test utterances instead of {result.utterances['test']}")
-    labels = pd.Categorical(test["label"], categories=result.classes).codes.astype(np.int64)
+def _outputs(predictions: pd.DataFrame, part: str, result: RunResult) -> Outputs:
+    chosen = predictions["part"].to_numpy() == part
+    ids = predictions["id"].to_numpy()[chosen]
+    if chosen.sum() != result.utterances[part] or len(set(ids)) != len(ids):
+        raise ValueError(f"{len(set(ids))} {part} utterances instead of {result.utterances[part]}")
+    labels = pd.Index(result.classes).get_indexer(pd.Index(predictions["label"].to_numpy()[chosen]))
     if (labels < 0).any():
         raise ValueError("a label is none of the run's classes")
-    logits = test[[f"logit_{name}" for name in result.classes]].to_numpy()
-    return confusion_counts(labels, logits.argmax(axis=1), len(result.classes))
+    columns = [predictions[f"logit_{name}"].to_numpy(dtype=np.float64)[chosen] for name in result.classes]
+    logits = np.stack(columns, axis=1)  # [n, classes]
+    if not np.isfinite(logits).all():
+        raise ValueError("a logit is not a number")
+    return Outputs(ids, labels, logits)
 
 
 def _further(settings: pd.DataFrame, keys: list[str]) -> list[str]:

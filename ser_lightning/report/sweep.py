@@ -17,7 +17,7 @@ from ser_lightning.config import Config, LoggerConfig, compose
 from ser_lightning.errors import UserError, stop
 from ser_lightning.runs.signature import settings
 from ser_lightning.runs.status import study_status
-from ser_lightning.runs.study import Job, job_name, study_folder, write_jobs
+from ser_lightning.runs.study import Job, job_name, study_folder, write_command, write_jobs
 
 
 class SweepReport(Callback):
@@ -39,11 +39,14 @@ class SweepReport(Callback):
             # Hydra composes all jobs once more before it launches the first, and stops there with its own message.
             return
         planned = [Job(job_name(overrides), settings(job)) for overrides, job in jobs]
-        write_jobs(study_folder(config.paths.output, config.study.name), planned)
+        study = study_folder(config.paths.output, config.study.name)
+        write_jobs(study, planned)
+        write_command(study, "train -m", list(config.hydra.overrides.task))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Write the sweep's table and curves, print the table and where they are; end in error if any run failed."""
-        from ser_lightning.report.study import write_sweep
+        """Write the sweep's report, print its table, answer and place; end in error if any run failed."""
+        from ser_lightning.report.files import PAGE
+        from ser_lightning.report.study import report_study
         from ser_lightning.report.summary import provenance, summarise
         from ser_lightning.report.tables import print_table
         from ser_lightning.report.upload import upload_report
@@ -55,15 +58,14 @@ class SweepReport(Callback):
         jobs = read_jobs(study)
         if any(read_results(runs, job.runs) for job in jobs):
             try:
-                table = write_sweep(study, runs)
+                report = report_study(study, runs)
                 upload_report(LoggerConfig(**config.logger), study)
                 print_table(summarise(jobs, runs), provenance(jobs, runs).caption)
             except UserError as error:
                 stop(error)
-            curves = study / "curves.png"
-            print(f"Table: {table}" + (f"  Curves: {curves}" if curves.exists() else ""))
+            print("\n".join([*report.answer, f"Report: {study / PAGE}"]))
         else:
-            print("No job of this sweep has finished, so that there is no table yet.")
+            print("No job of this sweep has finished, so that there is no report yet.")
         _stop_at_failures(study, runs)
 
 

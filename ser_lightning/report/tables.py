@@ -1,7 +1,5 @@
 """Tables of a report: full numbers for machines, rounded ones beside the paper's for people."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,17 +7,9 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from ser_lightning.files import write_whole
-from ser_lightning.report.figures import INPUTS
 from ser_lightning.report.summary import further_settings
 
-
-def write_table(stem: Path, numbers: pd.DataFrame, shown: pd.DataFrame, caption: str) -> str:
-    """Write `stem`.csv with full numbers and `stem`.md as shown; returns the latter. Both carry the caption."""
-    text = markdown(shown, caption)
-    write_whole(stem.with_suffix(".csv"), csv(numbers, caption))
-    write_whole(stem.with_suffix(".md"), f"{text}\n")
-    return text
+INPUTS = {"logmel": "log-Mel", "logstft": "log-STFT"}
 
 
 def csv(table: pd.DataFrame, caption: str) -> str:
@@ -51,7 +41,8 @@ def print_table(summary: pd.DataFrame, caption: str) -> None:
 
 def shared_runs(summary: pd.DataFrame) -> str:
     """Why several rows of a summary are equal, if they are."""
-    if summary["alpha"].isna().sum() < 2:
+    alone = summary.loc[summary["alpha"].isna(), ["features", "lam", *further_settings(summary)]]
+    if not alone.astype(str).duplicated().any():
         return ""
     return "With lambda = 0 alpha plays no part: jobs that differ in alpha alone share their runs there."
 
@@ -59,22 +50,11 @@ def shared_runs(summary: pd.DataFrame) -> str:
 def show_jobs(summary: pd.DataFrame) -> pd.DataFrame:
     """A summary as text: job, features, lam, alpha, what else differs, UA and WA with 95 % interval, spread, runs."""
     named = summary[["name", "features", "lam", "alpha", *further_settings(summary)]]
-    shown = named.map(_value).rename(columns={"name": "job"})
+    shown = named.map(show_value).rename(columns={"name": "job"})
     for measure in ("ua", "wa"):
-        shown[f"{measure.upper()} (%)"] = _with_interval(summary, measure)
+        shown[f"{measure.upper()} (%)"] = with_halves(summary, measure)
     shown["UA s.d."] = summary["ua_sd"].map(show_number)
     shown["runs"] = [f"{done} of {planned}" for done, planned in zip(summary["runs"], summary["planned"], strict=True)]
-    return shown
-
-
-def show_beside_paper(rows: pd.DataFrame, named: Sequence[str]) -> pd.DataFrame:
-    """Ours with 95 % interval beside paper_ua and paper_wa, as text; `named` are the columns that name a row."""
-    shown = rows[list(named)].map(_value).rename(columns={"features": "input", "lam": "lambda"})
-    shown["runs"] = rows["runs"].astype(str)
-    for measure in ("ua", "wa"):
-        shown[f"{measure.upper()} (%)"] = _with_interval(rows, measure)
-    for measure in ("ua", "wa"):
-        shown[f"{measure.upper()}, paper (IEMOCAP)"] = rows[f"paper_{measure}"].map(show_number)
     return shown
 
 
@@ -90,12 +70,53 @@ def show_p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.2g}"
 
 
-def _with_interval(rows: pd.DataFrame, measure: str) -> list[str]:
-    pairs = zip(rows[measure], rows[f"{measure}_half"], strict=True)
-    return [show_number(mean) + ("" if np.isnan(half) else f" ± {half:.2f}") for mean, half in pairs]
+def with_half(mean: float, half: float, signed: bool = False) -> str:
+    """A mean with half of its interval, where it has one.
+
+    >>> with_half(63.8, 1.25), with_half(2.0, float("nan"), signed=True)
+    ('63.80 ± 1.25', '+2.00')
+    """
+    shown = f"{mean:+.2f}" if signed and not np.isnan(mean) else show_number(mean)
+    return shown if np.isnan(half) else f"{shown} ± {half:.2f}"
 
 
-def _value(value: Any) -> str:
+def with_ends(rows: pd.DataFrame, measure: str) -> list[str]:
+    """The ends of the intervals by resampling speakers, or a dash."""
+    ends = zip(rows[f"{measure}_speakers_low"], rows[f"{measure}_speakers_high"], strict=True)
+    return ["–" if np.isnan(low) else f"{low:.2f} to {high:.2f}" for low, high in ends]
+
+
+def with_halves(rows: pd.DataFrame, measure: str, signed: bool = False) -> list[str]:
+    """A measure's means with half of their intervals."""
+    return [with_half(*pair, signed) for pair in zip(rows[measure], rows[f"{measure}_half"], strict=True)]
+
+
+def latex(table: pd.DataFrame, title: str, caption: str) -> str:
+    """A table of text in LaTeX (booktabs), its title and provenance as the caption."""
+    escaped = table.map(_tex).rename(columns=_tex)
+    words = "".join("l" if escaped[name].str.fullmatch(r"[A-Za-z].*").any() else "r" for name in escaped)
+    return escaped.to_latex(index=False, column_format=words, caption=_tex(f"{title}. {caption}."))
+
+
+def _tex(text: Any) -> str:
+    """Plain text for LaTeX."""
+    signs = {"\\": r"\textbackslash{}", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "$": r"\$"}
+    signs |= {
+        "±": r"$\pm$",
+        "–": "--",
+        "<": "$<$",
+        ">": "$>$",
+        "|": r"$\mid$",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+    }
+    return "".join(signs.get(sign, sign) for sign in str(text))
+
+
+def show_value(value: Any) -> str:
+    """A setting's value for reading."""
     if isinstance(value, float):
         return "–" if np.isnan(value) else f"{value:g}"
     return INPUTS.get(str(value), str(value))

@@ -35,9 +35,6 @@ def upload_report(logger: LoggerConfig, study: Path) -> None:
 
 def report_keys(study: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     """What the tables and the figures of a study's report are called on W&B, and the files in which they are."""
-    tables = [*study.glob("sweep.csv"), *study.glob("tables/*.csv")]
-    figures = [*study.glob("*.png"), *study.glob("figures/*.png")]
+    tables, figures = sorted(study.glob("tables/*.csv")), sorted(study.glob("figures/*.png"))
     # A table and a figure may share their name.
-    return {f"table/{file.stem}": file for file in sorted(tables)}, {
-        f"figure/{file.stem}": file for file in sorted(figures)
-    }
+    return {f"table/{file.stem}": file for file in tables}, {f"figure/{file.stem}": file for file in figures}

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from ser_lightning.config import Config
 from ser_lightning.corpora import Manifest, load_manifest
-from ser_lightning.corpora.manifest import refuse_empty_classes
+from ser_lightning.corpora.manifest import refuse_empty_classes, write_utterances
 from ser_lightning.data.audit import audit_splits
-from ser_lightning.data.splits import Split, make_splits
+from ser_lightning.data.splits import Split, make_splits, write_splits
 from ser_lightning.features import FeatureStore, build_store
 from ser_lightning.features.sound import measure_corpus
 from ser_lightning.identity import digest
 from ser_lightning.leakage import FoldAudit
 from ser_lightning.runs.ledger import RunResult, read_result
 from ser_lightning.runs.signature import settings, signature
-from ser_lightning.runs.study import Job
+from ser_lightning.runs.study import SPLIT, UTTERANCES, Job
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,12 @@ def record(name: str, config: Config, planned: Sequence[PlannedRun]) -> Job:
     """What a study's folder is told of a job and its runs."""
     places = [[run.split.repeat, run.split.fold] for run in planned]
     return Job(name, settings(config), [run.signature for run in planned], places)
+
+
+def record_corpus(study: Path, planned: Sequence[PlannedRun]) -> None:
+    """Write who is tested when, and the utterances, into a study's folder."""
+    write_splits([run.split for run in planned], study / SPLIT)
+    write_utterances(planned[0].manifest, study / UTTERANCES)
 
 
 def prepare(config: Config) -> tuple[Manifest, FeatureStore]:

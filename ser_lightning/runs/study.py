@@ -2,14 +2,20 @@
 
 import json
 import os
+import shlex
 import shutil
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ser_lightning.errors import UserError
 from ser_lightning.files import write_whole
+
+# What a study's folder has beside its jobs: who is tested when, the utterances, the command that made it.
+SPLIT, UTTERANCES, COMMAND = "split.csv", "utterances.csv", "command.txt"
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,12 @@ def write_jobs(folder: Path, jobs: Sequence[Job]) -> None:
 
     Of a job that was recorded with the same settings, the runs stay.
     """
-    known = {json.dumps(job.settings, sort_keys=True): job for job in read_jobs(folder)}
+    known = {}
+    for file in _job_files(folder):
+        # One that cannot be read is written anew
+        with suppress(UserError):
+            job = _read_job(file)
+            known[json.dumps(job.settings, sort_keys=True)] = job
     for number, job in enumerate(jobs):
         before = known.get(json.dumps(job.settings, sort_keys=True))
         if before is not None and not job.runs:
@@ -68,9 +79,45 @@ def write_jobs(folder: Path, jobs: Sequence[Job]) -> None:
 
 
 def read_jobs(folder: Path) -> list[Job]:
-    """The jobs of a study, in their order."""
-    files = sorted(folder.glob("jobs/*/job.json"), key=lambda file: int(file.parent.name))
-    return [Job(**json.loads(file.read_text())) for file in files]
+    """The jobs of a study, in their order. Raises `UserError` where one cannot be read."""
+    return [_read_job(file) for file in _job_files(folder)]
+
+
+def _job_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("jobs/*/job.json"), key=lambda file: int(file.parent.name))
+
+
+def _read_job(file: Path) -> Job:
+    try:
+        job = Job(**json.loads(file.read_text()))
+        if len(job.places) != len(job.runs):
+            raise ValueError("runs without their places, as earlier versions wrote it")
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{file} cannot be read ({error}); repeat the study's command, which writes it anew and keeps finished runs"
+        ) from error
+    return job
+
+
+def write_command(folder: Path, entry: str, overrides: Sequence[str]) -> None:
+    """Tell a study's folder which command makes it, e.g. entry 'train -m'."""
+    write_whole(folder / COMMAND, f"python -m ser_lightning.{entry} {shlex.join(overrides)}".strip() + "\n")
+
+
+def short_names(jobs: Sequence[Job]) -> list[str]:
+    """The names of jobs less the settings (key=value) that all of them name alike.
+
+    >>> short_names([Job("corpus=emodb loss.lam=0", {}), Job("corpus=emodb loss.lam=0.3", {})])
+    ['loss.lam=0', 'loss.lam=0.3']
+    """
+    alike = said_alike([job.name for job in jobs])
+    return [" ".join(word for word in job.name.split() if word not in alike) or job.name for job in jobs]
+
+
+def said_alike(names: Sequence[str]) -> set[str]:
+    """The settings (key=value) that all of several names of jobs have."""
+    words = [set(name.split()) for name in names]
+    return {word for word in set.intersection(*words) if "=" in word} if len(words) > 1 else set()
 
 
 def job_name(overrides: Sequence[str]) -> str:

@@ -74,7 +74,7 @@ class Sweep:
         """Predictions of all runs, all else that their results say but seconds, and the sweep's table."""
         names = sorted({name for job in read_jobs(self.study) for name in job.runs})
         results = pd.DataFrame(read_results(self.runs, names)).drop(columns="seconds")
-        return read_predictions(self.runs, names), results, (self.study / "sweep.csv").read_text()
+        return read_predictions(self.runs, names), results, (self.study / "tables" / "scores.csv").read_text()
 
 
 def assert_same_ledger(sweep: Sweep, other: Sweep) -> None:

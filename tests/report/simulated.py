@@ -10,8 +10,8 @@ import pandas as pd
 import yaml
 
 from ser_lightning.identity import digest
-from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult
-from ser_lightning.runs.study import Job, write_job
+from ser_lightning.runs.ledger import FEATURES, METRICS, PREDICTIONS, RunResult
+from ser_lightning.runs.study import UTTERANCES, Job, write_job
 
 CLASSES = ["neu", "ang", "hap", "sad"]
 
@@ -88,15 +88,30 @@ class Simulation:
         write_job(self.study, number, job)
         return job
 
+    def add_utterances(self, utterances: pd.DataFrame) -> None:
+        """Tell the study of its utterances: id, label and speaker, and votes where there are any."""
+        known = {"raw_label": utterances["label"], "gender": "", "session": "", "kind": "", "votes": "{}"}
+        table = utterances.assign(**{name: of for name, of in known.items() if name not in utterances})
+        self.study.mkdir(parents=True, exist_ok=True)
+        table.to_csv(self.study / UTTERANCES, index=False)
+
     def finish(
-        self, settings: dict[str, Any], repeat: int, fold: int, test: pd.DataFrame, features: pd.DataFrame | None = None
+        self,
+        settings: dict[str, Any],
+        repeat: int,
+        fold: int,
+        test: pd.DataFrame,
+        features: pd.DataFrame | None = None,
+        dev: pd.DataFrame | None = None,
     ) -> Path:
-        """Write a run's folder. `test` has the columns id, label and logit_<class>."""
+        """Write a run's folder. `test` and `dev`, which is the same if not given, have id, label and logit_<class>."""
         signature = self.signature(settings, repeat, fold)
         folder = self.runs / signature
         folder.mkdir(parents=True, exist_ok=True)
         features = _plain_features(test) if features is None else features
-        test.assign(part="test").to_parquet(folder / PREDICTIONS, index=False)
+        dev = test if dev is None else dev
+        pd.concat([dev.assign(part="dev"), test.assign(part="test")]).to_parquet(folder / PREDICTIONS, index=False)
+        _plain_curves(settings).to_csv(folder / METRICS, index=False)
         features.to_parquet(folder / FEATURES, index=False)
         (folder / "config.yaml").write_text(yaml.safe_dump(self._config(settings)))
         result = RunResult(
@@ -115,7 +130,7 @@ class Simulation:
             confusion=[[0] * 4] * 4,
             dev_confusion=[[0] * 4] * 4,
             # Training parts are eight times as large, as in the paper's protocol.
-            utterances={"train": 8 * len(test), "dev": len(test), "test": len(test)},
+            utterances={"train": 8 * len(test), "dev": len(dev), "test": len(test)},
             left_out=0,
             split=f"{repeat}{fold}" * 6,
             audit=AUDIT,
@@ -143,9 +158,18 @@ def predictions(pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     return table.assign(id=[f"u{i}" for i in range(len(pairs))], label=[label for label, _ in pairs])
 
 
+def _plain_curves(settings: dict[str, Any]) -> pd.DataFrame:
+    """metrics.csv of ten epochs: rows of training and of dev, as Lightning's logger writes them."""
+    steps = np.linspace(settings["trainer"]["max_steps"] / 10, settings["trainer"]["max_steps"], 10).astype(int)
+    train = pd.DataFrame({"step": steps - 1, "train/softmax": 1.3 * 0.7 ** np.arange(10)})
+    dev = pd.DataFrame({"step": steps - 1, "dev/ua": 0.6 - 0.35 * 0.6 ** np.arange(10)})
+    return pd.concat([train, dev]).sort_values("step", kind="stable")
+
+
 def _plain_features(test: pd.DataFrame) -> pd.DataFrame:
     z = np.arange(3 * len(test), dtype=np.float32).reshape(-1, 3) % 7
-    return test[["id", "label"]].assign(part="test").join(pd.DataFrame(z, columns=["z_0", "z_1", "z_2"]))
+    table = test[["id", "label"]].join(pd.DataFrame(z, columns=["z_0", "z_1", "z_2"]))
+    return pd.concat([table.assign(part=part) for part in ("train", "dev", "test")], ignore_index=True)
 
 
 def random_run(
@@ -161,6 +185,8 @@ def random_run(
             wrong = [name for name in CLASSES if name != label]
             pairs.append((label, label if right else wrong[rng.integers(3)]))
     test = predictions(pairs)
+    logits = [f"logit_{name}" for name in CLASSES]
+    test[logits] = test[logits].mul(rng.uniform(0.5, 6, len(test)), axis=0) + rng.normal(0, 0.2, (len(test), 4))
     train = [label for label, count in zip(CLASSES, counts, strict=True) for _ in range(count - 2 * (count // 10))]
     parts = [("train", train, spread), ("dev", list(test["label"]), 1.4), ("test", list(test["label"]), 1.4 * spread)]
     centres = np.random.default_rng(0).normal(size=(4, 64))
@@ -192,3 +218,5 @@ def simulate_paper_study(
             recalls = np.array([0.46, 0.6, 0.36, 0.7]) + level
             test, z = random_run(rng, recalls, counts, 1.0 if lam < 0.1 else 0.45)
             simulation.finish(settings, repeat, fold, test, z)
+    speakers = [f"{1 + i % 10:02d}" for i in range(len(test))]
+    simulation.add_utterances(test[["id", "label"]].assign(speaker=speakers))

@@ -1,13 +1,9 @@
-import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lightning.drawing import row_percent
 from ser_lightning.report import paper
 from ser_lightning.report.figures import (
-    confusion,
-    principal_components,
     render,
     sensitivity,
     sweep_curves,
@@ -74,23 +70,6 @@ def test_the_paper_is_drawn_only_when_given():
 def test_every_figure_carries_its_caption_and_what_its_bars_are():
     figure = sensitivity(grid(("logmel", 0.3, 0.1), ("logmel", 0.3, 0.5)), "alpha", "demo | 3 folds x 1 repetition")
     assert figure.get_supxlabel() == "demo | 3 folds x 1 repetition | mean and 95 % interval over 5 runs"
-
-
-def test_principal_components_are_those_of_the_covariance():
-    z = np.random.default_rng(0).normal(size=(50, 6)) * [5, 3, 1, 1, 1, 1] + 7
-    projected, shares = principal_components(z)
-    eigenvalues = np.linalg.eigvalsh(np.cov(z.T))[::-1]
-    assert projected.var(axis=0, ddof=1) == pytest.approx(eigenvalues[:2])
-    assert shares == pytest.approx(eigenvalues[:2] / eigenvalues.sum())
-    assert projected.mean(axis=0) == pytest.approx(0)
-
-
-def test_confusions_are_percent_of_the_row_and_readable_on_their_ground():
-    counts = np.array([[9, 1], [3, 1]])
-    np.testing.assert_allclose(row_percent(counts), [[90, 10], [75, 25]])
-    (axes,) = confusion({"a": counts}, ["neu", "ang"], "caption").axes
-    assert [text.get_text() for text in axes.texts] == ["90.0", "10.0", "75.0", "25.0"]
-    assert [matplotlib.colors.to_hex(text.get_color()) for text in axes.texts[:2]] == ["#ffffff", "#000000"]
 
 
 def test_equal_figures_give_equal_bytes():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ser_lightning.metrics import unweighted_accuracy
+from ser_lightning.metrics import recalls
 from ser_lightning.report.statistics import detectable, holm, over_groups, over_runs, paired
 
 
@@ -62,10 +62,14 @@ def test_holm_by_hand():
     assert holm([]) == []
 
 
+def ua(counts):
+    return recalls(counts).mean(axis=-1)[..., None]
+
+
 def test_speakers_are_drawn_whole():
     # Two speakers of whom one is always right and one always wrong: a draw has 0, 1 or 2 of the right one.
     right, wrong = np.array([[5, 0], [0, 5]]), np.array([[0, 5], [5, 0]])
-    interval = over_groups(np.stack([right, wrong]), unweighted_accuracy)
+    (interval,) = over_groups(np.stack([right, wrong]), ua)
     assert (interval.mean, interval.low, interval.high) == (0.5, 0.0, 1.0)
     # 0, 1/2, 1 with probabilities 1/4, 1/2, 1/4: standard deviation sqrt(1/8)
     assert interval.error == pytest.approx(0.125**0.5, abs=0.01)
@@ -77,13 +81,34 @@ def test_many_small_groups_give_the_binomial_interval():
     counts = np.zeros((400, 2, 2))
     counts[np.arange(400), 0, 1 - hits.astype(int)] = 1
     counts[:, 1, 1] = 1
-    interval = over_groups(counts, lambda confusion: confusion[0, 0] / confusion[0].sum())
+    (interval,) = over_groups(counts, lambda confusion: recalls(confusion)[..., :1])
     usual = stats.binomtest(int(hits.sum()), 400).proportion_ci(0.95, "wilson")
     assert (interval.low, interval.high) == pytest.approx((usual.low, usual.high), abs=0.012)
 
 
 def test_one_group_has_no_interval():
-    assert np.isnan(over_groups(np.ones((1, 2, 2)), unweighted_accuracy).low)
+    assert np.isnan(over_groups(np.ones((1, 2, 2)), ua)[0].low)
+
+
+def test_draws_without_a_class_do_not_count():
+    # Of two speakers one lacks the second class: a quarter of the draws has it not at all, and a quarter only it
+    counts = np.array([[[4, 0], [0, 0]], [[0, 4], [0, 4]]])
+    (interval,) = over_groups(counts, ua)
+    assert interval.mean == 0.75
+    assert (interval.low, interval.high) == (0.5, 0.75)
+    assert interval.count == pytest.approx(1500, abs=100)
+
+
+def test_several_scores_come_from_the_same_draws():
+    rng = np.random.default_rng(0)
+    counts = rng.integers(1, 9, (6, 2, 3, 3))
+    both = over_groups(counts, lambda drawn: recalls(drawn).mean(axis=-1))
+    gain = over_groups(counts, lambda drawn: np.diff(recalls(drawn).mean(axis=-1), axis=-1))[0]
+    assert [one.mean for one in both] == pytest.approx([recalls(of).mean() for of in counts.sum(axis=0)])
+    assert gain.mean == pytest.approx(both[1].mean - both[0].mean)
+    # A plain loop over draws as a reference for the spread
+    draws = [counts[rng.integers(6, size=6)].sum(axis=0) for _ in range(4000)]
+    assert gain.error == pytest.approx(np.std([np.diff(recalls(of).mean(axis=-1)) for of in draws]), rel=0.06)
 
 
 def simulated_differences(rng, effect, repeats, shared, folds=5, utterances=400):

@@ -1,3 +1,5 @@
+import json
+import re
 import subprocess
 import sys
 
@@ -5,16 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser_lightning.errors import UserError
 from ser_lightning.report import paper
-from ser_lightning.report.study import NOT_COMPARABLE, SYNTHETIC, write_paper_report, write_sweep
+from ser_lightning.report.sections.protocol import NOT_COMPARABLE, SYNTHETIC
+from ser_lightning.report.study import report_study
 from ser_lightning.report.summary import provenance, summarise
 from ser_lightning.report.tables import print_table
-from ser_lightning.runs.ledger import RESULT
-from ser_lightning.runs.study import read_jobs
-from tests.report.simulated import PAPER_STUDY, Simulation, random_run, settings_of, simulate_paper_study
+from ser_lightning.runs.ledger import FEATURES, METRICS, PREDICTIONS, RESULT
+from ser_lightning.runs.study import UTTERANCES, read_jobs, write_command
+from tests.report.simulated import PAPER_STUDY, Simulation, predictions, random_run, settings_of, simulate_paper_study
 
-FIGURES = ["fig3a", "fig3b", "fig4", "fig5", "table1", "table2"]
-TABLES = ["settings", "gains", "fig3a", "fig3b", "table1a", "table1b", "table2a", "table2b"]
+FIGURES = {"fig3a", "fig3b", "fig4", "fig4_common", "fig5", "table1", "table2", "speakers", "speakers_logstft"}
+FIGURES |= {"curves", "curves_logstft", "calibration", "calibration_logstft"}
+TABLES = {"differences", "scores", "table1a", "table1b", "table1_difference", "table2a", "table2b", "table2_difference"}
+TABLES |= {"speakers", "speakers_logstft", "compactness", "calibration"}
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +28,8 @@ def study(tmp_path_factory) -> Simulation:
     """The whole study on the demo corpus, all finished, with its report."""
     simulation = Simulation(tmp_path_factory.mktemp("study"))
     simulate_paper_study(simulation)
-    write_paper_report(simulation.study, simulation.runs, "python -m ser_lightning.reproduce")
+    write_command(simulation.study, "reproduce", ["split.folds=[0,1,2]"])
+    report_study(simulation.study, simulation.runs)
     return simulation
 
 
@@ -35,10 +42,10 @@ def test_all_figures_and_tables_are_written_and_shown(study, report):
     figures = {path.name for path in (study.study / "figures").iterdir()}
     tables = {path.name for path in (study.study / "tables").iterdir()}
     assert figures == {f"{name}.{kind}" for name in FIGURES for kind in ("png", "pdf")}
-    assert tables == {f"{name}.{kind}" for name in TABLES for kind in ("csv", "md")} | {"runs.csv"}
+    assert tables == {f"{name}.{kind}" for name in TABLES for kind in ("csv", "md", "tex")} | {"runs.csv"}
     assert all(f"](figures/{name}.png)" in report for name in FIGURES)
-    assert "python -m ser_lightning.reproduce" in report
-    assert "left out:" not in report
+    assert "python -m ser_lightning.reproduce 'split.folds=[0,1,2]'" in report
+    assert "eft out" not in report.replace("none was left out", "")
     assert "Unfinished" not in report
 
 
@@ -50,6 +57,8 @@ def test_every_figure_and_table_stands_above_its_protocol(study, report):
         assert path.read_text().endswith(f"*{caption}*\n")
     for path in (study.study / "tables").glob("*.csv"):
         assert set(pd.read_csv(path)["provenance"]) == {caption}
+    for path in (study.study / "tables").glob("*.tex"):
+        assert "3 folds x 1 repetition" in path.read_text()
 
 
 def test_a_report_of_the_demo_says_what_its_numbers_are_not(report):
@@ -58,12 +67,23 @@ def test_a_report_of_the_demo_says_what_its_numbers_are_not(report):
     assert "neu, paper" not in report
 
 
-def test_the_settings_table_is_the_summary_beside_the_paper(study):
-    settings = pd.read_csv(study.study / "tables" / "settings.csv")
+def test_the_scores_are_the_summary_beside_the_paper(study):
+    scores = pd.read_csv(study.study / "tables" / "scores.csv").set_index("name")
     summary = summarise(read_jobs(study.study), study.runs).set_index("name")
+    np.testing.assert_allclose(scores["ua"], summary["ua"], rtol=1e-5)
     names = ["setting 1", "setting 2", "setting 3", "setting 4"]
-    np.testing.assert_allclose(settings["ua"], summary.loc[names, "ua"], rtol=1e-5)
-    assert settings["paper_wa"].tolist() == [61.83, 65.40, 58.93, 62.96]
+    assert scores.loc[names, "paper_wa"].tolist() == [61.83, 65.40, 58.93, 62.96]
+
+
+def test_results_json_has_the_tables_in_full(study):
+    results = json.loads((study.study / "results.json").read_text())
+    assert results["synthetic"] is True
+    assert (results["runs_finished"], results["runs_planned"]) == (33, 33)
+    summary = summarise(read_jobs(study.study), study.runs)
+    assert [row["ua"] for row in results["tables"]["scores"]] == pytest.approx(summary["ua"].tolist())
+    # Softmax alone has no alpha
+    assert results["tables"]["scores"][0]["alpha"] is None
+    assert set(results["tables"]) == TABLES | {"runs"}
 
 
 def test_a_row_for_every_run(study):
@@ -73,17 +93,21 @@ def test_a_row_for_every_run(study):
     np.testing.assert_allclose(runs.groupby("job")["ua"].mean(), summary["ua"].sort_index(), rtol=1e-5)
 
 
-def test_on_iemocap_the_paper_stands_beside(tmp_path, monkeypatch):
+def test_on_iemocap_the_paper_stands_beside_with_verdicts(tmp_path, monkeypatch):
     simulation = Simulation(tmp_path, corpus="iemocap", synthetic=False)
-    simulate_paper_study(simulation, PAPER_STUDY[:1])
+    simulate_paper_study(simulation, PAPER_STUDY[:2])
     # of 5531 utterances, the simulation has a few
-    assert NOT_COMPARABLE in write_paper_report(simulation.study, simulation.runs, "again").read_text()
+    assert NOT_COMPARABLE in report_study(simulation.study, simulation.runs).warnings
     counts = provenance(read_jobs(simulation.study), simulation.runs).class_counts
     monkeypatch.setattr(paper, "COUNTS", counts)
-    report = write_paper_report(simulation.study, simulation.runs, "again").read_text()
+    report_study(simulation.study, simulation.runs)
+    report = (simulation.study / "report.md").read_text()
     assert NOT_COMPARABLE not in report
     assert SYNTHETIC not in report
     assert "neu, paper" in report
+    verdicts = pd.read_csv(simulation.study / "tables" / "verdicts.csv")
+    assert verdicts["paper"].tolist() == [63.80, 61.83, 66.86, 65.40]
+    assert f"4 were measured; {(verdicts['verdict'] == 'consistent').sum()} of them" in report
 
 
 def test_a_study_that_has_just_begun_says_what_is_missing(tmp_path):
@@ -92,36 +116,37 @@ def test_a_study_that_has_just_begun_says_what_is_missing(tmp_path):
     for job in read_jobs(simulation.study):
         for signature in job.runs[1 if job.name == "setting 1" else 0 :]:
             (simulation.runs / signature / RESULT).unlink()
-    stale = simulation.study / "figures" / "fig4.png"
+    stale = simulation.study / "figures" / "fig5.png"
     stale.parent.mkdir()
     stale.touch()
-    report = write_paper_report(simulation.study, simulation.runs, "again").read_text()
-    assert "**Unfinished**: 1 of 22 runs are finished" in report
-    assert "> - setting 1: 1 of 2" in report
-    assert "> - setting 4: 2 of 2" in report
-    assert "Fig. 4 is left out" in report
-    assert "Fig. 3(a). UA and WA against alpha; log-Mel, lambda = 0.3: left out" in report
-    assert "Table 2b is left out" in report
+    report = report_study(simulation.study, simulation.runs)
+    assert report.answer == ["Not known yet: no two settings that could be compared have a finished run."]
+    assert report.warnings[1].startswith(
+        "Unfinished: 1 of 22 runs are finished. Missing: setting 1: 1 of 2; setting 2: 2"
+    )
+    text = (simulation.study / "report.md").read_text()
+    assert "Fig. 3(a). UA and WA against alpha; log-Mel, lambda = 0.3: left out" in text
     shown = {path.stem for path in (simulation.study / "figures").iterdir()}
-    assert shown == {"fig3b", "fig5", "table1"}
+    assert shown == {"fig3b", "fig4", "fig4_common", "table1", "speakers", "curves", "calibration"}
 
 
-def test_a_sweep_has_a_table_and_curves(tmp_path, capsys):
+def test_a_sweep_has_a_table_and_curves_and_an_answer(tmp_path, capsys):
     simulation = Simulation(tmp_path, corpus="emodb", synthetic=False)
     rng = np.random.default_rng(0)
-    for number, (alpha, lam) in enumerate((alpha, lam) for alpha in (0.1, 0.5) for lam in (0.0, 0.5)):
+    for number, (alpha, lam) in enumerate((alpha, lam) for alpha in (0.1, 0.5) for lam in (0.0, 0.4, 0.5)):
         settings = settings_of("logmel", lam, alpha)
-        simulation.add_job(number, f"loss.alpha={alpha} loss.lam={lam:g}", settings, folds=[0])
+        simulation.add_job(number, f"corpus=emodb loss.alpha={alpha} loss.lam={lam:g}", settings, folds=[0])
         simulation.finish(settings, 0, 0, *random_run(rng, [0.6] * 4, [40] * 4, 1.0))
-    path = write_sweep(simulation.study, simulation.runs)
-    names = {file.name for file in simulation.study.iterdir()}
-    assert names == {"jobs", "sweep.md", "sweep.csv", "curves.png", "curves.pdf"}
-    text = path.read_text()
-    assert text.startswith("# Sweep on emodb\n")
+    report = report_study(simulation.study, simulation.runs)
+    assert report.title == "Centre loss for speech emotion recognition on emodb"
+    assert report.answer[0].startswith("Not known: 1 pairs of runs are too few to tell (UA ")
+    text = (simulation.study / "report.md").read_text()
+    # What all jobs say alike is left out of their names
     assert "| loss.alpha=0.5 loss.lam=0.5 |" in text
     assert "share their runs" in text
-    assert NOT_COMPARABLE in text
-    assert len(pd.read_csv(simulation.study / "sweep.csv")) == 4
+    figures = {path.stem for path in (simulation.study / "figures").iterdir()}
+    # Speakers are unknown, and with one alpha and two lambdas the paper has none of these settings but lambda = 0
+    assert figures == {"sweep", "grid", "fig3b", "table1", "fig4", "fig4_common", "curves", "calibration"}
 
     jobs = read_jobs(simulation.study)
     caption = provenance(jobs, simulation.runs).caption
@@ -131,10 +156,107 @@ def test_a_sweep_has_a_table_and_curves(tmp_path, capsys):
     assert "features" not in printed
 
 
+def test_the_page_needs_no_other_file_and_shows_every_figure(study):
+    page = (study.study / "report.html").read_text()
+    assert len(page) < 10e6
+    assert page.count('<img src="data:image/png;base64,') == len(FIGURES)
+    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
+    assert "url(" not in page
+    assert "<script" not in page
+    assert page.count("<table>") == len(TABLES)
+
+
+def test_the_page_escapes_what_names_contain(tmp_path):
+    simulation = Simulation(tmp_path)
+    settings = settings_of("logmel", 0.3, 0.5)
+    simulation.add_job(0, "<b>bold</b> & co", settings, folds=[0])
+    simulation.finish(settings, 0, 0, predictions([(name, name) for name in ("neu", "ang", "hap", "sad")]))
+    report_study(simulation.study, simulation.runs)
+    page = (simulation.study / "report.html").read_text()
+    assert "&lt;b&gt;bold&lt;/b&gt; &amp; co" in page
+    assert "<b>bold" not in page
+    assert r"\& co" in (simulation.study / "tables" / "scores.tex").read_text()
+
+
+@pytest.fixture
+def small(tmp_path) -> Simulation:
+    """A study of two finished runs of four utterances."""
+    simulation = Simulation(tmp_path)
+    right = predictions([(name, name) for name in ("neu", "ang", "hap", "sad")])
+    for number, lam in enumerate((0.0, 0.3)):
+        settings = settings_of("logmel", lam, 0.5)
+        simulation.add_job(number, f"loss.lam={lam:g}", settings, folds=[0])
+        simulation.finish(settings, 0, 0, right)
+    return simulation
+
+
+@pytest.mark.parametrize("name", [PREDICTIONS, FEATURES, "config.yaml"])
+def test_a_damaged_run_is_named_with_its_mending(small, name):
+    signature = read_jobs(small.study)[0].runs[0]
+    (small.runs / signature / name).write_bytes(b"\0damaged")
+    with pytest.raises(UserError, match=rf"{signature}/{name} is damaged .*; delete the folder .* and repeat"):
+        report_study(small.study, small.runs)
+    assert not (small.study / "report.md").exists()
+
+
+def test_a_run_without_curves_is_named_and_the_rest_reported(small):
+    lost, kept = (job.runs[0] for job in read_jobs(small.study))
+    (small.runs / lost / METRICS).unlink()
+    report_study(small.study, small.runs)
+    report = (small.study / "report.md").read_text()
+    assert f"metrics.csv being missing or damaged: {lost}." in report
+    assert kept in (small.study / "tables" / "runs.csv").read_text()
+
+
+def test_a_damaged_result_counts_as_unfinished(small):
+    (small.runs / read_jobs(small.study)[1].runs[0] / RESULT).write_text('{"signature": "abc"')
+    report = report_study(small.study, small.runs)
+    assert any("Missing: loss.lam=0.3: 1 of 1" in warning for warning in report.warnings)
+
+
+def test_a_damaged_job_is_named(small):
+    (small.study / "jobs" / "1" / "job.json").write_text("{")
+    with pytest.raises(UserError, match=r"jobs/1/job.json cannot be read .*; repeat the study's command"):
+        report_study(small.study, small.runs)
+
+
+def test_a_folder_without_jobs_is_no_study(tmp_path):
+    with pytest.raises(UserError, match="it has no jobs"):
+        report_study(tmp_path, tmp_path)
+
+
+def test_two_protocols_are_never_averaged(small):
+    other = Simulation(small.output, protocol="speaker")
+    settings = settings_of("logmel", 3.0, 0.5)
+    other.add_job(2, "loss.lam=3", settings, folds=[0])
+    other.finish(settings, 0, 0, predictions([(name, name) for name in ("neu", "ang", "hap", "sad")]))
+    with pytest.raises(
+        UserError, match="one study, different corpora or protocols: .*paper protocol.*speaker protocol"
+    ):
+        report_study(small.study, small.runs)
+
+
+def test_without_a_table_of_utterances_speakers_are_left_out(small):
+    assert not (small.study / UTTERANCES).exists()
+    report = report_study(small.study, small.runs)
+    assert "Speakers" not in [section.title for section in report.sections]
+
+
+def test_a_class_absent_from_a_test_part_is_named(tmp_path):
+    simulation = Simulation(tmp_path)
+    settings = settings_of("logmel", 0.0, 0.5)
+    simulation.add_job(0, "softmax", settings, folds=[0, 1])
+    whole = predictions([(name, name) for name in ("neu", "ang", "hap", "sad")])
+    simulation.finish(settings, 0, 0, whole)
+    simulation.finish(settings, 0, 1, predictions([(name, name) for name in ("neu", "ang", "hap", "hap")]), dev=whole)
+    report = report_study(simulation.study, simulation.runs)
+    text = (simulation.study / "report.md").read_text()
+    assert "UA is unknown where a class is absent from a test part: sad in repetition 0, fold 1." in text
+    assert np.isnan(report.tables[0].numbers["ua"][0])
+
+
 def test_a_report_needs_neither_torch_nor_lightning():
-    heavy = ["torch", "lightning", "torchaudio", "librosa", "matplotlib.pyplot"]
-    modules = ["study", "tables", "figures", "summary", "paper", "files", "sweep"]
-    imports = "\n".join(f"import ser_lightning.report.{name}" for name in modules)
-    code = f"import sys\n{imports}\nprint([name for name in {heavy} if name in sys.modules])"
+    heavy = ["torch", "lightning", "torchaudio", "librosa", "matplotlib.pyplot", "wandb"]
+    code = f"import sys\nimport ser_lightning.report.__main__\nprint([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -5,8 +5,8 @@ from ser_lightning.errors import UserError
 from ser_lightning.report.statistics import detectable
 from ser_lightning.report.summary import (
     average,
-    confusion_of,
     paired_difference,
+    pairs,
     provenance,
     score_runs,
     summarise,
@@ -63,14 +63,6 @@ def test_one_run_has_no_spread_and_no_run_no_mean(simulation):
     assert np.isnan(summary["ua"][1])
 
 
-def test_confusions_are_summed_over_runs(simulation):
-    job = simulation.add_job(0, "centre", SETTINGS, folds=[0, 1])
-    simulation.finish(SETTINGS, 0, 0, FIRST)
-    simulation.finish(SETTINGS, 0, 1, SECOND)
-    expected = [[5, 2, 0, 1], [0, 2, 0, 0], [0, 1, 1, 0], [1, 0, 0, 3]]
-    np.testing.assert_array_equal(confusion_of(job, score_runs([job], simulation.runs)), expected)
-
-
 def test_jobs_without_lambda_share_runs_and_have_no_alpha(simulation):
     settings = [settings_of("logmel", lam, alpha) for alpha in (0.1, 0.9) for lam in (0.0, 0.5)]
     jobs = [simulation.add_job(number, f"job {number}", of, folds=[0]) for number, of in enumerate(settings)]
@@ -101,7 +93,7 @@ def test_paired_difference_takes_the_folds_both_have(simulation):
         simulation.finish(without, 0, fold, test)
     simulation.finish(SETTINGS, 0, 0, SECOND)
     simulation.finish(SETTINGS, 0, 1, FIRST)
-    gain = paired_difference(job, reference, score_runs([job, reference], simulation.runs))
+    gain = paired_difference(pairs(job, reference, score_runs([job, reference], simulation.runs)))
     assert (gain["runs"], gain["ua"], gain["wa"]) == (2, 15.625, 6.25)
     error = np.sqrt(0.625) * 31.25 / np.sqrt(2)
     assert np.isnan(gain["ua_half"])
@@ -136,7 +128,8 @@ def test_provenance_says_what_the_numbers_are_of(simulation):
         "test shares with training: speakers 100 %, sentences 50 %, recordings 0 % | "
         "length, silence, level alone: UA 30 %"
     )
-    assert (facts.utterances, facts.class_counts) == (8, {"neu": 4, "ang": 1, "hap": 1, "sad": 2})
+    # In each of the three parts
+    assert (facts.utterances, facts.class_counts) == (24, {"neu": 12, "ang": 3, "hap": 3, "sad": 6})
     assert (facts.steps, facts.learning_rate, facts.seconds) == ("3520", "0.0003", 180.0)
     assert facts.note == "the paper's own"
     assert not facts.like_the_paper

@@ -63,7 +63,7 @@ def test_the_end_of_a_sweep_lists_what_failed_and_is_an_error(simulation, sweep,
         SweepReport().on_multirun_end(sweep())
     assert end.value.code == 1
     said = capsys.readouterr()
-    assert "sweep.md" in said.out
+    assert "report.html" in said.out
     assert said.err.splitlines() == [
         "ser_lightning: 2 of this sweep's runs failed; the same command tries them again",
         "  loss.alpha=0.5, repeat 1 fold 2: out of memory",
@@ -98,18 +98,17 @@ def test_an_invalid_job_stops_the_command_before_any_job(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_end_of_a_sweep_names_its_table_and_curves(simulation, sweep, capsys):
+def test_the_end_of_a_sweep_names_its_report(simulation, sweep, capsys):
     for number, alpha in enumerate((0.1, 0.5)):
         settings = settings_of("logmel", 0.3, alpha)
         simulation.add_job(number, f"loss.alpha={alpha}", settings, folds=[0])
         simulation.finish(settings, 0, 0, RIGHT)
     SweepReport().on_multirun_end(sweep())
     last = capsys.readouterr().out.splitlines()[-1]
-    assert str(simulation.study / "sweep.md") in last
-    assert str(simulation.study / "curves.png") in last
+    assert last == f"Report: {simulation.study / 'report.html'}"
 
 
 def test_a_sweep_of_which_nothing_finished_says_so(simulation, sweep, capsys):
     simulation.add_job(0, "unfinished", settings_of("logmel", 0.3, 0.5))
     SweepReport().on_multirun_end(sweep())
-    assert capsys.readouterr().out == "No job of this sweep has finished, so that there is no table yet.\n"
+    assert capsys.readouterr().out == "No job of this sweep has finished, so that there is no report yet.\n"

@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from ser_lightning.config import LoggerConfig
-from ser_lightning.report.study import write_paper_report, write_sweep
+from ser_lightning.report.study import report_study
 from ser_lightning.report.sweep import SweepReport
 from ser_lightning.report.upload import report_id, upload_report
 from tests.report.simulated import settings_of, simulate_paper_study
@@ -19,11 +19,11 @@ WANDB = LoggerConfig(name="wandb", project="mine", entity=None)
 
 @pytest.fixture
 def sweep(simulation):
-    for number, alpha in enumerate((0.1, 0.5)):
-        settings = settings_of("logmel", 0.3, alpha)
+    for number, alpha in enumerate((0.2, 0.4)):
+        settings = settings_of("logmel", 0.4, alpha)
         simulation.add_job(number, f"loss.alpha={alpha}", settings, folds=[0])
         simulation.finish(settings, 0, 0, RIGHT)
-    write_sweep(simulation.study, simulation.runs)
+    report_study(simulation.study, simulation.runs)
     return simulation
 
 
@@ -36,33 +36,34 @@ def test_a_sweep_is_one_run_with_its_table_and_curves(sweep):
     upload_report(WANDB, sweep.study)
     (run,) = offline_runs(sweep.output)
     assert (run.group, run.job_type, run.project, run.exit_code) == ("simulated", "report", "mine", 0)
-    expected = pd.read_csv(sweep.study / "sweep.csv")
-    pd.testing.assert_frame_equal(table_of(run, "table/sweep"), expected, check_dtype=False)
-    image = run.file(run.history[0]["figure/curves"])
-    assert image.read_bytes() == (sweep.study / "curves.png").read_bytes()
+    expected = pd.read_csv(sweep.study / "tables" / "scores.csv")
+    pd.testing.assert_frame_equal(table_of(run, "table/scores"), expected, check_dtype=False)
+    image = run.file(run.history[0]["figure/sweep"])
+    assert image.read_bytes() == (sweep.study / "figures" / "sweep.png").read_bytes()
 
 
 def test_a_repeated_report_replaces_itself(sweep):
     upload_report(WANDB, sweep.study)
     (first,) = offline_runs(sweep.output)
-    table = pd.read_csv(sweep.study / "sweep.csv").assign(ua=12.5)
-    table.to_csv(sweep.study / "sweep.csv", index=False)
+    table = pd.read_csv(sweep.study / "tables" / "scores.csv").assign(ua=12.5)
+    table.to_csv(sweep.study / "tables" / "scores.csv", index=False)
     upload_report(WANDB, sweep.study)
     (second,) = offline_runs(sweep.output)
     assert second.id == first.id
-    assert table_of(second, "table/sweep")["ua"].tolist() == [12.5, 12.5]
+    assert table_of(second, "table/scores")["ua"].tolist() == [12.5, 12.5]
 
 
 def test_the_papers_report_has_all_its_tables_and_figures(simulation):
     simulate_paper_study(simulation)
-    write_paper_report(simulation.study, simulation.runs, "command")
+    report_study(simulation.study, simulation.runs)
     upload_report(WANDB, simulation.study)
     (run,) = offline_runs(simulation.output)
-    tables = {"settings", "gains", "fig3a", "fig3b", "table1a", "table1b", "table2a", "table2b", "runs"}
     kinds = {key: value["_type"] for key, value in run.history[0].items() if isinstance(value, dict)}
-    assert {key for key, kind in kinds.items() if kind == "table-file"} == {f"table/{name}" for name in tables}
-    figures = {"fig3a", "fig3b", "fig4", "fig5", "table1", "table2"}
-    assert {key for key, kind in kinds.items() if kind == "image-file"} == {f"figure/{name}" for name in figures}
+    tables = {f"table/{file.stem}" for file in (simulation.study / "tables").glob("*.csv")}
+    assert {key for key, kind in kinds.items() if kind == "table-file"} == tables
+    figures = {f"figure/{file.stem}" for file in (simulation.study / "figures").glob("*.png")}
+    assert {key for key, kind in kinds.items() if kind == "image-file"} == figures
+    assert {"table/scores", "table/differences", "figure/fig3a", "figure/table1"} <= set(kinds)
 
 
 def test_the_end_of_a_sweep_uploads_its_report(sweep):
@@ -71,7 +72,7 @@ def test_the_end_of_a_sweep_uploads_its_report(sweep):
     SweepReport().on_multirun_end(OmegaConf.create({"paths": paths, "study": study, "logger": logger}))
     (run,) = offline_runs(sweep.output)
     assert run.id == report_id("simulated")
-    assert "table/sweep" in run.history[0]
+    assert "table/scores" in run.history[0]
 
 
 def test_with_csv_alone_nothing_is_uploaded(sweep):

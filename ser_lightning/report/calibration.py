@@ -1,0 +1,77 @@
+"""Do a recognizer's probabilities mean what they say: expected calibration error, and temperature scaling.
+
+Guo, Pleiss, Sun, Weinberger: On calibration of modern neural networks, ICML 2017.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+BINS = 15
+# Between these a temperature is sought: of a part without a single error the best one is 0.
+COLDEST, HOTTEST = 0.05, 20.0
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Utterances by the probability given to the class recognised, in bins of equal width; empty bins are left out.
+
+    Attributes:
+        confidence: mean of that probability in each bin [bins].
+        accuracy: share recognised rightly [bins].
+        count: utterances [bins].
+    """
+
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    count: np.ndarray
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: the mean distance of accuracy and confidence over utterances, in [0, 1]."""
+        return float(np.average(np.abs(self.accuracy - self.confidence), weights=self.count))
+
+
+def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
+    """The reliability of probabilities [n, classes] for class indices [n].
+
+    >>> found = reliability(np.array([[0.9, 0.1], [0.7, 0.3], [0.7, 0.3]]), np.array([0, 0, 1]), bins=2)
+    >>> found.confidence.round(3), found.accuracy.round(3), found.count
+    (array([0.767]), array([0.667]), array([3]))
+    """
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    # A bin holds its upper end, so that certainty belongs to the last one
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    there = count > 0
+    sums = [np.bincount(place, weights=values, minlength=bins)[there] for values in (confidence, right)]
+    return Reliability(sums[0] / count[there], sums[1] / count[there], count[there])
+
+
+def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Softmax of logits [n, classes] divided by a temperature."""
+    return softmax(logits / temperature, axis=1)
+
+
+def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
+    """Mean over utterances, in nats, of logits [n, classes] divided by a temperature, for class indices [n]."""
+    return float(-log_softmax(logits / temperature, axis=1)[np.arange(len(labels)), labels].mean())
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature of the least negative log-likelihood, for logits [n, classes] and class indices [n]."""
+    found = minimize_scalar(
+        lambda log_temperature: negative_log_likelihood(logits, labels, np.exp(log_temperature)),
+        bounds=(np.log(COLDEST), np.log(HOTTEST)),
+        method="bounded",
+        options={"xatol": 1e-4},
+    )
+    return float(np.exp(found.x))
+
+
+def overconfidence(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
+    """Mean probability of the class recognised minus the share recognised rightly, in [-1, 1]."""
+    given = probabilities(logits, temperature)
+    return float(given.max(axis=1).mean() - (given.argmax(axis=1) == labels).mean())

@@ -1,0 +1,94 @@
+"""What a report consists of, whatever it is written as: sections of text, tables and figures."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph; of Markdown it uses nothing. `aside` ones explain, and a reader in a hurry skips them."""
+
+    words: str
+    aside: bool = False
+
+
+@dataclass(frozen=True)
+class Code:
+    """Lines as they are typed or written in a file; with a `title` it may be folded away."""
+
+    lines: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: `numbers` in full for machines, `shown` as text for people, rows alike; a long one may be `folded`."""
+
+    name: str
+    title: str
+    numbers: pd.DataFrame
+    shown: pd.DataFrame
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure and what it shows."""
+
+    name: str
+    title: str
+    figure: Figure
+
+    @property
+    def inches(self) -> float:
+        """Width in print."""
+        return self.figure.get_figwidth()
+
+
+Block = Text | Code | Table | Picture
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands below it."""
+
+    title: str
+    blocks: list[Block] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A study's report.
+
+    Attributes:
+        title: what was studied on what.
+        claim: what is tested.
+        answer: what the study says to it, a sentence each; the first is the answer itself.
+        warnings: what a reader must know before believing a number.
+        caption: corpus, protocol, runs, leak audit: stands beside every figure and table.
+        facts: the same and more for machines.
+        sections: in reading order.
+        records: tables for machines alone, by name.
+    """
+
+    title: str
+    claim: str
+    answer: list[str]
+    warnings: list[str]
+    caption: str
+    facts: dict[str, Any]
+    sections: list[Section]
+    records: dict[str, pd.DataFrame]
+
+    @property
+    def tables(self) -> list[Table]:
+        """The tables of all sections."""
+        return [block for section in self.sections for block in section.blocks if isinstance(block, Table)]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """The figures of all sections."""
+        return [block for section in self.sections for block in section.blocks if isinstance(block, Picture)]

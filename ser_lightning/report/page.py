@@ -1,0 +1,27 @@
+"""A report as one HTML page that needs no other file and no network."""
+
+import base64
+from collections.abc import Mapping
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, Template
+
+from ser_lightning.report.document import Block, Report
+
+
+def html_page(report: Report, images: Mapping[str, bytes]) -> str:
+    """The page, with the PNGs of its figures inside."""
+    encoded = {name: base64.b64encode(image).decode() for name, image in images.items()}
+    return _template().render(report=report, images=encoded)
+
+
+def _kind(block: Block) -> str:
+    return type(block).__name__.lower()
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(loader=PackageLoader("ser_lightning.report"), autoescape=True, trim_blocks=True)
+    environment.filters["kind"] = _kind
+    environment.filters["is_number"] = lambda text: bool(text) and text.lstrip("+-–< ")[:1].isdigit()
+    return environment.get_template("page.html")

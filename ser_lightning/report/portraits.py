@@ -1,0 +1,195 @@
+"""The figures of single settings: features, confusions, curves, calibration, speakers. Style: see `figures`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ser_lightning.drawing import (
+    COLOURS,
+    DASHES,
+    MARKERS,
+    STYLE,
+    PrincipalAxes,
+    draw_confusion,
+    draw_features,
+    draw_fields,
+    principal_axes,
+    row_percent,
+)
+from ser_lightning.report.calibration import Reliability
+from ser_lightning.report.figures import COLUMN, PAGE, foot, symbols
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """What a panel of Fig. 4 shows: features z [n, 64] of a part, their labels [n], and within / between of them."""
+
+    title: str
+    z: np.ndarray
+    labels: np.ndarray
+    ratio: float
+
+
+def feature_panels(clouds: Sequence[Cloud], classes: Sequence[str], caption: str, common: bool = False) -> Figure:
+    """Fig. 4: features z on two principal components, with the compactness ratio on each panel.
+
+    Args:
+        clouds: the panels, two in a row.
+        classes: names of the classes.
+        caption: the provenance.
+        common: one basis, of all panels together, and one scale, so that panels can be compared; else, as the paper,
+            a basis for every panel.
+    """
+    shared = principal_axes(np.concatenate([cloud.z for cloud in clouds])) if common else None
+    rows = -(-len(clouds) // 2)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((PAGE, 0.4 + 3.1 * rows), layout="constrained")
+        grid = figure.subplots(rows, 2, squeeze=False, sharex=common, sharey=common)
+        for letter, axes, cloud in zip("abcdefgh", grid.flat, clouds, strict=False):
+            basis = shared or principal_axes(cloud.z)
+            draw_features(axes, basis.project(cloud.z), cloud.labels, classes)
+            _name_components(axes, basis, common)
+            axes.set_title(f"({letter}) {symbols(cloud.title)}")
+            corner: dict[str, Any] = {"transform": axes.transAxes, "ha": "right", "va": "bottom", "size": 8}
+            axes.text(0.99, 0.01, f"within / between = {cloud.ratio:.2f}", **corner)
+        handles, labels = grid.flat[0].get_legend_handles_labels()
+        legend: Any = figure.legend(handles, labels, loc="outside upper center", ncols=len(classes), markerscale=1.8)
+        for handle in legend.legend_handles:
+            handle.set_alpha(1)
+        note = "one basis and scale, of all panels together" if common else "principal components fitted per panel"
+        foot(figure, PAGE, caption, f"{note}; ratio of distances in all 64 dimensions")
+        return figure
+
+
+def _name_components(axes: Axes, basis: PrincipalAxes, common: bool) -> None:
+    if not common:
+        axes.set_aspect("equal", adjustable="datalim")
+    shares = [f" ({100 * share:.1f} % of variance)" for share in basis.shares]
+    axes.set_xlabel(f"PC 1{shares[0]}")
+    axes.set_ylabel(f"PC 2{shares[1]}")
+    axes.tick_params(labelbottom=True, labelleft=True)
+
+
+def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], caption: str) -> Figure:
+    """Tables 1 and 2: confusion matrices side by side, each row in percent of its true class; of two, the difference.
+
+    Args:
+        matrices: title -> counts [classes, classes], rows true, columns recognised, summed over runs.
+    """
+    with matplotlib.rc_context(STYLE):
+        width = COLUMN * (len(matrices) + (len(matrices) == 2))
+        figure = Figure((width, 3.5), layout="constrained")
+        panels = figure.subplots(1, round(width / COLUMN), squeeze=False)[0]
+        for letter, axes, (title, counts) in zip("ab", panels, matrices.items(), strict=False):
+            draw_confusion(axes, counts, classes)
+            axes.set_title(f"({letter}) {symbols(title)}")
+        if len(matrices) == 2:
+            first, second = (row_percent(counts) for counts in matrices.values())
+            _draw_change(panels[2], second - first, classes)
+            panels[2].set_title("(b) minus (a), points")
+        foot(figure, width, caption, "counts summed over runs, percent of the row")
+        return figure
+
+
+def _draw_change(axes: Axes, change: np.ndarray, classes: Sequence[str]) -> None:
+    """Differences of confusions [classes, classes] in points; the sign is written, so that grey will do."""
+    limit = max(5.0, float(np.abs(change).max()))
+    draw_fields(axes, change, "PuOr_r", -limit, limit)
+    for i, j in np.ndindex(change.shape):
+        colour = "white" if abs(change[i, j]) > 0.7 * limit else "black"
+        axes.text(j, i, f"{change[i, j]:+.1f}", ha="center", va="center", color=colour)
+    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(classes) > 5 else {}
+    axes.set_xticks(range(len(classes)), classes, **turned)
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xlabel("recognised")
+    axes.set_aspect("equal")
+
+
+def learning_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]], caption: str) -> Figure:
+    """Training loss (softmax part, logarithmic) and dev UA against steps: mean over runs, the band their range.
+
+    Args:
+        curves: job -> "train/softmax" and "dev/ua" -> a table [steps, runs] of values, its index the steps.
+    """
+    panels = {"train/softmax": "softmax loss, training", "dev/ua": "UA of dev (%)"}
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((PAGE, 2.8), layout="constrained")
+        for axes, (column, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+            looks = zip(cycle(COLOURS), cycle(DASHES), strict=False)
+            for (job, of), (colour, dash) in zip(curves.items(), looks, strict=False):
+                values = of[column] * (100 if column == "dev/ua" else 1)
+                steps = values.index.to_numpy()
+                axes.plot(steps, values.mean(axis=1), color=colour, linestyle=dash, label=symbols(job))
+                band: dict[str, Any] = {"color": colour, "alpha": 0.15, "linewidth": 0}
+                axes.fill_between(steps, values.min(axis=1), values.max(axis=1), **band)
+            axes.set_xlabel("steps")
+            axes.set_ylabel(label)
+            axes.grid(axis="y")
+            axes.set_axisbelow(True)
+            if column == "train/softmax":
+                axes.set_yscale("log")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2)
+        runs = max(of["dev/ua"].shape[1] for of in curves.values())
+        foot(figure, PAGE, caption, f"mean and range over {runs} run{'s' if runs > 1 else ''}")
+        return figure
+
+
+def reliability_diagram(found: Mapping[str, tuple[Reliability, Reliability]], caption: str) -> Figure:
+    """How often a recognised class is right against the probability given to it, before and after scaling.
+
+    Args:
+        found: job -> its reliability before and after temperature scaling.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((PAGE, 3.3), layout="constrained")
+        panels = figure.subplots(1, 2, sharex=True, sharey=True)
+        for side, (axes, title) in enumerate(zip(panels, ("as trained", "temperature fitted on dev"), strict=True)):
+            axes.plot([0, 100], [0, 100], color="0.6", linewidth=0.8, linestyle=(0, (1, 1.5)))
+            looks = zip(cycle(COLOURS), cycle(MARKERS), cycle(DASHES), strict=False)
+            for (job, of), (colour, marker, dash) in zip(found.items(), looks, strict=False):
+                drawn = of[side]
+                label = f"{symbols(job)}: ECE {100 * drawn.error:.1f} %"
+                style: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": dash, "label": label}
+                axes.plot(100 * drawn.confidence, 100 * drawn.accuracy, **style)
+            axes.set_title(title)
+            axes.set_xlabel("probability of the recognised class (%)")
+            axes.set_ylabel("recognised rightly (%)")
+            axes.set_aspect("equal")
+            axes.tick_params(labelleft=True)
+            axes.legend(loc="upper left")
+        foot(figure, PAGE, caption, "test utterances of all runs; below the diagonal: over-confident")
+        return figure
+
+
+def speaker_recalls(tables: Mapping[str, pd.DataFrame], caption: str, note: str) -> Figure:
+    """Recall of each class and UA by speaker, a panel per job.
+
+    Args:
+        tables: job -> percent [speakers, classes and UA], NaN where a speaker has no utterance of a class.
+        note: of what and how many the rows are.
+    """
+    rows, columns = next(iter(tables.values())).shape
+    with matplotlib.rc_context(STYLE):
+        width = min(PAGE, len(tables) * (0.9 + 0.55 * columns))
+        figure = Figure((width, 1.3 + 0.22 * rows), layout="constrained")
+        panels = figure.subplots(1, len(tables), squeeze=False)[0]
+        for axes, (title, percent) in zip(panels, tables.items(), strict=True):
+            values = percent.to_numpy()
+            draw_fields(axes, values, "Blues", 0, 100)
+            for i, j in np.ndindex(values.shape):
+                colour = "white" if values[i, j] > 55 else "black"
+                text = "–" if np.isnan(values[i, j]) else f"{values[i, j]:.0f}"
+                axes.text(j, i, text, ha="center", va="center", color=colour, size=7)
+            axes.axvline(columns - 1.5, color="white", linewidth=2)
+            axes.set_xticks(range(columns), list(percent.columns))
+            axes.set_yticks(range(rows), list(percent.index))
+            axes.set_title(symbols(title))
+        foot(figure, width, caption, note)
+        return figure

@@ -1,0 +1,132 @@
+"""What was run, on what, and how to run it again."""
+
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from ser_lightning.leakage import audit_line
+from ser_lightning.report.document import Block, Code, Section, Text
+from ser_lightning.report.material import Material
+from ser_lightning.report.summary import PROTOCOLS, Provenance, ScoredRun
+from ser_lightning.runs.signature import flat
+from ser_lightning.runs.study import COMMAND
+
+NOT_COMPARABLE = (
+    "These numbers are not comparable with the paper's, which are of all 5531 utterances of IEMOCAP's four classes "
+    "under the paper's protocol: where the paper's stand beside them, compare the direction and the order of magnitude "
+    "of an effect, not its value."
+)
+SYNTHETIC = "The corpus is synthetic speech, made to try the program: its numbers say nothing about people."
+
+
+def warnings(material: Material) -> list[str]:
+    """What a reader must know before believing a number."""
+    facts = material.facts
+    found = [SYNTHETIC] if facts.synthetic else []
+    if facts.finished < facts.planned:
+        missing = [
+            f"{name}: {planned - done} of {planned}"
+            for name, done, planned in zip(
+                material.names, material.summary["runs"], material.summary["planned"], strict=True
+            )
+            if done < planned
+        ]
+        begun = f"Unfinished: {facts.finished} of {facts.planned} runs are finished. Missing: {'; '.join(missing)}."
+        found.append(begun)
+    unbegun = [name for name, job in zip(material.names, material.jobs, strict=True) if not job.runs]
+    if unbegun:
+        found.append(f"Without a single planned run: {'; '.join(unbegun)}.")
+    if not facts.like_the_paper:
+        found.append(NOT_COMPARABLE)
+    return found
+
+
+def section(material: Material) -> Section:
+    """Corpus, protocol, training, audit, environment, configuration, command."""
+    facts = material.facts
+    counts = ", ".join(f"{name} {number}" for name, number in facts.class_counts.items())
+    left_out = f"{facts.left_out} unusable recordings were left out" if facts.left_out else "none was left out"
+    blocks: list[Block] = [
+        Text(f"Corpus: {corpus_name(facts)}, {facts.utterances} utterances ({counts}); {left_out}."),
+        Text(
+            f"Protocol: {facts.protocol} ({PROTOCOLS[facts.protocol]}), {facts.folds} folds, {facts.repeats} "
+            f"repetitions; {facts.finished} of {facts.planned} runs. Leak audit: {audit_line(facts.audit)}."
+        ),
+        Text(
+            f"Training: {facts.steps} steps of {facts.batch_size} utterances at a learning rate of "
+            f"{facts.learning_rate} ({facts.note}); the parameters with the best dev UA are tested. It took "
+            f"{duration(facts.seconds)} in all."
+        ),
+        Text(f"Environment: {facts.device}; convolutions: {facts.precision}; {facts.versions}."),
+        Code(_shared_settings(material), "Settings that all runs share"),
+        Text(
+            "Finished runs are kept and never trained twice; the same command goes on where it was stopped, and where "
+            "all is finished writes this report anew:"
+        ),
+        Code(command(material)),
+        Text(
+            "Beside this report: figures/ (PNG, PDF), tables/ (CSV, Markdown, LaTeX; runs.csv has a row for every "
+            "run), results.json (all numbers), split.csv (who is tested when)."
+        ),
+    ]
+    return Section("What was run", blocks)
+
+
+def command(material: Material) -> str:
+    """The command that made the study."""
+    try:
+        return (material.study / COMMAND).read_text().strip()
+    except FileNotFoundError:
+        return f"python -m ser_lightning.report {material.study.name}"
+
+
+def run_table(material: Material) -> pd.DataFrame:
+    """A row per finished run; of jobs that share it the first is named."""
+    rows: dict[str, dict[str, Any]] = {}
+    for title, job, of in zip(material.names, material.jobs, material.summary.to_dict("records"), strict=True):
+        for name in job.runs:
+            if name in material.scored and name not in rows:
+                settings = {key: of[key] for key in ("features", "lam", "alpha")}
+                rows[name] = {"job": title, **settings, **_run_row(material.scored[name])}
+    return pd.DataFrame(list(rows.values()))
+
+
+def corpus_name(facts: Provenance) -> str:
+    """The corpus, and whether it is synthetic."""
+    return f"the synthetic {facts.corpus} corpus" if facts.synthetic else facts.corpus
+
+
+def duration(seconds: float) -> str:
+    """A time for reading."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _shared_settings(material: Material) -> str:
+    """As YAML, under dotted keys; what differs between jobs is in their names."""
+    every = [flat(job.settings) for job in material.jobs]
+    shared = {key: value for key, value in every[0].items() if all(of.get(key, ...) == value for of in every)}
+    return yaml.safe_dump(shared, sort_keys=False, default_flow_style=None).strip()
+
+
+def _run_row(run: ScoredRun) -> dict[str, Any]:
+    result = run.result
+    return {
+        "repeat": result.repeat,
+        "fold": result.fold,
+        "ua": run.ua,
+        "wa": run.wa,
+        "dev_ua": 100 * result.dev_ua,
+        "dev_wa": 100 * result.dev_wa,
+        **{f"{part}_utterances": number for part, number in result.utterances.items()},
+        "steps": result.steps,
+        "best_step": result.best_step,
+        "seconds": result.seconds,
+        "precision": result.precision,
+        "device": result.device,
+        "split": result.split,
+        "signature": result.signature,
+    }

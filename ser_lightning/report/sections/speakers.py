@@ -1,0 +1,76 @@
+"""Recalls by speaker: whom does the recognizer understand?"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser_lightning.metrics import recalls
+from ser_lightning.report.comparison import group_of, grouped_counts
+from ser_lightning.report.document import Block, Picture, Section, Table, Text
+from ser_lightning.report.material import Material
+from ser_lightning.report.portraits import speaker_recalls
+from ser_lightning.report.tables import INPUTS
+
+# Rows that can be read on a page
+FITTING = 40
+
+
+def section(material: Material) -> Section | None:
+    """Recall of each class and UA by speaker, of the shown settings; None where the speakers are unknown."""
+    speaker_of = group_of(material.utterances)
+    if not speaker_of:
+        return None
+    blocks: list[Block] = []
+    for features, jobs in material.shown.items():
+        tables = {material.label(job): speaker_table(material, job, speaker_of) for job in jobs}
+        drawn = {label: table.drop(columns="utterances") for label, table in tables.items()}
+        note = "recall of each class and UA, percent"
+        worst = next(iter(drawn.values()))["UA"].sort_values().index
+        if len(worst) > FITTING:
+            drawn = {label: table.loc[worst[:FITTING]] for label, table in drawn.items()}
+            note += f"; the {FITTING} of {len(worst)} speakers with the lowest UA on the left"
+        name = "speakers" if not blocks else f"speakers_{features}"
+        title = f"Recalls by speaker on {INPUTS[features]}"
+        figure = speaker_recalls(drawn, material.facts.caption, note)
+        numbers = pd.concat([table.assign(setting=label) for label, table in tables.items()]).reset_index()
+        blocks += [Picture(name, title, figure), Table(name, title, numbers, _show(numbers), folded=True)]
+    blocks.append(Text(_spread(material, speaker_of), aside=True))
+    return Section("Speakers", blocks)
+
+
+def speaker_table(material: Material, job: int, speaker_of: dict[str, str]) -> pd.DataFrame:
+    """Percent by speaker (the index, sorted): a column per class, UA, and utterances tested over all runs.
+
+    A class of which a speaker has no utterance is NaN, and so is then UA.
+    """
+    names = sorted(set(speaker_of.values()))
+    # Whoever is never tested in this study has no row
+    tested = [run.test for run in material.finished(job)]
+    counts = grouped_counts([[tested]], speaker_of)[:, 0, 0]  # [speakers, classes, classes]
+    order = list(dict.fromkeys(speaker_of[name] for one in tested for name in one.ids))
+    found = recalls(counts)
+    table = pd.DataFrame(100 * found, index=pd.Index(order, name="speaker"), columns=material.classes)
+    table["UA"] = 100 * found.mean(axis=1)
+    table["utterances"] = counts.sum(axis=(1, 2)).astype(int)
+    return table.reindex([name for name in names if name in table.index])
+
+
+def _spread(material: Material, speaker_of: dict[str, str]) -> str:
+    """How far speakers lie apart, of the first shown settings."""
+    lines = []
+    for job in next(iter(material.shown.values())):
+        ua = speaker_table(material, job, speaker_of)["UA"].dropna()
+        if len(ua) > 1:
+            spread = f"from {ua.min():.1f} ({ua.idxmin()}) to {ua.max():.1f} ({ua.idxmax()})"
+            lines.append(
+                f"{material.full_label(job)}: UA by speaker {spread}, standard deviation {ua.std(ddof=1):.1f}."
+            )
+    return " ".join([*lines, "Over all runs; a dash stands where a speaker has no utterance of a class."])
+
+
+def _show(numbers: pd.DataFrame) -> pd.DataFrame:
+    shown: dict[str, Any] = {"setting": numbers["setting"], "speaker": numbers["speaker"]}
+    for name in numbers.columns.drop(["setting", "speaker", "utterances"]):
+        shown[name] = numbers[name].map(lambda value: "–" if np.isnan(value) else f"{value:.1f}")
+    return pd.DataFrame({**shown, "utterances": numbers["utterances"].astype(str)})
