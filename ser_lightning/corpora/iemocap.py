@@ -38,11 +38,17 @@ RELEASE = {
     },
 }  # fmt: skip
 
+# An evaluator's words, in lower case, and the label files' codes for them
+WORDS = {
+    "neutral": "neu", "anger": "ang", "happiness": "hap", "sadness": "sad", "frustration": "fru",
+    "excited": "exc", "surprise": "sur", "fear": "fea", "disgust": "dis", "other": "oth",
+}  # fmt: skip
+
 TITLE = "% [START_TIME - END_TIME] TURN_NAME EMOTION"
 NUMBER = r"(-?\d+(?:\.\d+)?|nan)"
 # [6.2901 - 8.2357]<TAB>Ses01F_impro01_F000<TAB>neu<TAB>[2.5000, 2.5000, 2.5000]
 HEAD = re.compile(rf"\[{NUMBER} - {NUMBER}\]\s+(\S+)\s+([a-z]{{3}})\s+\[{NUMBER}, {NUMBER}, {NUMBER}\]")
-# C-F1:<TAB>Neutral; Anger;<TAB>(curious); a line that is cut short lacks the parenthesis
+# C-E2:<TAB>Neutral; Anger;<TAB>(curious); a line that is cut short lacks the parenthesis
 EVALUATOR = re.compile(r"([CA])-(\w+):([^(]*)\(.*\)")
 # The letter after Ses01 names who wears the markers; who speaks is the last field's. Some dialogues have a suffix.
 NAME = re.compile(
@@ -55,7 +61,8 @@ def load(config: CorpusConfig) -> Manifest:
     """The manifest of IEMOCAP; `config.root` is the release's folder, which holds Session1 to Session5, or its parent.
 
     A turn's speaker is session and letter of the last field of its name, e.g. '1M' for Ses01F_impro01_M000. Its
-    `text_id` is the scene that was read, e.g. 'script01_1', the same in every session; '' where it is improvised.
+    `text_id` is the scene that was read, e.g. 'script01_1', the same in every session; '' where it is improvised. Its
+    `votes` are in the codes of `raw_label`, a word without a code in lower case; the actors' own (F1, M1) are left out.
 
     Raises `UserError` for a missing session, a label file that is damaged or cut short, an utterance labelled twice,
     and, unless `config.complete` is false, for counts that are not the full release's.
@@ -149,12 +156,18 @@ def _read_labels(file: Path, corpus: str) -> list[dict[str, Any]]:
                 log.warning("%s: %s: '%s' is not understood and not used", corpus, place, line[:60])
                 continue
             evaluations.add(evaluator[1])
-            if evaluator[1] == "C":
-                turns[-1]["votes"][evaluator[2]] = [word.strip() for word in evaluator[3].split(";") if word.strip()]
+            if evaluator[1] == "C" and evaluator[2].startswith("E"):
+                turns[-1]["votes"][evaluator[2]] = _codes(evaluator[3])
     if evaluations != {"C", "A"}:
         last = f"the turn {turns[-1]['id']}" if turns else "the first turn"
         raise _damaged(corpus, f"{file}, line {len(lines)}", f"the file ends before {last} is complete")
     return turns
+
+
+def _codes(words: str) -> list[str]:
+    """The codes of an evaluator's words, e.g. 'Neutral; Anger;'."""
+    chosen = [word.strip().lower() for word in words.split(";") if word.strip()]
+    return [WORDS.get(word, word) for word in chosen]
 
 
 def _read_lines(file: Path, corpus: str) -> list[str]:

@@ -20,7 +20,7 @@ from ser_lightning.identity import digest_rows
 log = logging.getLogger(__name__)
 
 DESCRIPTION = ("speaker", "gender", "session", "dialogue", "kind", "text_id")
-# What no protocol asks for: words spoken, evaluator -> words chosen, means of the evaluators' ratings
+# What no protocol asks for: words spoken, evaluator -> raw labels chosen, means of the evaluators' ratings
 RATINGS = ("valence", "activation", "dominance")
 COLUMNS = ("id", "path", "raw_label", "label", *DESCRIPTION, "transcript", "votes", *RATINGS, "seconds")
 
@@ -34,8 +34,8 @@ class Manifest:
 
     `table` has a row per utterance, sorted by id: `id`, `path` (absolute), `raw_label` (the corpus's own), `label` (the
     class), `speaker`, `gender`, `session`, `dialogue`, `kind`, `text_id`, `transcript` (each "" where unknown), `votes`
-    (evaluator -> the words chosen; empty where unknown), `valence`, `activation`, `dominance` (the evaluators' means on
-    the corpus's scale; NaN where unknown), `seconds`.
+    (evaluator -> the raw labels chosen; empty where unknown), `valence`, `activation`, `dominance` (the evaluators'
+    means on the corpus's scale; NaN where unknown), `seconds`.
     """
 
     corpus: str

@@ -114,10 +114,20 @@ def test_a_turn_s_columns(release):
     assert woman["transcript"] == "Excuse me."
     assert man["transcript"] == "Do you have your forms?"
     assert woman[["valence", "activation", "dominance"]].tolist() == [2.5, 3.0, 3.5]
-    assert woman["votes"] == {"E2": ["Neutral"], "F1": ["Neutral", "Anger"]}
-    assert man["votes"] == {"E1": ["Anger"], "E2": ["Anger", "Frustration"], "E4": ["Anger"]}
+    # F1 is the woman's word on herself.
+    assert woman["votes"] == {"E2": ["neu"]}
+    assert man["votes"] == {"E1": ["ang"], "E2": ["ang", "fru"], "E4": ["ang"]}
     assert woman["path"] == str(wav_file(release, "Ses01F_impro01_F000").resolve())
     assert woman["seconds"] == 0.6
+
+
+def test_every_word_has_its_code(release):
+    words = "Neutral; anger;HAPPINESS; Sadness; Frustration; Excited; Surprise; Fear; Disgust; Other; Quite Puzzled;"
+    turn = FIRST.replace("C-E2:\tNeutral;", f"C-E2:\t{words}").replace("C-F1:", "C-M1:")
+    label_file(release, "Ses01F_impro01").write_text(TITLE + turn + SECOND)
+    votes = load_subset(release).table.set_index("id").loc["Ses01F_impro01_F000", "votes"]
+    codes = ["neu", "ang", "hap", "sad", "fru", "exc", "sur", "fea", "dis", "oth", "quite puzzled"]
+    assert votes == {"E2": codes}
 
 
 def test_suffixed_dialogues(release):
@@ -430,6 +440,9 @@ def test_the_twin(tmp_path):
     assert set(table["speaker"]) == set(SPEAKERS)
     assert (table["transcript"] != "").all()
     assert table["votes"].map(len).min() >= 3
+    votes = [(evaluator, code) for cell in table["votes"] for evaluator, codes in cell.items() for code in codes]
+    assert {evaluator[0] for evaluator, _ in votes} == {"E"}
+    assert {code for _, code in votes} <= {"neu", "ang", "hap", "sad", "fru", "exc", "sur", "fea", "dis", "oth"}
     assert table["valence"].between(1, 5).all()
     everything = load_subset(tmp_path, "corpus.classes=null", "corpus.ignore=[]").table
     assert everything["dialogue"].nunique() == 151
