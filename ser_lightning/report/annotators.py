@@ -50,7 +50,7 @@ class Ceiling:
 class Annotators:
     """The functions' results under their names, over the `utterances` with votes; `unknown` counts those without.
 
-    An utterance that several runs tested counts in each.
+    An utterance that several runs tested counts in each; in the ceiling, which no run takes part in, it counts once.
     """
 
     strata: pd.DataFrame
@@ -61,28 +61,37 @@ class Annotators:
     ceiling: Ceiling
 
 
-def analyse(table: pd.DataFrame, classes: Sequence[str], class_of: Mapping[str, str]) -> Annotators:
+def analyse(
+    utterances: pd.DataFrame,
+    tested: np.ndarray,
+    logits: np.ndarray,
+    classes: Sequence[str],
+    class_of: Mapping[str, str],
+) -> Annotators:
     """Hold test results against the votes.
 
-    `table` has a row per tested utterance, of one run or several: label (a class), votes (a mapping or its JSON; empty
-    where unknown) and a logit_<class> per class. `class_of` maps raw labels to classes.
+    Args:
+        utterances: a row for each: label (a class) and votes (a mapping or its JSON; empty where unknown).
+        tested: the rows of `utterances` that were tested [results], of one run or several.
+        logits: what the recogniser said of them [results, classes].
+        classes: names of the classes, in the order of logits.
+        class_of: raw label -> class.
 
     Raises `ValueError` for a label that is none of the classes, and votes that are no mapping of evaluators to lists.
     """
-    labels = pd.Index(classes).get_indexer(pd.Index(table["label"]))
+    labels = pd.Index(classes).get_indexer(pd.Index(utterances["label"]))
     if (labels < 0).any():
-        raise ValueError(f"the label '{table['label'].iloc[int(labels.argmin())]}' is none of the classes")
-    logits = table[[f"logit_{name}" for name in classes]].to_numpy(dtype=np.float64)
-    predictions = logits.argmax(axis=1)
-    votes = [_read_votes(cell) for cell in table["votes"]]
-    counts = class_votes(votes, class_of, classes)
+        raise ValueError(f"the label '{utterances['label'].iloc[int(labels.argmin())]}' is none of the classes")
+    votes = [_read_votes(cell) for cell in utterances["votes"]]
+    stratum = strata(agreement(votes, class_of, utterances["label"].tolist()))[tested]
+    counts = class_votes(votes, class_of, classes)[tested]
     known = counts.any(axis=1)
-    stratum = strata(agreement(votes, class_of, table["label"].tolist()))
+    recognised = logits.argmax(axis=1)
     return Annotators(
-        strata=score_strata(stratum, labels, predictions, classes),
+        strata=score_strata(stratum, labels[tested], recognised, classes),
         utterances=int(known.sum()),
         unknown=int((~known).sum()),
-        chosen_by_any=chosen_by_any(counts, predictions),
+        chosen_by_any=chosen_by_any(counts, recognised),
         cross_entropy=cross_entropy(counts, softmax(logits, axis=1)),
         ceiling=left_out_evaluator(votes, class_of, classes),
     )

@@ -129,15 +129,18 @@ def read_material(study: Path, runs: Path) -> Material:
         raise UserError(f"{study} is no study: it has no jobs. Give the folder that train -m or reproduce wrote")
     facts = provenance(jobs, runs)
     scored = score_runs(jobs, runs)
-    utterances = _read_utterances(study / UTTERANCES)
+    utterances = _read_utterances(study / UTTERANCES, {name for run in scored.values() for name in run.test.ids})
     summary = average(jobs, scored).join(levels(jobs, scored, group_of(utterances)))
     return Material(study, runs, jobs, scored, summary, facts, utterances)
 
 
-def _read_utterances(file: Path) -> pd.DataFrame | None:
+def _read_utterances(file: Path, needed: set[str]) -> pd.DataFrame | None:
     try:
-        return pd.read_csv(file, dtype=str, keep_default_na=False)
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+        if missing := needed - set(table["id"]):
+            raise ValueError(f"{len(missing)} tested utterances are not in it")
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise UserError(f"{file} cannot be read ({error}); delete it and repeat the study's command") from error
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{file} is damaged ({error}); delete it and repeat the study's command") from error
+    return table

@@ -6,6 +6,7 @@ from ser_lightning.report.document import Report
 from ser_lightning.report.files import write_report
 from ser_lightning.report.material import Material, read_material
 from ser_lightning.report.sections import (
+    annotators,
     answer,
     calibration,
     confusions,
@@ -37,6 +38,7 @@ def compile_report(material: Material) -> Report:
         verdicts.section(material),
         confusions.section(material),
         speakers.section(material),
+        annotators.section(material),
         features.section(material),
         curves.section(material),
         calibration.section(material),

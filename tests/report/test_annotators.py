@@ -283,6 +283,13 @@ def results(rows):
     return frame.join(pd.DataFrame(logits, columns=[f"logit_{name}" for name in CLASSES]))
 
 
+def analyse_results(table, times=1):
+    """`analyse` of a table of results, all of them from as many runs."""
+    tested = np.tile(np.arange(len(table)), times)
+    logits = table.filter(like="logit_").to_numpy()[tested]
+    return analyse(table, tested, logits, CLASSES, CLASS_OF)
+
+
 def test_analyse_by_hand():
     table = results(
         [
@@ -295,7 +302,7 @@ def test_analyse_by_hand():
             ("neu", np.nan, [0.5, 0.25, 0.25]),
         ]
     )
-    found = analyse(table, CLASSES, CLASS_OF)
+    found = analyse_results(table)
     assert (found.utterances, found.unknown) == (4, 3)
     scores = found.strata.set_index("stratum")
     assert scores["utterances"].tolist() == [3, 1, 0]
@@ -317,18 +324,18 @@ def test_as_many_runs_as_you_like():
     rng = np.random.default_rng(4)
     votes = random_votes(60, 5)
     table = results([(rng.choice(CLASSES), one, rng.dirichlet(np.ones(3))) for one in votes])
-    once, twice = analyse(table, CLASSES, CLASS_OF), analyse(pd.concat([table, table]), CLASSES, CLASS_OF)
+    once, twice = analyse_results(table), analyse_results(table, times=2)
     pd.testing.assert_frame_equal(twice.strata.drop(columns="utterances"), once.strata.drop(columns="utterances"))
     assert twice.strata["utterances"].tolist() == (2 * once.strata["utterances"]).tolist()
     assert (twice.utterances, twice.unknown) == (2 * once.utterances, 2 * once.unknown)
     assert twice.chosen_by_any == once.chosen_by_any
     assert twice.cross_entropy.mean == pytest.approx(once.cross_entropy.mean)
-    assert twice.ceiling.ua == pytest.approx(once.ceiling.ua)
+    assert twice.ceiling == once.ceiling
 
 
 def test_a_corpus_without_votes():
     table = results([(label, "{}", [0.5, 0.25, 0.25]) for label in CLASSES])
-    found = analyse(table, CLASSES, CLASS_OF)
+    found = analyse_results(table)
     assert (found.utterances, found.unknown) == (0, 3)
     assert found.strata["utterances"].tolist() == [0, 0, 0]
     assert found.strata[["ua", "wa"]].isna().all(axis=None)
@@ -338,10 +345,10 @@ def test_a_corpus_without_votes():
 
 def test_a_foreign_label_is_refused():
     with pytest.raises(ValueError, match="'sad' is none of the classes"):
-        analyse(results([("neu", "{}", [0.5, 0.25, 0.25]), ("sad", "{}", [0.5, 0.25, 0.25])]), CLASSES, CLASS_OF)
+        analyse_results(results([("neu", "{}", [0.5, 0.25, 0.25]), ("sad", "{}", [0.5, 0.25, 0.25])]))
 
 
 @pytest.mark.parametrize("cell", ['["neu"]', '{"E1": "neu"}', {"E1": "neu"}, "3"])
 def test_malformed_votes_are_refused(cell):
     with pytest.raises(ValueError, match="no mapping of evaluators to lists"):
-        analyse(results([("neu", cell, [0.5, 0.25, 0.25])]), CLASSES, CLASS_OF)
+        analyse_results(results([("neu", cell, [0.5, 0.25, 0.25])]))

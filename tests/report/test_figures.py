@@ -1,6 +1,5 @@
 import numpy as np
 import pandas as pd
-import pytest
 
 from ser_lightning.report import paper
 from ser_lightning.report.figures import (

@@ -231,7 +231,7 @@ def test_two_protocols_are_never_averaged(small):
     other.add_job(2, "loss.lam=3", settings, folds=[0])
     other.finish(settings, 0, 0, predictions([(name, name) for name in ("neu", "ang", "hap", "sad")]))
     with pytest.raises(
-        UserError, match="one study, different corpora or protocols: .*paper protocol.*speaker protocol"
+        UserError, match=r"one study, different corpora or protocols: .*paper protocol.*speaker protocol"
     ):
         report_study(small.study, small.runs)
 
@@ -240,6 +240,21 @@ def test_without_a_table_of_utterances_speakers_are_left_out(small):
     assert not (small.study / UTTERANCES).exists()
     report = report_study(small.study, small.runs)
     assert "Speakers" not in [section.title for section in report.sections]
+
+
+def test_annotators_are_there_where_the_corpus_has_votes(small):
+    votes = ['{"E1": ["neu"], "E2": ["neu"]}', '{"E1": ["ang"], "E2": ["neu"]}', '{"E1": ["hap"]}', "{}"]
+    table = pd.DataFrame({"id": ["u0", "u1", "u2", "u3"], "label": ["neu", "ang", "hap", "sad"], "votes": votes})
+    small.add_utterances(table.assign(speaker=""))
+    report = report_study(small.study, small.runs)
+    (found,) = (block.numbers for block in report.tables if block.name == "annotators")
+    assert found["utterances_all_agree"].tolist() == [2, 2]
+    assert found["missing_all_agree"].tolist() == ["ang, sad", "ang, sad"]
+    assert found["utterances_half_or_fewer"].tolist() == [1, 1]
+    assert found["any_evaluator"].tolist() == [100, 100]
+    # Of u0 both evaluators name the other's word, of u1 neither, u2 has a single one
+    assert (found["evaluator_wa"][0], found["evaluator_votes"][0]) == (50, 4)
+    assert "1 results are of utterances without votes" in (small.study / "report.md").read_text()
 
 
 def test_a_class_absent_from_a_test_part_is_named(tmp_path):
