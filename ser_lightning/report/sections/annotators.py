@@ -40,8 +40,8 @@ def section(material: Material) -> Section | None:
     title = "UA, percent, by agreement of the evaluators, and what the votes say"
     person = (
         f"A left-out evaluator names the others' consensus with a UA of {show_number(100 * found.ceiling.ua)} % and a "
-        f"WA of {show_number(100 * found.ceiling.wa)} %, over {found.ceiling.votes} votes; {found.ceiling.left_out} votes "
-        f"face no consensus. The votes' own entropy is {show_number(found.cross_entropy.lowest)} nats."
+        f"WA of {show_number(100 * found.ceiling.wa)} %, over {found.ceiling.votes} votes; {found.ceiling.left_out} "
+        f"votes face no consensus. The votes' own entropy is {show_number(found.cross_entropy.lowest)} nats."
     )
     unknown = f" {found.unknown} results are of utterances without votes." if found.unknown else ""
     table = Table("annotators", title, numbers, _show(numbers))
