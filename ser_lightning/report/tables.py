@@ -70,6 +70,11 @@ def show_p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.2g}"
 
 
+def say_p(value: float) -> str:
+    """The same in a sentence: 'p = 0.012' or 'p < 0.001'."""
+    return f"p {show_p(value)}" if value < 0.001 else f"p = {show_p(value)}"
+
+
 def with_half(mean: float, half: float, signed: bool = False) -> str:
     """A mean with half of its interval, where it has one.
 

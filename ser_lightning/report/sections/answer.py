@@ -9,7 +9,7 @@ from ser_lightning.report import paper
 from ser_lightning.report.document import Block, Section, Table, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.summary import FEWEST
-from ser_lightning.report.tables import INPUTS, show_number, show_p, with_ends, with_halves
+from ser_lightning.report.tables import INPUTS, say_p, show_number, show_p, with_ends, with_halves
 
 # Below this a difference is said to be shown.
 SHOWN = 0.05
@@ -102,10 +102,8 @@ def _sentence(material: Material, row: dict[Any, Any] | None, jobs: list[int]) -
         )
     ends = f"{row['ua'] - row['ua_half']:+.1f} to {row['ua'] + row['ua_half']:+.1f}"
     several = len(material.differences) > 1
-    p = f"p = {show_p(row['ua_p'])}" + (f", {show_p(row['ua_p_holm'])} for all comparisons" if several else "")
-    numbers = f"{row['ua']:+.1f} points of UA (95 % interval {ends}; {p}; {row['runs']:.0f} pairs of runs)".replace(
-        "= <", "<"
-    )
+    p = say_p(row["ua_p"]) + (f", {show_p(row['ua_p_holm'])} for all comparisons" if several else "")
+    numbers = f"{row['ua']:+.1f} points of UA (95 % interval {ends}; {p}; {row['runs']:.0f} pairs of runs)"
     if row["ua_p_holm"] < SHOWN:
         verdict = "Yes" if row["ua"] > 0 else "No, it is worse"
         return f"{verdict}{where}: {numbers}. {ours}."

@@ -18,7 +18,7 @@ from ser_lightning.report.material import Material
 from ser_lightning.report.portraits import reliability_diagram
 from ser_lightning.report.statistics import over_runs, paired
 from ser_lightning.report.summary import ScoredRun, half_width, pairs, test_to_train
-from ser_lightning.report.tables import INPUTS, show_number, show_p, with_half
+from ser_lightning.report.tables import INPUTS, say_p, show_number, with_half
 
 EXPLAINED = (
     "Over-confidence: the mean probability of the class recognised minus the share recognised rightly, mean over "
@@ -85,7 +85,7 @@ def _sentence(material: Material, jobs: list[int]) -> str:
     change = with_half(found.mean, half_width(found), signed=True)
     return (
         f"{material.full_label(other)} against {material.full_label(reference)}: over-confidence changes by {change} "
-        f"points (p = {show_p(found.p)}, {found.count} pairs of runs)."
+        f"points ({say_p(found.p)}, {found.count} pairs of runs)."
     )
 
 
