@@ -58,6 +58,7 @@ def feature_panels(clouds: Sequence[Cloud], classes: Sequence[str], caption: str
             _name_components(axes, basis, common)
             axes.set_title(f"({letter}) {symbols(cloud.title)}")
             corner: dict[str, Any] = {"transform": axes.transAxes, "ha": "right", "va": "bottom", "size": 8}
+            corner["bbox"] = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "boxstyle": "square,pad=0.15"}
             axes.text(0.99, 0.01, f"within / between = {cloud.ratio:.2f}", **corner)
         handles, labels = grid.flat[0].get_legend_handles_labels()
         legend: Any = figure.legend(handles, labels, loc="outside upper center", ncols=len(classes), markerscale=1.8)
@@ -158,12 +159,11 @@ def reliability_diagram(found: Mapping[str, tuple[Reliability, Reliability]], ca
                 label = f"{symbols(job)}: ECE {100 * drawn.error:.1f} %"
                 style: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": dash, "label": label}
                 axes.plot(100 * drawn.confidence, 100 * drawn.accuracy, **style)
-            axes.set_title(title)
             axes.set_xlabel("probability of the recognised class (%)")
             axes.set_ylabel("recognised rightly (%)")
             axes.set_aspect("equal")
             axes.tick_params(labelleft=True)
-            axes.legend(loc="upper left")
+            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), title=title)
         foot(figure, PAGE, caption, "test utterances of all runs; below the diagonal: over-confident")
         return figure
 

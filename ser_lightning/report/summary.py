@@ -205,7 +205,7 @@ class Provenance:
         """Corpus, protocol, folds x repetitions, leak audit: what stands under every figure and table."""
         corpus = f"synthetic {self.corpus}" if self.synthetic else self.corpus
         protocol = f"{self.protocol} protocol ({PROTOCOLS[self.protocol]})"
-        words = [corpus, protocol, f"{_count(self.folds, 'fold')} x {_count(self.repeats, 'repetition')}"]
+        words = [corpus, protocol, f"{counted(self.folds, 'fold')} x {counted(self.repeats, 'repetition')}"]
         if self.finished < self.planned:
             words.append(f"unfinished: {self.finished} of {self.planned} runs")
         return " | ".join([*words, audit_line(self.audit)])
@@ -334,5 +334,6 @@ def _distinct(values: Iterable[str]) -> str:
     return " / ".join(dict.fromkeys(values))
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """'1 fold' or '2 folds'."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -123,8 +123,8 @@ def test_the_answer(study):
     half = T3 * sqrt(SHARE * 39.0625)
     assert (round(half, 1), round(21.875 - half, 1), round(21.875 + half, 1)) == (12.2, 9.7, 34.1)
     assert study[1].answer == [
-        "Yes: +21.9 points of UA (95 % interval +9.7 to +34.1; p = 0.011; 4 pairs of runs). UA 78.1 % with "
-        "lambda = 0.3, alpha = 0.5, 56.2 % with lambda = 0."
+        "Yes: +21.9 points of UA (95 % interval +9.7 to +34.1; p = 0.011; 4 pairs of runs).",
+        "UA is 78.1 % with lambda = 0.3, alpha = 0.5 and 56.2 % with lambda = 0.",
     ]
 
 

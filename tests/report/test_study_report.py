@@ -139,7 +139,7 @@ def test_a_sweep_has_a_table_and_curves_and_an_answer(tmp_path, capsys):
         simulation.finish(settings, 0, 0, *random_run(rng, [0.6] * 4, [40] * 4, 1.0))
     report = report_study(simulation.study, simulation.runs)
     assert report.title == "Centre loss for speech emotion recognition on emodb"
-    assert report.answer[0].startswith("Not known: 1 pairs of runs are too few to tell (UA ")
+    assert report.answer[0] == "Not known: 1 pair of runs, too few for an interval, which needs 3."
     text = (simulation.study / "report.md").read_text()
     # What all jobs say alike is left out of their names
     assert "| loss.alpha=0.5 loss.lam=0.5 |" in text

@@ -43,7 +43,12 @@ def answer(material: Material) -> list[str]:
             return ["Not known yet: no two settings that could be compared have a finished run."]
         return ["None: a comparison needs settings that differ, such as loss.lam=0,0.3."]
     rows = {row["job"]: row for row in material.differences.to_dict("records")}
-    sentences = [_sentence(material, rows.get(jobs[1]), jobs) for jobs in material.shown.values() if len(jobs) == 2]
+    sentences = [
+        sentence
+        for jobs in material.shown.values()
+        if len(jobs) == 2
+        for sentence in _sentences(material, rows.get(jobs[1]), jobs)
+    ]
     if len(rows) > 1:
         better, worse = (
             sum(row["ua_p_holm"] < SHOWN and sign * row["ua"] > 0 for row in rows.values()) for sign in (1, -1)
@@ -86,29 +91,28 @@ def _speakers_unknown(material: Material) -> bool:
     return material.utterances is None or bool((material.utterances["speaker"] == "").any())
 
 
-def _sentence(material: Material, row: dict[Any, Any] | None, jobs: list[int]) -> str:
-    """The answer for one pair of settings."""
+def _sentences(material: Material, row: dict[Any, Any] | None, jobs: list[int]) -> list[str]:
+    """The answer for one pair of settings, and what it is made of."""
     reference, other = jobs
     where = f" on {INPUTS[material.summary['features'][other]]}" if len(material.shown) > 1 else ""
     if row is None:
-        return f"Not known yet{where}: no division has been run with and without."
-    setting, against = material.label(other), material.label(reference)
+        return [f"Not known yet{where}: no division has been run with and without."]
     ua = material.summary["ua"]
-    ours = f"UA {ua[other]:.1f} % with {setting}, {ua[reference]:.1f} % with {against}"
+    scores = (
+        f"UA{where} is {ua[other]:.1f} % with {material.label(other)} and {ua[reference]:.1f} % with "
+        f"{material.label(reference)}"
+    )
+    number = f"{row['runs']:.0f} pair{'s' if row['runs'] > 1 else ''} of runs"
     if np.isnan(row["ua_half"]):
-        return (
-            f"Not known{where}: {row['runs']:.0f} pairs of runs are too few to tell ({ours}, difference "
-            f"{row['ua']:+.1f} points); an interval needs {FEWEST}."
-        )
+        return [f"Not known{where}: {number}, too few for an interval, which needs {FEWEST}.", f"{scores}."]
     ends = f"{row['ua'] - row['ua_half']:+.1f} to {row['ua'] + row['ua_half']:+.1f}"
     several = len(material.differences) > 1
     p = say_p(row["ua_p"]) + (f", {show_p(row['ua_p_holm'])} for all comparisons" if several else "")
-    numbers = f"{row['ua']:+.1f} points of UA (95 % interval {ends}; {p}; {row['runs']:.0f} pairs of runs)"
+    numbers = f"{row['ua']:+.1f} points of UA (95 % interval {ends}; {p}; {number})."
     if row["ua_p_holm"] < SHOWN:
-        verdict = "Yes" if row["ua"] > 0 else "No, it is worse"
-        return f"{verdict}{where}: {numbers}. {ours}."
+        return [f"{'Yes' if row['ua'] > 0 else 'No, it is worse'}{where}: {numbers}", f"{scores}."]
     seen = f"a true difference of {row['ua_detectable']:.1f} points would have been found with a probability of 80 %"
-    return f"Not shown{where}: {numbers}; {seen}. {ours}."
+    return [f"Not shown{where}: {numbers}", f"{scores}; {seen}."]
 
 
 def _papers_difference(material: Material, job: int, reference: int) -> float:

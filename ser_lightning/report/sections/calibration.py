@@ -100,7 +100,7 @@ def _show(rows: pd.DataFrame) -> pd.DataFrame:
             ],
             "ECE (%)": rows["ece"].map(show_number),
             "ECE, scaled": rows["ece_scaled"].map(show_number),
-            "temperature, median": rows["temperature"].map(show_number),
+            "median temperature": rows["temperature"].map(show_number),
             "NLL": rows["nll"].map(show_number),
             "NLL, scaled": rows["nll_scaled"].map(show_number),
         }

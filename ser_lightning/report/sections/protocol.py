@@ -8,7 +8,7 @@ import yaml
 from ser_lightning.leakage import audit_line
 from ser_lightning.report.document import Block, Code, Section, Text
 from ser_lightning.report.material import Material
-from ser_lightning.report.summary import PROTOCOLS, Provenance, ScoredRun
+from ser_lightning.report.summary import PROTOCOLS, Provenance, ScoredRun, counted
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import COMMAND
 
@@ -50,15 +50,15 @@ def section(material: Material) -> Section:
     blocks: list[Block] = [
         Text(f"Corpus: {corpus_name(facts)}, {facts.utterances} utterances ({counts}); {left_out}."),
         Text(
-            f"Protocol: {facts.protocol} ({PROTOCOLS[facts.protocol]}), {facts.folds} folds, {facts.repeats} "
-            f"repetitions; {facts.finished} of {facts.planned} runs. Leak audit: {audit_line(facts.audit)}."
+            f"Protocol: {facts.protocol} ({PROTOCOLS[facts.protocol]}), {counted(facts.folds, 'fold')} x "
+            f"{counted(facts.repeats, 'repetition')}; {facts.finished} of {facts.planned} runs. Leak audit: {audit_line(facts.audit)}."
         ),
         Text(
             f"Training: {facts.steps} steps of {facts.batch_size} utterances at a learning rate of "
             f"{facts.learning_rate} ({facts.note}); the parameters with the best dev UA are tested. It took "
             f"{duration(facts.seconds)} in all."
         ),
-        Text(f"Environment: {facts.device}; convolutions: {facts.precision}; {facts.versions}."),
+        Text(f"Environment: {facts.device}; precision: {facts.precision}; {facts.versions}."),
         Code(_shared_settings(material), "Settings that all runs share"),
         Text(
             "Finished runs are kept and never trained twice; the same command goes on where it was stopped, and where "
