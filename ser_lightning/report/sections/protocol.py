@@ -51,7 +51,8 @@ def section(material: Material) -> Section:
         Text(f"Corpus: {corpus_name(facts)}, {facts.utterances} utterances ({counts}); {left_out}."),
         Text(
             f"Protocol: {facts.protocol} ({PROTOCOLS[facts.protocol]}), {counted(facts.folds, 'fold')} x "
-            f"{counted(facts.repeats, 'repetition')}; {facts.finished} of {facts.planned} runs. Leak audit: {audit_line(facts.audit)}."
+            f"{counted(facts.repeats, 'repetition')}; {facts.finished} of {facts.planned} runs. "
+            f"Leak audit: {audit_line(facts.audit)}."
         ),
         Text(
             f"Training: {facts.steps} steps of {facts.batch_size} utterances at a learning rate of "
