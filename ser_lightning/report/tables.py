@@ -1,5 +1,6 @@
 """Tables of a report: full numbers for machines, rounded ones beside the paper's for people."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,21 @@ from rich.console import Console
 from rich.table import Table
 
 from ser_lightning.report.summary import further_settings
+
+# Signs that LaTeX reads otherwise
+_TEX = str.maketrans(
+    {
+        **{sign: f"\\{sign}" for sign in "%&_#${}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "±": r"$\pm$",
+        "–": "--",
+        "<": "$<$",
+        ">": "$>$",
+        "|": r"$\mid$",
+    }
+)
 
 INPUTS = {"logmel": "log-Mel", "logstft": "log-STFT"}
 
@@ -104,20 +120,8 @@ def latex(table: pd.DataFrame, title: str, caption: str) -> str:
 
 
 def _tex(text: Any) -> str:
-    """Plain text for LaTeX."""
-    signs = {"\\": r"\textbackslash{}", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "$": r"\$"}
-    signs |= {
-        "±": r"$\pm$",
-        "–": "--",
-        "<": "$<$",
-        ">": "$>$",
-        "|": r"$\mid$",
-        "{": r"\{",
-        "}": r"\}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-    }
-    return "".join(signs.get(sign, sign) for sign in str(text))
+    """Plain text for LaTeX; a hyphen before a number is a minus."""
+    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", str(text).translate(_TEX))
 
 
 def show_value(value: Any) -> str:
