@@ -47,8 +47,15 @@ def on_common_steps(tables: Sequence[pd.DataFrame], column: str) -> pd.DataFrame
 
     Folds of unlike size end their epochs at unlike steps; between those a run's values are interpolated.
     """
-    told = [table.dropna(subset=[column])[["step", column]].drop_duplicates("step", keep="last") for table in tables]
-    steps = told[0]["step"].to_numpy()
-    steps = steps[(steps >= max(of["step"].min() for of in told)) & (steps <= min(of["step"].max() for of in told))]
-    values = [np.interp(steps, of["step"].to_numpy(), of[column].to_numpy()) for of in told]
-    return pd.DataFrame(np.stack(values, axis=1), index=steps)
+    told = [_told(table, column) for table in tables]
+    first, last = max(steps[0] for steps, _ in told), min(steps[-1] for steps, _ in told)
+    common = told[0][0][(told[0][0] >= first) & (told[0][0] <= last)]
+    return pd.DataFrame(np.stack([np.interp(common, *of) for of in told], axis=1), index=common)
+
+
+def _told(table: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """The steps at which a column has a value, in order, and the values; of two at one step the last."""
+    steps, values = table["step"].to_numpy(), table[column].to_numpy(dtype=np.float64)
+    steps, values = steps[np.isfinite(values)], values[np.isfinite(values)]
+    unique, place = np.unique(steps[::-1], return_index=True)
+    return unique, values[::-1][place]
