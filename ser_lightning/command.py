@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.config import CONF, Config, check, launcher, nearest_key, remember_conf
+from ser_lightning.config import Config, check, choices, known_keys, launcher, nearest_key, remember_conf
 from ser_lightning.errors import UserError, stop
 from ser_lightning.files import no_space
 
@@ -22,6 +22,11 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
 
     An error that the user can mend ends as one line on stderr and exit status 1; anything else as a traceback.
     """
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        # Hydra's own takes seconds to list the groups, and does not know what the keys mean
+        print(help_text(main))
+        return
+
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
@@ -66,6 +71,35 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
         if debugging or said is None:
             raise
         stop(said)
+
+
+def help_text(main: Callable[[Config], Any]) -> str:
+    """What `--help` of the command of this `main` prints: what it does, its flags, groups and keys."""
+    module = sys.modules[main.__module__]
+    entry = Path(module.__file__ or "").stem
+    told = known_keys()
+    wide = max(map(len, told)) + 2
+    return "\n".join(
+        [
+            str(module.__doc__).strip(),
+            "",
+            f"usage: python -m ser_lightning.{entry} [FLAG ...] [GROUP=CHOICE ...] [KEY=VALUE ...]",
+            "",
+            "Flags:",
+            *(
+                ["  -m                    a sweep: a job for every combination of values with commas"]
+                * (entry == "train")
+            ),
+            "  --cfg job --resolve   print the whole configuration and do nothing",
+            "  --hydra-help          further flags",
+            "",
+            "Groups, files of conf/:",
+            *(f"  {group:<22}{' '.join(files)}" for group, files in choices().items()),
+            "",
+            "Keys; their values stand in conf/:",
+            *(f"  {key:<{wide}}{meaning}" for key, meaning in told.items()),
+        ]
+    )
 
 
 def _add(override: str) -> None:
@@ -127,8 +161,7 @@ def explain(error: Exception) -> str:
     absent = re.search(r"Could not find '([\w/]+)/([^'/]+)'", text)
     if absent:
         group, name = absent.groups()
-        choices = ", ".join(sorted(file.stem for file in (CONF / group).glob("*.yaml")))
-        return f"there is no {group}={name}; choose one of {choices}"
+        return f"there is no {group}={name}; choose one of {', '.join(choices().get(group, []))}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(line for line in lines if not line.startswith("Set the environment variable"))
 

@@ -339,12 +339,28 @@ def job_number() -> int:
     return HydraConfig.get().job.num if launcher() == "JoblibLauncher" else 0
 
 
+def known_keys() -> dict[str, str]:
+    """Every dotted key of `conf/` with its meaning, those of single corpora and protocols among them."""
+    known = dict(_keys(Config))
+    for group, schemas in (("corpus", CORPORA), ("split", PROTOCOLS)):
+        for schema in schemas.values():
+            for path, meaning in _keys(schema):
+                known.setdefault(f"{group}.{path}", meaning)
+    groups = [item.name for item in fields(Config)]
+    return dict(sorted(known.items(), key=lambda pair: groups.index(pair[0].split(".")[0])))
+
+
+def choices() -> dict[str, list[str]]:
+    """The groups of `conf/` and what can be chosen in each."""
+    found: dict[str, list[str]] = {}
+    for file in sorted(CONF.glob("*/**/*.yaml")):
+        found.setdefault(file.parent.relative_to(CONF).as_posix(), []).append(file.stem)
+    return found
+
+
 def nearest_key(unknown: str) -> str | None:
     """The known key that `unknown` most probably meant, e.g. loss.lam for loss.lamda."""
-    known = {path for path, _ in _keys(Config)}
-    for group, schemas in (("corpus", CORPORA), ("split", PROTOCOLS)):
-        known |= {f"{group}.{path}" for schema in schemas.values() for path, _ in _keys(schema)}
-    close = difflib.get_close_matches(unknown, sorted(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(unknown, sorted(known_keys()), n=1, cutoff=0.6)
     return close[0] if close else None
 
 
@@ -359,13 +375,8 @@ def _keys(schema: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _meaning(path: str, corpus_format: str | None) -> str:
-    corpus = CORPORA.get(corpus_format or "", CorpusConfig)
-    known = {
-        **dict(_keys(Config)),
-        **{f"corpus.{name}": text for name, text in _keys(corpus)},
-        **{f"split.{name}": text for schema in PROTOCOLS.values() for name, text in _keys(schema)},
-    }
-    return known.get(path, "it has no default")
+    own = dict(_keys(CORPORA.get(corpus_format or "", CorpusConfig)))
+    return own.get(path.removeprefix("corpus."), "") or known_keys().get(path, "it has no default")
 
 
 def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -4,9 +4,6 @@ import logging
 from math import nan
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-
 from ser_lightning.command import run_command
 from ser_lightning.config import Config
 from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError, ends_the_job
@@ -22,6 +19,9 @@ def main(config: Config) -> float:
 
     In a sweep a job that fails is recorded, and the others go on; what it returns then is not a number.
     """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
     hydra = HydraConfig.get()
     study, name = study_folder(config.paths.output, config.study.name), job_name(hydra.overrides.task)
     if hydra.mode is RunMode.RUN:

@@ -1,9 +1,15 @@
 """From errors to one clear line, and from a command line to a study's name."""
 
+import subprocess
+import sys
+
 import pytest
+from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError
 
 from ser_lightning.command import absolute_output, explain, explain_launch, study_name
+from ser_lightning.config import CONF, compose
+from ser_lightning.runs.signature import flat
 
 
 def test_equal_commands_share_a_study_whatever_their_order_and_paths():
@@ -78,3 +84,27 @@ def test_what_keeps_a_launcher_from_its_work_is_one_line(text, message):
 
 def test_other_errors_are_not_explained_as_a_launchers():
     assert explain_launch(RuntimeError("CUDA out of memory")) is None
+
+
+@pytest.mark.parametrize("entry", ["train", "reproduce", "doctor"])
+def test_help_names_every_group_and_key_and_needs_neither_hydra_nor_torch(entry):
+    code = (
+        f"import sys, runpy; sys.argv = ['{entry}', '--help']; "
+        f"runpy.run_module('ser_lightning.{entry}', run_name='__main__', alter_sys=True); "
+        "print([name for name in ('torch', 'hydra', 'pandas') if name in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said[-1] == "[]"
+    assert f"usage: python -m ser_lightning.{entry} [FLAG ...] [GROUP=CHOICE ...] [KEY=VALUE ...]" in said
+    told = {line.split()[0]: line.split()[1:] for line in said if line.startswith("  ")}
+    groups = {file.parent.relative_to(CONF).as_posix(): set() for file in CONF.glob("*/**/*.yaml")}
+    for file in CONF.glob("*/**/*.yaml"):
+        groups[file.parent.relative_to(CONF).as_posix()].add(file.stem)
+    assert {name: set(told[name]) for name in groups} == groups
+    for corpus in ("demo", "iemocap"):
+        composed = OmegaConf.structured(compose([f"corpus={corpus}", "corpus.root=."]))
+        keys = [
+            key for key in flat(OmegaConf.to_container(composed)) if not key.startswith(("corpus.classes", "study.s"))
+        ]
+        assert all(told.get(key) for key in keys if not key.startswith("corpus.training")), corpus
+    assert ("-m" in told) == (entry == "train")
