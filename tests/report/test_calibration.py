@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import log_loss
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from ser_lightning.report.calibration import (
+    COLDEST,
+    fit_temperature,
+    negative_log_likelihood,
+    overconfidence,
+    probabilities,
+    reliability,
+)
+
+
+@pytest.fixture
+def results():
+    """Logits of 500 utterances [500, 4], rather too sure, and their labels."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(4, size=500)
+    return 3 * rng.normal(size=(500, 4)) + 2 * np.eye(4)[labels], labels
+
+
+def test_the_error_is_torchmetrics(results):
+    logits, labels = results
+    given = probabilities(logits)
+    theirs = multiclass_calibration_error(
+        torch.tensor(given), torch.tensor(labels), num_classes=4, n_bins=15, norm="l1"
+    )
+    assert reliability(given, labels).error == pytest.approx(float(theirs), abs=1e-6)
+
+
+def test_by_hand():
+    # Two in (0.5, 0.6], one right; one in (0.9, 1], certain and wrong; probabilities on an edge belong below it
+    given = np.array([[0.56, 0.44], [0.6, 0.4], [0.0, 1.0]])
+    found = reliability(given, np.array([0, 1, 0]), bins=10)
+    assert found.confidence == pytest.approx([0.58, 1.0])
+    assert found.accuracy.tolist() == [0.5, 0.0]
+    assert found.count.tolist() == [2, 1]
+    assert found.error == pytest.approx((2 * 0.08 + 1.0) / 3)
+
+
+def test_likelihood_is_scikit_learns(results):
+    logits, labels = results
+    for temperature in (1.0, 2.5):
+        expected = log_loss(labels, probabilities(logits, temperature))
+        assert negative_log_likelihood(logits, labels, temperature) == pytest.approx(expected)
+
+
+def test_scaled_logits_have_as_much_more_temperature(results):
+    logits, labels = results
+    found = fit_temperature(logits, labels)
+    assert fit_temperature(3 * logits, labels) == pytest.approx(3 * found, rel=1e-3)
+    grid = np.geomspace(0.2, 8, 400)
+    best = grid[np.argmin([negative_log_likelihood(logits, labels, of) for of in grid])]
+    assert found == pytest.approx(best, rel=0.02)
+    assert found > 1.5
+
+
+def test_a_part_without_errors_gets_the_coldest_temperature():
+    assert fit_temperature(np.eye(4), np.arange(4)) == pytest.approx(COLDEST, rel=1e-3)
+
+
+def test_overconfidence_by_hand():
+    logits = np.log([[0.7, 0.3], [0.9, 0.1]])
+    assert overconfidence(logits, np.array([0, 1])) == pytest.approx(0.8 - 0.5)
+    # Of two equally likely classes nothing else can be said, at any temperature
+    assert overconfidence(np.zeros((2, 2)), np.array([0, 1]), temperature=7.0) == pytest.approx(0.0)

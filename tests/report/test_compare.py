@@ -1,0 +1,113 @@
+"""`report` and `report compare` as a user types them."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ser_lightning.errors import UserError
+from ser_lightning.report.__main__ import main
+from ser_lightning.report.compare import choose, compare
+from ser_lightning.report.material import read_material
+from tests.report.simulated import CLASSES, Simulation, predictions, settings_of
+
+RIGHT = predictions([(name, name) for name in CLASSES])
+HALF = predictions([("neu", "neu"), ("ang", "ang"), ("hap", "neu"), ("sad", "neu")])
+SOFTMAX, CENTRE = settings_of("logmel", 0.0, 0.5), settings_of("logmel", 0.3, 0.5)
+
+
+def make(output, tests, first_fold=0, **simulation):
+    """A study of softmax and centre loss; `tests` by job and fold."""
+    made = Simulation(output, **simulation)
+    for number, (settings, of) in enumerate(zip((SOFTMAX, CENTRE), tests, strict=True)):
+        folds = range(first_fold, first_fold + len(of))
+        made.add_job(number, f"loss.lam={settings['loss']['lam']:g}", settings, folds=folds)
+        for fold, test in zip(folds, of, strict=True):
+            made.finish(settings, 0, fold, test)
+    return made
+
+
+def side(study, job=None):
+    return choose(str(study.study), read_material(study.study, study.runs), job)
+
+
+def test_two_settings_of_a_study_are_paired(tmp_path):
+    study = make(tmp_path, [[HALF, HALF, RIGHT], [RIGHT, RIGHT, RIGHT]])
+    table, remarks = compare(side(study, "loss.lam=0"), side(study, "loss.lam=0.3"))
+    (row,) = table.to_dict("records")
+    assert (row["pairs"], row["ua_a"], row["ua_b"]) == (3, pytest.approx(200 / 3), 100)
+    # 50, 50, 0: variance 2500 / 3; test parts are an eighth of the training parts
+    half = stats.t.ppf(0.975, 2) * np.sqrt((1 / 3 + 1 / 8) * 2500 / 3)
+    assert (row["ua"], row["ua_half"]) == pytest.approx((100 / 3, half))
+    assert remarks == ["1 of 3 pairs made the very same predictions."]
+
+
+def test_other_divisions_are_compared_as_independent(tmp_path):
+    mine = make(tmp_path / "mine", [[HALF, HALF, RIGHT]] * 2)
+    yours = make(tmp_path / "yours", [[RIGHT, RIGHT, RIGHT, HALF]] * 2, first_fold=1)
+    shared = make(tmp_path / "shared", [[RIGHT, RIGHT, RIGHT, HALF]] * 2, first_fold=5)
+    assert compare(side(mine), side(yours))[0]["pairs"].tolist() == [2, 2]
+    table, remarks = compare(side(mine), side(shared))
+    row = table.iloc[0]
+    # Variances 2500 / 3 of three and 625 of four runs
+    errors = np.sqrt((1 / 3 + 1 / 8) * 2500 / 3), np.sqrt((1 / 4 + 1 / 8) * 625)
+    error, difference = np.hypot(*errors), 87.5 - 200 / 3
+    assert (row["pairs"], row["ua"], row["ua_half"]) == pytest.approx((0, difference, stats.t.ppf(0.975, 2) * error))
+    assert row["ua_p"] == pytest.approx(2 * stats.t.sf(difference / error, 2))
+    assert "as of independent runs" in remarks[0]
+
+
+def test_what_only_one_has_is_named(tmp_path):
+    mine = make(tmp_path / "mine", [[HALF], [RIGHT]])
+    settings = settings_of("logmel", 3.0, 0.5)
+    mine.add_job(2, "loss.lam=3", settings, folds=[0])
+    mine.finish(settings, 0, 0, HALF)
+    yours = make(tmp_path / "yours", [[HALF], [RIGHT]])
+    table, remarks = compare(side(mine), side(yours))
+    assert table["first"].tolist() == ["loss.lam=0", "loss.lam=0.3"]
+    assert remarks[-1] == f"In {mine.study} alone: loss.lam=3."
+
+
+@pytest.mark.parametrize("other", [{"corpus": "emodb"}, {"protocol": "speaker"}])
+def test_unlike_studies_are_refused(tmp_path, other):
+    mine, yours = make(tmp_path / "mine", [[HALF], [RIGHT]]), make(tmp_path / "yours", [[HALF], [RIGHT]], **other)
+    with pytest.raises(UserError, match=r"these cannot be compared: demo, 12 utterances .* against"):
+        compare(side(mine), side(yours))
+
+
+def test_the_command_prints_the_comparison(tmp_path, capsys):
+    study = make(tmp_path, [[HALF, HALF, RIGHT], [RIGHT, RIGHT, RIGHT]])
+    main(["--output", str(tmp_path), "compare", "simulated:loss.lam=0", "simulated:loss.lam=0.3"])
+    said = capsys.readouterr().out
+    assert "A: simulated:loss.lam=0\nB: simulated:loss.lam=0.3\n" in said
+    assert "66.67" in said
+    assert "+33.33 ± 84.09" in said
+    assert not (study.study / "report.md").exists()
+
+
+def test_the_command_reports_what_it_can_and_names_what_it_cannot(tmp_path, capsys):
+    make(tmp_path, [[HALF], [RIGHT]])
+    with pytest.raises(UserError, match=r"nothing: nothing is not a study in .*; there are simulated"):
+        main(["--output", str(tmp_path), "nothing", "simulated"])
+    said = capsys.readouterr().out
+    assert said.startswith(
+        "Centre loss for speech emotion recognition on the synthetic demo corpus\n  Not known: 1 pair"
+    )
+    assert said.endswith(f"Report: {tmp_path / 'studies' / 'simulated' / 'report.html'}\n")
+    assert (tmp_path / "studies" / "simulated" / "results.json").exists()
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["compare", "simulated"], "compare takes two studies"),
+        (
+            ["compare", "simulated:loss.lam=7", "simulated"],
+            "has no setting 'loss.lam=7'; it has: loss.lam=0; loss.lam=0.3",
+        ),
+        (["compare", "simulated", "other"], "other is not a study"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(tmp_path, words, message):
+    make(tmp_path, [[HALF], [RIGHT]])
+    with pytest.raises(UserError, match=message):
+        main(["--output", str(tmp_path), *words])
