@@ -43,21 +43,23 @@ def answer(material: Material) -> list[str]:
             return ["Not known yet: no two settings that could be compared have a finished run."]
         return ["None: a comparison needs settings that differ, such as loss.lam=0,0.3."]
     rows = {row["job"]: row for row in material.differences.to_dict("records")}
-    sentences = [
-        sentence
-        for jobs in material.shown.values()
-        if len(jobs) == 2
-        for sentence in _sentences(material, rows.get(jobs[1]), jobs)
-    ]
+    told = []
+    if material.against_softmax:
+        shown = [jobs for jobs in material.shown.values() if len(jobs) == 2]
+        told = [sentence for jobs in shown for sentence in _sentences(material, rows.get(jobs[1]), jobs)]
+    elif rows:
+        largest = max(rows.values(), key=lambda row: abs(row["ua"]))
+        told = _sentences(material, largest, [largest["reference"], largest["job"]])
     if len(rows) > 1:
         better, worse = (
             sum(row["ua_p_holm"] < SHOWN and sign * row["ua"] > 0 for row in rows.values()) for sign in (1, -1)
         )
-        sentences.append(
+        counts = (
             f"Of {len(rows)} settings compared, {better} have a higher UA and {worse} a lower one, p below {SHOWN:g} "
             "after correction for their number (Holm)."
         )
-    return sentences
+        told = [*told, counts] if material.against_softmax else [counts, f"Farthest away: {told[1]}", told[0]]
+    return told
 
 
 def section(material: Material) -> Section:

@@ -52,3 +52,20 @@ def test_many_settings_need_more(simulation):
     assert among[0].startswith("Not shown: +13.8")
     assert "for all comparisons; 4 pairs of runs" in among[0]
     assert among[-1].startswith("Of 13 settings compared, 0 have a higher UA and 0 a lower one")
+
+
+def test_without_softmax_alone_the_first_setting_is_the_measure(simulation):
+    for number, (alpha, errors) in enumerate([(0.1, [4, 4, 5, 4]), (0.5, [4, 5, 4, 4]), (0.9, [9, 9, 10, 8])]):
+        settings = settings_of("logmel", 0.3, alpha)
+        simulation.add_job(number, f"loss.alpha={alpha}", settings, folds=range(4))
+        for fold, count in enumerate(errors):
+            simulation.finish(settings, 0, fold, with_errors(count))
+    material = read_material(simulation.study, simulation.runs)
+    assert claim(material) == "Other settings change UA against lambda = 0.3, alpha = 0.1."
+    said = answer(material)
+    assert said[0].startswith("Of 2 settings compared, 0 have a higher UA and 1 a lower one")
+    assert (
+        said[1]
+        == "Farthest away: UA is 55.0 % with lambda = 0.3, alpha = 0.9 and 78.8 % with lambda = 0.3, alpha = 0.1."
+    )
+    assert said[2].startswith("No, it is worse: -23.8 points of UA")
