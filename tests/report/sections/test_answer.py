@@ -55,7 +55,7 @@ def test_many_settings_need_more(simulation):
 
 
 def test_without_softmax_alone_the_first_setting_is_the_measure(simulation):
-    for number, (alpha, errors) in enumerate([(0.1, [4, 4, 5, 4]), (0.5, [4, 5, 4, 4]), (0.9, [9, 9, 10, 8])]):
+    for number, (alpha, errors) in enumerate([(0.1, [4, 4, 4, 4]), (0.5, [4, 5, 4, 4]), (0.9, [9, 9, 10, 8])]):
         settings = settings_of("logmel", 0.3, alpha)
         simulation.add_job(number, f"loss.alpha={alpha}", settings, folds=range(4))
         for fold, count in enumerate(errors):
@@ -66,6 +66,6 @@ def test_without_softmax_alone_the_first_setting_is_the_measure(simulation):
     assert said[0].startswith("Of 2 settings compared, 0 have a higher UA and 1 a lower one")
     assert (
         said[1]
-        == "Farthest away: UA is 55.0 % with lambda = 0.3, alpha = 0.9 and 78.8 % with lambda = 0.3, alpha = 0.1."
+        == "Farthest away: UA is 55.0 % with lambda = 0.3, alpha = 0.9 and 80.0 % with lambda = 0.3, alpha = 0.1."
     )
-    assert said[2].startswith("No, it is worse: -23.8 points of UA")
+    assert said[2].startswith("No, it is worse: -25.0 points of UA")
