@@ -86,7 +86,7 @@ def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], captio
     """
     with matplotlib.rc_context(STYLE):
         width = COLUMN * (len(matrices) + (len(matrices) == 2))
-        figure = Figure((width, 3.5), layout="constrained")
+        figure = Figure((width, 3.8), layout="constrained")
         panels = figure.subplots(1, round(width / COLUMN), squeeze=False)[0]
         for letter, axes, (title, counts) in zip("ab", panels, matrices.items(), strict=False):
             draw_confusion(axes, counts, classes)
@@ -105,7 +105,8 @@ def _draw_change(axes: Axes, change: np.ndarray, classes: Sequence[str]) -> None
     draw_fields(axes, change, "PuOr_r", -limit, limit)
     for i, j in np.ndindex(change.shape):
         colour = "white" if abs(change[i, j]) > 0.7 * limit else "black"
-        axes.text(j, i, f"{change[i, j]:+.1f}", ha="center", va="center", color=colour)
+        written = f"{change[i, j]:+.1f}".replace("-", "−")
+        axes.text(j, i, written, ha="center", va="center", color=colour)
     turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(classes) > 5 else {}
     axes.set_xticks(range(len(classes)), classes, **turned)
     axes.set_yticks(range(len(classes)), classes)

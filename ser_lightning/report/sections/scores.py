@@ -70,11 +70,11 @@ def _absent_classes(material: Material) -> str:
 
 
 def _settings(material: Material) -> list[Block]:
-    """Fig. 5, where the study has several of the paper's four settings."""
+    """Fig. 5, where the study has settings of both inputs, as the paper's has."""
     summary = material.summary
     number_of = {material.setting(of): of.number for of in paper.SETTINGS}
     rows = summary.loc[[job for job in number_of if job is not None]]
-    if len(rows) < 2 or further_settings(summary):
+    if rows["features"].nunique() < 2 or further_settings(summary):
         return []
     rows = rows.assign(setting=[number_of[job] for job in rows.index])
     published = {of.number: (of.ua, of.wa) for of in paper.SETTINGS} if material.facts.like_the_paper else None
