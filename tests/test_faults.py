@@ -124,14 +124,15 @@ def test_a_sweep_killed_at_twenty_random_moments(place, start, undisturbed):
         if moments.random() < 0.8:
             wait_for(lambda process=process, began=began: process.exitcode is not None or trying(output, began))
         time.sleep(moments.uniform(0, 1.2))
-        if process.exitcode is not None:
-            # the sweep's end came first; all over again
-            finish(process, output)
+        blow = moments.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+        if process.exitcode is None:
+            os.kill(process.pid, blow)
+        process.join(DEADLINE)
+        if process.exitcode == 0:
+            # the sweep's end came first, if only by the time that a process takes to leave; all over again
             pd.testing.assert_frame_equal(ledger(output), undisturbed)
             shutil.rmtree(output / "runs")
             continue
-        os.kill(process.pid, moments.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
-        process.join(DEADLINE)
         assert process.exitcode in (-signal.SIGKILL, 128 + signal.SIGTERM, 130)
         kills += 1
     finish(start(output, *SWEEP, *COMMON), output)
