@@ -1,6 +1,7 @@
 """Learning curves of the shown settings."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,9 +25,7 @@ def section(material: Material) -> Section:
             tables = {}
             for run in material.finished(job):
                 try:
-                    tables[run.result.signature] = pd.read_csv(
-                        material.folder(run) / METRICS, usecols=["step", *COLUMNS]
-                    )
+                    tables[run.result.signature] = _read_curves(material.folder(run) / METRICS)
                 except (OSError, ValueError):
                     missing.append(run.result.signature)
             if tables:
@@ -40,6 +39,14 @@ def section(material: Material) -> Section:
         listed = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         blocks.append(Text(f"Left out, their metrics.csv being missing or damaged: {listed}."))
     return Section("Learning curves", blocks)
+
+
+def _read_curves(file: Path) -> pd.DataFrame:
+    """Raises `ValueError` where a column is absent, empty, or not of numbers."""
+    table = pd.read_csv(file, usecols=["step", *COLUMNS], dtype=np.float64)
+    if not table.notna().any().all():
+        raise ValueError(f"{file} has a column without a value")
+    return table
 
 
 def on_common_steps(tables: Sequence[pd.DataFrame], column: str) -> pd.DataFrame:
