@@ -24,7 +24,9 @@ def section(material: Material) -> Section | None:
     blocks: list[Block] = []
     for features, jobs in material.shown.items():
         tables = {material.label(job): speaker_table(material, job, speaker_of) for job in jobs}
-        drawn = {label: table.drop(columns="utterances") for label, table in tables.items()}
+        # Settings may be tested on unlike speakers while a study is unfinished
+        everyone = sorted({name for table in tables.values() for name in table.index})
+        drawn = {label: table.drop(columns="utterances").reindex(everyone) for label, table in tables.items()}
         note = "recall of each class and UA, percent"
         worst = next(iter(drawn.values()))["UA"].sort_values().index
         if len(worst) > FITTING:
