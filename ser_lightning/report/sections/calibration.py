@@ -17,7 +17,7 @@ from ser_lightning.report.document import Picture, Section, Table, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.portraits import reliability_diagram
 from ser_lightning.report.statistics import over_runs, paired
-from ser_lightning.report.summary import ScoredRun, half_width, pairs, test_to_train
+from ser_lightning.report.summary import ScoredRun, counted, half_width, pairs, test_to_train
 from ser_lightning.report.tables import INPUTS, say_p, show_number, with_half
 
 EXPLAINED = (
@@ -46,7 +46,7 @@ def section(material: Material) -> Section:
         title = f"Reliability on {INPUTS[features]}, before and after temperature scaling"
         blocks.append(Picture(name, title, reliability_diagram(drawn, material.facts.caption)))
         if len(jobs) == 2:
-            blocks.append(Text(_sentence(material, jobs)))
+            blocks += _change(material, jobs)
     numbers = pd.DataFrame(rows)
     blocks.insert(1, Table("calibration", "Calibration", numbers, _show(numbers)))
     return Section("Calibration", blocks)
@@ -73,20 +73,23 @@ def _numbers(runs: list[ScoredRun], temperatures: list[float]) -> dict[str, floa
     }
 
 
-def _sentence(material: Material, jobs: list[int]) -> str:
-    """What the second of two jobs changes in over-confidence, paired by division."""
+def _change(material: Material, jobs: list[int]) -> list[Text]:
+    """What the second of two jobs changes in over-confidence, paired by division; nothing where they share none."""
     reference, other = jobs
     common = pairs(material.jobs[other], material.jobs[reference], material.scored)
+    if not common:
+        return []
     theirs, ours = (
         [100 * overconfidence(run.test.logits, run.test.labels) for run in side]
         for side in ([one for _, one in common], [one for one, _ in common])
     )
     found = paired(ours, theirs, test_to_train([one for one, _ in common]))
     change = with_half(found.mean, half_width(found), signed=True)
-    return (
+    words = (
         f"{material.full_label(other)} against {material.full_label(reference)}: over-confidence changes by {change} "
-        f"points ({say_p(found.p)}, {found.count} pairs of runs)."
+        f"points ({say_p(found.p)}, {counted(found.count, 'pair')} of runs)."
     )
+    return [Text(words)]
 
 
 def _show(rows: pd.DataFrame) -> pd.DataFrame:
