@@ -18,12 +18,12 @@ CENTRE_LOSS = ("loss.lam", "loss.alpha", "loss.rule", "loss.warm_up")
 
 def references(jobs: Sequence[Job], scored: Mapping[str, ScoredRun]) -> dict[int, int]:
     """What each job is compared with: softmax alone (lambda = 0) with else the same settings, or the study's first job
-    where no job has lambda = 0. Jobs without a finished run, and references themselves, are left out."""
+    where no job has lambda = 0, finished or not: what is tested must not change while the study runs. Jobs without a
+    finished run, and references themselves, are left out."""
     finished = [number for number, job in enumerate(jobs) if any(name in scored for name in job.runs)]
-    plain = {
-        _rest(jobs[number]): number for number in reversed(finished) if flat(jobs[number].settings)["loss.lam"] == 0
-    }
-    if plain:
+    softmax = [number for number, job in enumerate(jobs) if flat(job.settings).get("loss.lam") == 0]
+    if softmax:
+        plain = {_rest(jobs[number]): number for number in reversed(softmax) if number in finished}
         found = {number: plain[_rest(jobs[number])] for number in finished if _rest(jobs[number]) in plain}
     else:
         found = dict.fromkeys(finished, finished[0]) if finished else {}
