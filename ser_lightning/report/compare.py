@@ -38,7 +38,11 @@ def choose(name: str, material: Material, job: str | None) -> Side:
     jobs = [number for number in jobs if material.finished(number)]
     if not jobs:
         raise UserError(f"{name}: no run of this setting has finished yet")
-    return Side(name, material, jobs)
+    # Of jobs that share their runs, as those with lambda = 0 do, the first stands for all
+    distinct: dict[tuple[str, ...], int] = {}
+    for number in jobs:
+        distinct.setdefault(tuple(material.jobs[number].runs), number)
+    return Side(name, material, list(distinct.values()))
 
 
 def compare(first: Side, second: Side) -> tuple[pd.DataFrame, list[str]]:

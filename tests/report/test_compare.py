@@ -56,6 +56,56 @@ def test_other_divisions_are_compared_as_independent(tmp_path):
     assert "as of independent runs" in remarks[0]
 
 
+def test_without_spread_independent_means_differ_surely_or_not_at_all(tmp_path):
+    mine = make(tmp_path / "mine", [[HALF] * 3] * 2)
+    yours = make(tmp_path / "yours", [[HALF] * 3, [RIGHT] * 4], first_fold=5)
+    table, _ = compare(side(mine), side(yours))
+    assert table[["pairs", "ua", "ua_half", "ua_p"]].to_numpy().tolist() == [[0, 0, 0, 1], [0, 50, 0, 0]]
+    assert table["ua_p_holm"].tolist() == [1, 0]
+
+
+def test_two_independent_runs_have_no_interval(tmp_path):
+    mine = make(tmp_path / "mine", [[HALF, RIGHT]] * 2)
+    yours = make(tmp_path / "yours", [[RIGHT] * 4] * 2, first_fold=5)
+    row = compare(side(mine), side(yours))[0].iloc[0]
+    assert (row["pairs"], row["ua"]) == (0, 25)
+    assert np.isnan([row["ua_half"], row["ua_p"]]).all()
+
+
+def test_repeated_studies_made_the_very_same_predictions(tmp_path):
+    mine, yours = (make(tmp_path / name, [[HALF, RIGHT, HALF], [RIGHT, HALF, HALF]]) for name in ("mine", "yours"))
+    table, remarks = compare(side(mine), side(yours))
+    assert table[["pairs", "same", "ua", "wa", "ua_p"]].to_numpy().tolist() == [[3, 3, 0, 0, 1]] * 2
+    assert remarks == ["6 of 6 pairs made the very same predictions."]
+
+
+def test_settings_that_share_their_runs_are_compared_once(tmp_path):
+    """With lambda = 0 alpha plays no part."""
+    study = Simulation(tmp_path)
+    for number, (alpha, lam) in enumerate([(0.1, 0.0), (0.1, 0.3), (0.5, 0.0), (0.5, 0.3)]):
+        settings = settings_of("logmel", lam, alpha)
+        study.add_job(number, f"loss.alpha={alpha} loss.lam={lam:g}", settings, folds=[0])
+        study.finish(settings, 0, 0, RIGHT)
+    names = ["loss.alpha=0.1 loss.lam=0", "loss.alpha=0.1 loss.lam=0.3", "loss.alpha=0.5 loss.lam=0.3"]
+    table, remarks = compare(side(study), side(study))
+    assert table["first"].tolist() == table["second"].tolist() == names
+    assert remarks == ["3 of 3 pairs made the very same predictions."]
+    # By name it is still found
+    assert side(study, "loss.alpha=0.5 loss.lam=0").jobs == [2]
+
+
+def test_settings_of_equal_name_belong_together_where_none_are_equal(tmp_path):
+    mine = make(tmp_path / "mine", [[HALF], [RIGHT]])
+    yours = Simulation(tmp_path / "yours")
+    for number, lam in enumerate((3.0, 0.3)):
+        settings = settings_of("logmel", lam, 0.5) | {"seed": 1}
+        yours.add_job(number, f"loss.lam={lam:g}", settings, folds=[0])
+        yours.finish(settings, 0, 0, HALF)
+    table, remarks = compare(side(mine), side(yours))
+    assert table[["first", "second", "pairs", "ua"]].to_numpy().tolist() == [["loss.lam=0.3", "loss.lam=0.3", 1, -50]]
+    assert remarks == [f"In {mine.study} alone: loss.lam=0.", f"In {yours.study} alone: loss.lam=3."]
+
+
 def test_what_only_one_has_is_named(tmp_path):
     mine = make(tmp_path / "mine", [[HALF], [RIGHT]])
     settings = settings_of("logmel", 3.0, 0.5)
@@ -72,6 +122,38 @@ def test_unlike_studies_are_refused(tmp_path, other):
     mine, yours = make(tmp_path / "mine", [[HALF], [RIGHT]]), make(tmp_path / "yours", [[HALF], [RIGHT]], **other)
     with pytest.raises(UserError, match=r"these cannot be compared: demo, 12 utterances .* against"):
         compare(side(mine), side(yours))
+
+
+def test_studies_without_a_setting_in_common_are_refused(tmp_path):
+    mine, yours = make(tmp_path / "mine", [[HALF], [RIGHT]]), Simulation(tmp_path / "yours")
+    for number, lam in enumerate((3.0, 0.03)):
+        settings = settings_of("logmel", lam, 0.5)
+        yours.add_job(number, f"loss.lam={lam:g}", settings, folds=[0])
+        yours.finish(settings, 0, 0, HALF)
+    with pytest.raises(UserError, match="have no setting in common; name one of each, as STUDY:SETTING"):
+        compare(side(mine), side(yours))
+    # A single one of each is compared, whatever they are
+    table, _ = compare(side(mine, "loss.lam=0.3"), side(yours, "loss.lam=3"))
+    assert table[["first", "second", "ua"]].to_numpy().tolist() == [["loss.lam=0.3", "loss.lam=3", -50]]
+
+
+def test_a_setting_without_a_finished_run_is_named(tmp_path):
+    study = make(tmp_path, [[HALF], [RIGHT]])
+    study.add_job(2, "loss.lam=3", settings_of("logmel", 3.0, 0.5))
+    with pytest.raises(UserError, match=r"simulated: no run of this setting has finished yet"):
+        side(study, "loss.lam=3")
+    assert side(study).jobs == [0, 1]
+
+
+def test_the_command_prints_a_comparison_of_other_divisions(tmp_path, capsys):
+    make(tmp_path / "mine", [[HALF, HALF, RIGHT]] * 2)
+    yours = make(tmp_path / "yours", [[RIGHT, RIGHT, RIGHT, HALF]] * 2, first_fold=5)
+    main(["--output", str(tmp_path / "mine"), "compare", "simulated:loss.lam=0", f"{yours.study}:loss.lam=0.3"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"A: simulated:loss.lam=0 B: {yours.study}:loss.lam=0.3 synthetic demo | paper protocol" in said
+    # As in test_other_divisions_are_compared_as_independent; the half interval is 4.3027 x 24.826
+    assert "loss.lam=0 | loss.lam=0.3 │ 0 │ 66.67 │ 87.50 │ +20.83 ± 106.82" in said
+    assert said.endswith("the divisions differ: the means are compared as of independent runs.")
 
 
 def test_the_command_prints_the_comparison(tmp_path, capsys):
