@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from sklearn.metrics import log_loss
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from ser_lightning.report.calibration import (
     COLDEST,
+    HOTTEST,
     fit_temperature,
     negative_log_likelihood,
     overconfidence,
@@ -24,21 +28,41 @@ def results():
 
 def test_the_error_is_torchmetrics(results):
     logits, labels = results
-    given = probabilities(logits)
+    predicted = probabilities(logits)
     theirs = multiclass_calibration_error(
-        torch.tensor(given), torch.tensor(labels), num_classes=4, n_bins=15, norm="l1"
+        torch.tensor(predicted), torch.tensor(labels), num_classes=4, n_bins=15, norm="l1"
     )
-    assert reliability(given, labels).error == pytest.approx(float(theirs), abs=1e-6)
+    assert reliability(predicted, labels).error == pytest.approx(float(theirs), abs=1e-6)
 
 
 def test_by_hand():
     # Two in (0.5, 0.6], one right; one in (0.9, 1], certain and wrong; probabilities on an edge belong below it
-    given = np.array([[0.56, 0.44], [0.6, 0.4], [0.0, 1.0]])
-    found = reliability(given, np.array([0, 1, 0]), bins=10)
+    predicted = np.array([[0.56, 0.44], [0.6, 0.4], [0.0, 1.0]])
+    found = reliability(predicted, np.array([0, 1, 0]), bins=10)
     assert found.confidence == pytest.approx([0.58, 1.0])
     assert found.accuracy.tolist() == [0.5, 0.0]
     assert found.count.tolist() == [2, 1]
     assert found.error == pytest.approx((2 * 0.08 + 1.0) / 3)
+
+
+def test_a_bin_holds_its_upper_end():
+    ends = np.arange(8, 16) / 15
+    confidence = np.concatenate([ends, ends - 0.01, [1.0]])
+    predicted = np.stack([confidence, 1 - confidence], axis=1)
+    found = reliability(predicted, np.zeros(len(predicted), dtype=int))
+    assert found.count.tolist() == [2] * 7 + [3]
+    assert found.confidence == pytest.approx([*(ends[:-1] - 0.005), 1 - 0.01 / 3])
+    assert found.accuracy.tolist() == [1] * 8
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
+def test_the_error_is_torchmetrics_at_any_sharpness(temperature):
+    rng = np.random.default_rng(1)
+    predicted, labels = probabilities(rng.normal(size=(300, 6)), temperature), rng.integers(6, size=300)
+    theirs = multiclass_calibration_error(
+        torch.tensor(predicted), torch.tensor(labels), num_classes=6, n_bins=15, norm="l1"
+    )
+    assert reliability(predicted, labels).error == pytest.approx(float(theirs), abs=1e-6)
 
 
 def test_likelihood_is_scikit_learns(results):
@@ -56,6 +80,25 @@ def test_scaled_logits_have_as_much_more_temperature(results):
     best = grid[np.argmin([negative_log_likelihood(logits, labels, of) for of in grid])]
     assert found == pytest.approx(best, rel=0.02)
     assert found > 1.5
+
+
+@given(st.floats(0.1, 15))
+def test_the_factor_by_which_true_log_probabilities_were_multiplied_is_found(factor):
+    """Of ten utterances seven, two and one are of the three classes, as the probabilities say."""
+    logits, labels = np.log([[0.7, 0.2, 0.1]] * 10), np.repeat([0, 1, 2], [7, 2, 1])
+    assert fit_temperature(factor * logits, labels) == pytest.approx(factor, rel=1e-3)
+
+
+@given(arrays(np.float64, (12, 4), elements=st.floats(-30, 30)), st.integers(0, 1000))
+def test_scaling_changes_no_decision(logits, seed):
+    labels = np.random.default_rng(seed).integers(4, size=12)
+    temperature = fit_temperature(logits, labels)
+    scaled = probabilities(logits, temperature)
+    assert COLDEST <= temperature <= HOTTEST
+    # Where two classes are equally likely but for rounding, either is right
+    chosen = scaled[np.arange(12), logits.argmax(axis=1)]
+    assert chosen == pytest.approx(scaled.max(axis=1), rel=1e-9)
+    assert scaled.sum(axis=1) == pytest.approx(1)
 
 
 def test_a_part_without_errors_gets_the_coldest_temperature():

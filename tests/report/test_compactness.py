@@ -17,6 +17,13 @@ def cloud(seed):
     return rng.normal(size=(30, 5)) + 2 * np.eye(5)[[NAMES.index(name) for name in labels]], labels
 
 
+def test_every_class_counts_the_same_whatever_its_size():
+    # Means (1, 0), (5, 0), (1, 5); mean squares about them 1, 0, 8; between them 16, 25, 41
+    z = np.array([[0, 0], [2, 0], [5, 0], [1, 3], [1, 3], [1, 9]], dtype=np.float64)
+    found = compactness(z, np.array(["a", "a", "b", "c", "c", "c"]), NAMES)
+    assert found == pytest.approx(np.sqrt((9 / 3) / (82 / 3)))
+
+
 def test_it_is_what_training_logs():
     z, labels = cloud(0)
     codes = torch.tensor([NAMES.index(name) for name in labels])
@@ -35,3 +42,4 @@ def test_without_a_class_there_is_no_ratio():
     z, labels = cloud(1)
     assert np.isnan(compactness(z[labels != "b"], labels[labels != "b"], NAMES))
     assert np.isnan(compactness(z[:0], labels[:0], NAMES))
+    assert np.isnan(compactness(z[labels == "b"], labels[labels == "b"], ["b"]))

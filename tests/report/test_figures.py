@@ -1,8 +1,10 @@
 import numpy as np
 import pandas as pd
+import pytest
 
 from ser_lightning.report import paper
 from ser_lightning.report.figures import (
+    heat_map,
     render,
     sensitivity,
     sweep_curves,
@@ -56,6 +58,39 @@ def test_no_curves_where_nothing_varies_or_the_columns_do_not_tell_what():
     unclear = grid(("logmel", 0.3, 0.5), ("logmel", 0.3, 0.5), ("logmel", 0.3, 0.9))
     unclear["ua"] = [60.0, 61.0, 62.0]
     assert sweep_curves(unclear, "caption") is None
+
+
+def fields(axes) -> list[list[str]]:
+    """What is written in the fields of a map, from top to bottom as drawn."""
+    written = {text.get_position(): text.get_text() for text in axes.texts}
+    places = [sorted({place[side] for place in written}) for side in (0, 1)]
+    rows = [[written.get((x, y), "") for x in places[0]] for y in places[1]]
+    return rows if axes.yaxis_inverted() else rows[::-1]
+
+
+def test_a_map_has_a_field_per_alpha_and_lambda_and_lambda_0_fills_its_column():
+    summary = grid(("logmel", 0.0, 0.5), *[("logmel", lam, alpha) for lam in (0.3, 3.0) for alpha in (0.1, 0.9)])
+    figure = heat_map({"log-Mel": summary}, "caption")
+    (axes,) = figure.axes
+    # 60, plus alpha, plus 3 x lambda up to 1; the larger alpha on top, as on an axis
+    assert fields(axes) == [["60.0\n±0.9", "61.8\n±0.9", "63.9\n±0.9"], ["60.0\n±0.9", "61.0\n±0.9", "63.1\n±0.9"]]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "0.3", "3"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["0.1", "0.9"]
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == (r"$\lambda$", r"$\alpha$", "log-Mel")
+    np.testing.assert_allclose(axes.collections[0].get_array(), [[60, 61, 63.1], [60, 61.8, 63.9]])
+    assert figure.get_supxlabel() == "caption | UA (%); mean and 95 % interval over 5 runs"
+    # Bright fields have dark numbers
+    colours = {text.get_text()[:4]: text.get_color() for text in axes.texts}
+    assert (colours["60.0"], colours["63.9"]) == ("white", "black")
+
+
+def test_maps_of_several_inputs_share_their_colours_and_leave_out_what_was_not_run():
+    mel = grid(*[("logmel", lam, alpha) for lam in (0.3, 3.0) for alpha in (0.1, 0.9)][:3])
+    stft = grid(("logstft", 0.3, 0.1), ("logstft", 3.0, 0.9)).assign(ua=[40.0, 50.0], ua_half=np.nan, runs=1)
+    left, right = heat_map({"log-Mel": mel, "log-STFT": stft}, "caption").axes
+    assert fields(left) == [["61.8\n±0.9", ""], ["61.0\n±0.9", "63.1\n±0.9"]]
+    assert fields(right) == [["", "50.0"], ["40.0", ""]]
+    assert left.collections[0].get_clim() == right.collections[0].get_clim() == (40, pytest.approx(63.1))
 
 
 def test_the_paper_is_drawn_only_when_given():
