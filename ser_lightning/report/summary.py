@@ -139,14 +139,19 @@ def paired_difference(common: Sequence[tuple[ScoredRun, ScoredRun]]) -> dict[str
 
     The runs of a pair share their division into parts, so that its luck cancels. Keys: runs (pairs), and for ua and wa
     the mean, half of its 95 % interval (ua_half), the p-value of no difference (ua_p), and the smallest difference that
-    so many runs of this spread find with a probability of 80 % (ua_detectable); see `statistics.paired`.
+    so many runs of this spread find with a probability of 80 % (ua_detectable); see `statistics.paired`. From three
+    pairs on: two that happen to differ alike would look certain.
     """
     share = test_to_train([one for one, _ in common])
     found: dict[str, float] = {"runs": len(common)}
     for measure in ("ua", "wa"):
         one, other = ([getattr(pair[side], measure) for pair in common] for side in (0, 1))
         difference = paired(one, other, share)
-        extra = {f"{measure}_p": difference.p, f"{measure}_detectable": difference.detectable}
+        enough = len(common) >= FEWEST
+        extra = {
+            f"{measure}_p": difference.p if enough else np.nan,
+            f"{measure}_detectable": difference.detectable if enough else np.nan,
+        }
         found |= {**_interval(measure, difference), **extra}
     return found
 

@@ -95,11 +95,22 @@ def test_paired_difference_takes_the_folds_both_have(simulation):
     simulation.finish(SETTINGS, 0, 1, FIRST)
     gain = paired_difference(pairs(job, reference, score_runs([job, reference], simulation.runs)))
     assert (gain["runs"], gain["ua"], gain["wa"]) == (2, 15.625, 6.25)
-    error = np.sqrt(0.625) * 31.25 / np.sqrt(2)
-    assert np.isnan(gain["ua_half"])
-    # Student's t with one degree of freedom is Cauchy's distribution
-    assert gain["ua_p"] == pytest.approx(1 - 2 * np.arctan(15.625 / error) / np.pi)
-    assert gain["ua_detectable"] == pytest.approx(detectable(error, 2))
+    # Two pairs are too few for an interval, and for a p-value
+    assert np.isnan([gain["ua_half"], gain["ua_p"], gain["ua_detectable"]]).all()
+
+
+def test_three_pairs_have_a_p_value(simulation):
+    without = settings_of("logmel", 0.0, 0.5)
+    jobs = [simulation.add_job(number, "job", of, folds=[0, 1, 2]) for number, of in enumerate((without, SETTINGS))]
+    for fold, test in enumerate([SECOND, FIRST, FIRST]):
+        simulation.finish(without, 0, fold, FIRST)
+        simulation.finish(SETTINGS, 0, fold, test)
+    gain = paired_difference(pairs(jobs[1], jobs[0], score_runs(jobs, simulation.runs)))
+    # 31.25, 0, 0: variance 31.25^2 / 3; Student's t with two degrees of freedom: p = 1 - t / sqrt(2 + t^2)
+    error = np.sqrt((1 / 3 + 1 / 8) / 3) * 31.25
+    t = 31.25 / 3 / error
+    assert gain["ua_p"] == pytest.approx(1 - t / np.sqrt(2 + t**2))
+    assert gain["ua_detectable"] == pytest.approx(detectable(error, 3))
 
 
 @pytest.mark.parametrize("damage", ["missing", "garbage", "truncated"])
