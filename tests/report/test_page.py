@@ -54,7 +54,7 @@ def test_nothing_is_wider_than_the_window(page, tmp_path, width):
     found, complaints = seen(page, tmp_path, width)
     assert (found["wide"], found["broken"], complaints) == ([], 0, [])
     assert found["width"] <= width
-    assert found["images"] == page.count("<img") >= 8
+    assert found["images"] == page.count("<img") >= 7
 
 
 def test_what_is_too_wide_or_broken_would_be_seen(page, tmp_path):

@@ -84,10 +84,11 @@ def _change(material: Material, jobs: list[int]) -> list[Text]:
         for side in ([one for _, one in common], [one for one, _ in common])
     )
     found = paired(ours, theirs, test_to_train([one for one, _ in common]))
-    change = with_half(found.mean, half_width(found), signed=True)
+    half = half_width(found)
+    p = "" if np.isnan(half) else f"{say_p(found.p)}, "
     words = (
-        f"{material.full_label(other)} against {material.full_label(reference)}: over-confidence changes by {change} "
-        f"points ({say_p(found.p)}, {counted(found.count, 'pair')} of runs)."
+        f"{material.full_label(other)} against {material.full_label(reference)}: over-confidence changes by "
+        f"{with_half(found.mean, half, signed=True)} points ({p}{counted(found.count, 'pair')} of runs)."
     )
     return [Text(words)]
 
