@@ -14,6 +14,12 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 FLAGS += " --disable-component-update --disable-sync --virtual-time-budget=5000 --enable-logging=stderr --v=0"
 
+# The browser's flags and the colour of the ground
+SCHEMES = {
+    "light": ([], "rgb(255, 255, 255)"),
+    "dark": (["--blink-settings=preferredColorScheme=0"], "rgb(22, 24, 27)"),
+}
+
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
 
 # What reaches beyond the window, outside of the boxes that scroll; images without content; the ground's colour
@@ -31,7 +37,7 @@ document.body.innerHTML = "<pre id=found>" + JSON.stringify(found) + "</pre>";
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     simulation = Simulation(tmp_path_factory.mktemp("page"))
-    simulate_paper_study(simulation, PAPER_STUDY[:4])
+    simulate_paper_study(simulation, [of for of in PAPER_STUDY if of[0].startswith("setting")])
     report_study(simulation.study, simulation.runs)
     return (simulation.study / "report.html").read_text()
 
@@ -49,12 +55,16 @@ def seen(page, tmp_path, width, *flags):
     return json.loads(html.unescape(found)), complaints
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", [360, 1100])
-def test_nothing_is_wider_than_the_window(page, tmp_path, width):
-    found, complaints = seen(page, tmp_path, width)
+def test_nothing_is_wider_than_the_window(page, tmp_path, width, scheme):
+    flags, ground = SCHEMES[scheme]
+    found, complaints = seen(page, tmp_path, width, *flags)
     assert (found["wide"], found["broken"], complaints) == ([], 0, [])
     assert found["width"] <= width
-    assert found["images"] == page.count("<img") >= 7
+    # Fig. 3(b), Fig. 4 twice, Fig. 5, and of either input confusions, speakers, curves and calibration
+    assert found["images"] == page.count("<img") == 12
+    assert found["ground"] == ground
 
 
 def test_what_is_too_wide_or_broken_would_be_seen(page, tmp_path):
@@ -65,9 +75,3 @@ def test_what_is_too_wide_or_broken_would_be_seen(page, tmp_path):
     assert found["wide"][0] == "H1"
     assert found["broken"] == 1
     assert "undefined_function is not defined" in complaints[0]
-
-
-def test_it_is_dark_where_that_is_asked_for(page, tmp_path):
-    assert seen(page, tmp_path, 800)[0]["ground"] == "rgb(255, 255, 255)"
-    dark, _ = seen(page, tmp_path, 800, "--blink-settings=preferredColorScheme=0")
-    assert dark["ground"] == "rgb(22, 24, 27)"
