@@ -11,7 +11,7 @@ from scipy import stats
 from ser_lightning.errors import UserError
 from ser_lightning.report.material import Material
 from ser_lightning.report.statistics import LEVEL, holm, over_runs, paired
-from ser_lightning.report.summary import ScoredRun, half_width, test_to_train
+from ser_lightning.report.summary import FEWEST, ScoredRun, half_width, test_to_train
 from ser_lightning.report.tables import show_number, show_p, with_half
 from ser_lightning.runs.study import Job
 
@@ -114,7 +114,8 @@ def _row(first: Side, i: int, second: Side, j: int) -> dict[str, Any]:
         row |= {f"{measure}_a": np.mean(a), f"{measure}_b": np.mean(b)}
         if common:
             found = paired(b, a, share)
-            row |= {measure: found.mean, f"{measure}_half": half_width(found), f"{measure}_p": found.p}
+            p = found.p if len(common) >= FEWEST else np.nan
+            row |= {measure: found.mean, f"{measure}_half": half_width(found), f"{measure}_p": p}
         else:
             row |= _unpaired(measure, b, a, share)
     return row

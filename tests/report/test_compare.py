@@ -72,6 +72,13 @@ def test_two_independent_runs_have_no_interval(tmp_path):
     assert np.isnan([row["ua_half"], row["ua_p"]]).all()
 
 
+def test_two_pairs_that_differ_alike_are_not_certain(tmp_path):
+    study = make(tmp_path, [[HALF, HALF], [RIGHT, RIGHT]])
+    row = compare(side(study, "loss.lam=0"), side(study, "loss.lam=0.3"))[0].iloc[0]
+    assert (row["pairs"], row["ua"], row["wa"]) == (2, 50, 50)
+    assert np.isnan([row[f"{measure}_{of}"] for measure in ("ua", "wa") for of in ("half", "p", "p_holm")]).all()
+
+
 def test_repeated_studies_made_the_very_same_predictions(tmp_path):
     mine, yours = (make(tmp_path / name, [[HALF, RIGHT, HALF], [RIGHT, HALF, HALF]]) for name in ("mine", "yours"))
     table, remarks = compare(side(mine), side(yours))
