@@ -10,8 +10,14 @@ from scipy import stats
 
 from ser_lightning.errors import UserError
 from ser_lightning.report.material import Material
-from ser_lightning.report.statistics import LEVEL, holm, over_runs, paired
-from ser_lightning.report.summary import FEWEST, ScoredRun, half_width, test_to_train
+from ser_lightning.report.statistics import LEVEL, holm, over_runs
+from ser_lightning.report.summary import (
+    ScoredRun,
+    half_width,
+    on_same_divisions,
+    paired_difference,
+    test_to_train,
+)
 from ser_lightning.report.tables import show_number, show_p, with_half
 from ser_lightning.runs.study import Job
 
@@ -23,10 +29,6 @@ class Side:
     name: str
     material: Material
     jobs: list[int]
-
-    def finished(self, job: int) -> dict[tuple[int, int, str], ScoredRun]:
-        """A job's finished runs by their division into parts."""
-        return {run.division: run for run in self.material.finished(job)}
 
 
 def choose(name: str, material: Material, job: str | None) -> Side:
@@ -101,22 +103,19 @@ def _matched(first: Side, second: Side) -> list[tuple[int, int]]:
 
 
 def _row(first: Side, i: int, second: Side, j: int) -> dict[str, Any]:
-    theirs, ours = first.finished(i), second.finished(j)
-    common = sorted(ours.keys() & theirs.keys())
+    theirs, ours = first.material.finished(i), second.material.finished(j)
+    common = on_same_divisions(ours, theirs)
     row: dict[str, Any] = {"first": first.material.jobs[i].name, "second": second.material.jobs[j].name}
     row["pairs"] = len(common)
-    row["same"] = sum(_same(ours[of], theirs[of]) for of in common)
+    row["same"] = sum(_same(*pair) for pair in common)
     if common:
-        ours, theirs = ({of: side[of] for of in common} for side in (ours, theirs))
-    share = test_to_train([*ours.values(), *theirs.values()])
+        ours, theirs = ([pair[side] for pair in common] for side in (0, 1))
+        row |= paired_difference(common)
+    share = test_to_train([*ours, *theirs])
     for measure in ("ua", "wa"):
-        b, a = ([getattr(run, measure) for run in side.values()] for side in (ours, theirs))
+        b, a = ([getattr(run, measure) for run in side] for side in (ours, theirs))
         row |= {f"{measure}_a": np.mean(a), f"{measure}_b": np.mean(b)}
-        if common:
-            found = paired(b, a, share)
-            p = found.p if len(common) >= FEWEST else np.nan
-            row |= {measure: found.mean, f"{measure}_half": half_width(found), f"{measure}_p": p}
-        else:
+        if not common:
             row |= _unpaired(measure, b, a, share)
     return row
 

@@ -51,7 +51,7 @@ def sensitivity(
             shift = side * 0.006 * _extent(place)
             at = [place[value] + shift for value in points[x]]
             name = measure.upper()
-            axes.errorbar(at, points[measure], points[f"{measure}_half"], **line_style(colour, marker), label=name)
+            axes.errorbar(at, points[measure], points[f"{measure}_half"], **_line(colour, marker), label=name)
             if published:
                 at = [place[value] + shift for value in published]
                 theirs = [pair[i] for pair in published.values()]
@@ -156,8 +156,7 @@ def render(figure: Figure, kind: str) -> bytes:
     return content.getvalue()
 
 
-def line_style(colour: str, marker: str) -> dict[str, Any]:
-    """A line with error bars."""
+def _line(colour: str, marker: str) -> dict[str, Any]:
     return {"color": colour, "marker": marker, "capsize": 2, "elinewidth": 0.8}
 
 
@@ -229,7 +228,7 @@ def _draw_lines(
     for number, ((label, rows), (colour, marker, dash)) in enumerate(zip(lines.items(), looks, strict=True)):
         shift = 0.012 * _extent(place) * (number - (len(lines) - 1) / 2)
         at = [place[value] + shift for value in rows[x]]
-        style = {**line_style(colour, marker), "linestyle": dash, "label": label or measure.upper()}
+        style = {**_line(colour, marker), "linestyle": dash, "label": label or measure.upper()}
         axes.errorbar(at, rows[measure], rows[f"{measure}_half"], **style)
     for (label, job), grey in zip(references.items(), cycle(("black", "0.45", "0.7")), strict=False):
         axes.axhline(job[measure], color=grey, linestyle=(0, (4, 2)), linewidth=1.0, label=label)

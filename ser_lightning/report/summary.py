@@ -130,8 +130,14 @@ def further_settings(summary: pd.DataFrame) -> list[str]:
 
 def pairs(job: Job, reference: Job, scored: Mapping[str, ScoredRun]) -> list[tuple[ScoredRun, ScoredRun]]:
     """The finished runs of two jobs on the same divisions into parts, in their order."""
-    ours, theirs = ({run.division: run for name in one.runs if (run := scored.get(name))} for one in (job, reference))
-    return [(ours[division], theirs[division]) for division in sorted(ours.keys() & theirs.keys())]
+    ours, theirs = ([scored[name] for name in one.runs if name in scored] for one in (job, reference))
+    return on_same_divisions(ours, theirs)
+
+
+def on_same_divisions(ours: Sequence[ScoredRun], theirs: Sequence[ScoredRun]) -> list[tuple[ScoredRun, ScoredRun]]:
+    """The runs of two settings, of one study or two, on the same divisions into parts, in their order."""
+    one, other = ({run.division: run for run in side} for side in (ours, theirs))
+    return [(one[division], other[division]) for division in sorted(one.keys() & other.keys())]
 
 
 def paired_difference(common: Sequence[tuple[ScoredRun, ScoredRun]]) -> dict[str, float]:

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from ser_lightning.report import paper
+from ser_lightning.report.comparison import group_of
 from ser_lightning.report.document import Block, Section, Table, Text
 from ser_lightning.report.material import Material
-from ser_lightning.report.summary import FEWEST
+from ser_lightning.report.summary import FEWEST, counted
 from ser_lightning.report.tables import INPUTS, say_p, show_number, show_p, with_ends, with_halves
 
 # Below this a difference is said to be shown.
@@ -73,7 +74,7 @@ def section(material: Material) -> Section:
             else answer(material)[0]
         )
         return Section("Differences", [Text(words)])
-    groups = "utterances" if _speakers_unknown(material) else "speakers"
+    groups = "speakers" if group_of(material.utterances) else "utterances"
     blocks.append(Text(EXPLAINED.format(groups=groups), aside=True))
     numbers = rows.assign(
         setting=[material.full_label(job) for job in rows["job"]],
@@ -89,10 +90,6 @@ def section(material: Material) -> Section:
     return Section("Differences", blocks)
 
 
-def _speakers_unknown(material: Material) -> bool:
-    return material.utterances is None or bool((material.utterances["speaker"] == "").any())
-
-
 def _sentences(material: Material, row: dict[Any, Any] | None, jobs: list[int]) -> list[str]:
     """The answer for one pair of settings, and what it is made of."""
     reference, other = jobs
@@ -104,7 +101,7 @@ def _sentences(material: Material, row: dict[Any, Any] | None, jobs: list[int]) 
         f"UA{where} is {ua[other]:.1f} % with {material.label(other)} and {ua[reference]:.1f} % with "
         f"{material.label(reference)}"
     )
-    number = f"{row['runs']:.0f} pair{'s' if row['runs'] > 1 else ''} of runs"
+    number = f"{counted(int(row['runs']), 'pair')} of runs"
     if np.isnan(row["ua_half"]):
         return [f"Not known{where}: {number}, too few for an interval, which needs {FEWEST}.", f"{scores}."]
     ends = f"{row['ua'] - row['ua_half']:+.1f} to {row['ua'] + row['ua_half']:+.1f}"
