@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_lightning.config import compose
-from ser_lightning.errors import UserError, stop
+from ser_lightning.errors import UserError, end_clearly
 from ser_lightning.identity import digest
 from ser_lightning.report.upload import report_id, report_keys
 from ser_lightning.runs.study import Job, add_output_option, read_jobs, study_folder
@@ -165,7 +165,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        stop(error)
+    end_clearly(main)

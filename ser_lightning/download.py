@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ser_lightning.corpora.archives import SOURCES, Fetched, fetch, read_checksums
-from ser_lightning.errors import UserError, stop
+from ser_lightning.errors import UserError, end_clearly, stop
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -55,8 +55,6 @@ def _parser() -> argparse.ArgumentParser:
 
 if __name__ == "__main__":
     try:
-        main()
-    except UserError as error:
-        stop(error)
+        end_clearly(main)
     except KeyboardInterrupt:
         stop("interrupted; the same command goes on from there", status=130)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ser_lightning.errors import UserError, stop
+from ser_lightning.errors import UserError, end_clearly
 from ser_lightning.runs.status import STATES, RunStatus, study_status
 from ser_lightning.runs.study import add_output_option, said_alike
 
@@ -70,7 +70,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        stop(error)
+    end_clearly(main)

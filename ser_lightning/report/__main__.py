@@ -11,7 +11,7 @@ from joblib import cpu_count
 from rich.console import Console
 from rich.table import Table
 
-from ser_lightning.errors import UserError, stop
+from ser_lightning.errors import UserError, end_clearly
 from ser_lightning.report.compare import Side, choose, compare, show
 from ser_lightning.report.files import PAGE
 from ser_lightning.report.material import read_material
@@ -91,7 +91,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        stop(error)
+    end_clearly(main)
