@@ -45,9 +45,9 @@ class SweepReport(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write the sweep's report, print its table, answer and place; end in error if any run failed."""
-        from ser_lightning.report.files import PAGE
-        from ser_lightning.report.study import report_study
-        from ser_lightning.report.summary import provenance, summarise
+        from ser_lightning.report.files import PAGE, write_report
+        from ser_lightning.report.material import read_material
+        from ser_lightning.report.study import compile_report
         from ser_lightning.report.tables import print_table
         from ser_lightning.report.upload import upload_report
         from ser_lightning.runs.ledger import read_results
@@ -58,9 +58,11 @@ class SweepReport(Callback):
         jobs = read_jobs(study)
         if any(read_results(runs, job.runs) for job in jobs):
             try:
-                report = report_study(study, runs)
+                material = read_material(study, runs)
+                report = compile_report(material)
+                write_report(report, study)
                 upload_report(LoggerConfig(**config.logger), study)
-                print_table(summarise(jobs, runs), provenance(jobs, runs).caption)
+                print_table(material.summary, report.caption)
             except UserError as error:
                 stop(error)
             print("\n".join([*report.answer, f"Report: {study / PAGE}"]))

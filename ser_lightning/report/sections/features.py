@@ -29,9 +29,8 @@ def section(material: Material) -> Section:
             "Features", [Text("Fig. 4 is left out: its settings have no finished run of the same fold yet.")]
         )
     result = chosen[0].result
-    clouds = [
-        _cloud(material, job, run, part) for part in ("train", "test") for job, run in zip(jobs, chosen, strict=True)
-    ]
+    told = {job: _features(material, run) for job, run in zip(jobs, chosen, strict=True)}
+    clouds = [_cloud(material, job, part, *of[part]) for part in ("train", "test") for job, of in told.items()]
     # One run of each stands for all: runs have no common axes.
     where = f"repetition {result.repeat}, fold {result.fold}"
     caption = f"{material.facts.caption} | shown: {where}"
@@ -55,8 +54,7 @@ def _same_fold(material: Material, jobs: list[int]) -> list[ScoredRun]:
     return list(common[0]) if common else []
 
 
-def _cloud(material: Material, job: int, run: ScoredRun, part: str) -> Cloud:
-    z, labels = _features(material, run)[part]
+def _cloud(material: Material, job: int, part: str, z: np.ndarray, labels: np.ndarray) -> Cloud:
     title = f"{material.label(job)}, {part} ({len(z)} utterances)"
     return Cloud(title, z, labels, compactness(z, labels, material.classes))
 
