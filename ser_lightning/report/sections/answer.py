@@ -117,7 +117,8 @@ def _sentences(material: Material, row: dict[Any, Any] | None, jobs: list[int]) 
 def _papers_difference(material: Material, job: int, reference: int) -> float:
     columns = [material.summary[name] for name in ("features", "lam", "alpha")]
     ours, theirs = (paper.published(*(column[number] for column in columns)) for number in (job, reference))
-    return ours[0] - theirs[0] if ours and theirs else np.nan
+    # Equal where the two differ in something that the paper does not vary
+    return ours[0] - theirs[0] if ours and theirs and ours != theirs else np.nan
 
 
 def _show(rows: pd.DataFrame, groups: str) -> pd.DataFrame:

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from ser_lightning.report.document import Table
 from ser_lightning.report.material import read_material
-from ser_lightning.report.sections.answer import answer, claim
+from ser_lightning.report.sections.answer import answer, claim, section
 from tests.report.simulated import Simulation, predictions, settings_of
 
 
@@ -148,3 +149,16 @@ def test_without_softmax_alone_the_first_setting_is_the_measure(simulation):
         == "Farthest away: UA is 55.0 % with lambda = 0.3, alpha = 0.9 and 80.0 % with lambda = 0.3, alpha = 0.1."
     )
     assert said[2].startswith("No, it is worse: -25.0 points of UA")
+
+
+def test_what_the_paper_does_not_vary_has_no_published_difference(simulation):
+    """Its 66.86 is of lambda 0.3 and alpha 0.5 under equation (4); no effect of another rule was published."""
+    others = [("text", 0.5, {}), ("centre rule of Wen et al.", 0.5, {"rule": "wen"}), ("alpha 0.1", 0.1, {})]
+    for number, (name, alpha, changed) in enumerate(others):
+        settings = settings_of("logmel", 0.3, alpha)
+        settings["loss"] |= changed
+        simulation.add_job(number, name, settings, folds=range(4))
+        for fold in range(4):
+            simulation.finish(settings, 0, fold, with_errors(number + fold))
+    (table,) = [of for of in section(read_material(simulation.study, simulation.runs)).blocks if isinstance(of, Table)]
+    assert table.numbers["paper_ua"].tolist() == pytest.approx([np.nan, 66.76 - 66.86], nan_ok=True)
