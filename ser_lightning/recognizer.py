@@ -11,15 +11,15 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from ser_lightning.config import LossConfig, ModelConfig
 from ser_lightning.data.batches import Batch
-from ser_lightning.losses import JointLoss, LossParts, class_weights
+from ser_lightning.losses import JointLoss, class_weights
 from ser_lightning.losses.diagnostics import (
     CenterGradientShare,
+    MeanLosses,
     SummedClasses,
     center_drift,
     class_distances,
     softmax_gradients,
 )
-from ser_lightning.losses.ranks import world_size
 from ser_lightning.metrics import recalls, unweighted_accuracy, weighted_accuracy
 from ser_lightning.models import CRNN
 from ser_lightning.models.crnn import FEATURES
@@ -70,7 +70,11 @@ class EmotionRecognizer(LightningModule):
         )
         self.dev_confusion = MulticlassConfusionMatrix(len(classes), validate_args=False)
         self.dev_features = SummedClasses(len(classes), FEATURES)
+        self.train_losses, self.dev_losses = MeanLosses(), MeanLosses()
         self.gradient_share = CenterGradientShare()
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch.to(device)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Feature z [B, 64] and logits [B, classes]."""
@@ -86,10 +90,11 @@ class EmotionRecognizer(LightningModule):
         # Before the loss, which moves the centres.
         self._sum_gradients(z, logits, batch.labels)
         parts = self.loss(z, logits, batch.labels)
-        self._log_loss("train", parts, batch.whole)
+        self.train_losses.update(parts, batch.whole)
         return parts.total
 
     def on_train_epoch_end(self) -> None:
+        self._log_losses("train", self.train_losses)
         self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         self.log("train/center_drift", center_drift(self._centers_at_start, self.loss.center.centers))
         self.log("train/center_gradient", self.gradient_share.compute() if self.loss.lam else 0.0)
@@ -99,9 +104,10 @@ class EmotionRecognizer(LightningModule):
         z, logits = self(batch)
         self.dev_confusion.update(logits, batch.labels)
         self.dev_features.update(z - self.loss.center.centers[batch.labels], batch.labels)
-        self._log_loss("dev", self.loss(z, logits, batch.labels), len(batch))
+        self.dev_losses.update(self.loss(z, logits, batch.labels), len(batch))
 
     def on_validation_epoch_end(self) -> None:
+        self._log_losses("dev", self.dev_losses)
         confusion = self.dev_confusion.compute().cpu().numpy()
         self.dev_confusion.reset()
         self.log("dev/ua", unweighted_accuracy(confusion))
@@ -127,7 +133,7 @@ class EmotionRecognizer(LightningModule):
         checkpoint["recognizer"] = self.description
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+        return torch.optim.Adam(self.parameters(), lr=self.learning_rate, fused=True)
 
     @torch.no_grad()
     def _sum_gradients(self, z: Tensor, logits: Tensor, labels: Tensor) -> None:
@@ -140,10 +146,10 @@ class EmotionRecognizer(LightningModule):
         center = 2 * lam * (z - loss.center.centers[labels])
         self.gradient_share.update(softmax, center, None if loss.weights is None else loss.weights[labels])
 
-    def _log_loss(self, part: str, parts: LossParts, size: int) -> None:
-        values = {f"{part}/loss": parts.total, f"{part}/softmax": parts.softmax, f"{part}/center": parts.center}
-        # Lightning divides by the mean size over ranks, rounded down.
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=size * world_size(), sync_dist=True)
+    def _log_losses(self, part: str, losses: MeanLosses) -> None:
+        for name, value in losses.compute()._asdict().items():
+            self.log(f"{part}/{'loss' if name == 'total' else name}", value)
+        losses.reset()
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

@@ -23,9 +23,7 @@ COUNTS = [40, 20, 30, 10]
 def recognizer(**loss):
     torch.manual_seed(0)
     config = compose([f"loss.{name}={value}" for name, value in loss.items()])
-    module = EmotionRecognizer(("neu", "ang", "hap", "sad"), 128, COUNTS, config.model, config.loss, 1e-3)
-    module.log_dict = lambda *args, **kwargs: None
-    return module
+    return EmotionRecognizer(("neu", "ang", "hap", "sad"), 128, COUNTS, config.model, config.loss, 1e-3)
 
 
 def batch(seed=0):
@@ -38,7 +36,7 @@ def batch(seed=0):
 def test_training_with_lambda_zero_equals_a_plain_loop_bit_for_bit():
     module, plain = recognizer(lam=0), recognizer(lam=0).network
     ours = module.configure_optimizers()
-    theirs = torch.optim.Adam(plain.parameters(), lr=1e-3)
+    theirs = torch.optim.Adam(plain.parameters(), lr=1e-3, fused=True)
     cross_entropy = nn.CrossEntropyLoss(class_weights(COUNTS))
     for seed in range(4):
         loss = module.training_step(batch(seed), 0)

@@ -11,6 +11,8 @@ from torch.utils.data import Dataset, Sampler
 
 from ser_lightning.features import FeatureStore
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -118,26 +120,39 @@ class EpochBatches(Sampler[Share]):
 class UtteranceDataset(Dataset[Batch]):
     """Utterances of one part; an item is a whole `Batch`, asked for by a `Share` of positions.
 
+    Batches are made on the device that has the frames, without a loop over utterances.
+
     Args:
         store: the corpus's frames.
         ids: the part's utterances.
         labels: class index of each.
         mean: [bins] of the fold's training part, see `FeatureStore.normalisation`.
         deviation: [bins] likewise.
+        device: where batches are wanted; frames that do not fit there are read from the disk.
     """
 
     def __init__(
-        self, store: FeatureStore, ids: Sequence[str], labels: Sequence[int], mean: np.ndarray, deviation: np.ndarray
+        self,
+        store: FeatureStore,
+        ids: Sequence[str],
+        labels: Sequence[int],
+        mean: np.ndarray,
+        deviation: np.ndarray,
+        device: torch.device = CPU,
     ) -> None:
         self.store, self.ids = store, tuple(ids)
         self.rows = np.array([store.rows[name] for name in ids], dtype=np.int64)
-        self.labels = torch.tensor(labels, dtype=torch.int64)
-        self.mean, self.deviation = mean, deviation
+        self.lengths = store.lengths[self.rows]
+        self.frames = store.on(device)  # [total frames, bins]
+        self._labels, self._lengths, self._starts, self._mean, self._deviation = (
+            torch.as_tensor(values, device=self.frames.device)
+            for values in (np.asarray(labels), self.lengths, store.offsets[self.rows], mean, deviation)
+        )
 
     @property
-    def lengths(self) -> np.ndarray:
-        """Frames of each utterance [utterances]."""
-        return self.store.lengths[self.rows]
+    def labels(self) -> np.ndarray:
+        """Class index of each utterance [utterances]."""
+        return self._labels.cpu().numpy()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -145,16 +160,21 @@ class UtteranceDataset(Dataset[Batch]):
     def __getitem__(self, share: Share) -> Batch:
         positions, whole = share
         shown = positions or [0]
-        lengths = self.lengths[shown]
-        padded = np.zeros((len(shown), int(lengths.max()), self.store.bins), dtype=np.float32)
-        for utterance, position in zip(padded, shown, strict=True):
-            frames = self.store.of(self.rows[position])
-            np.subtract(frames, self.mean, out=utterance[: len(frames)])
-            utterance[: len(frames)] /= self.deviation
+        lengths = torch.from_numpy(self.lengths[shown])
+        chosen = torch.tensor(shown).to(self.frames.device, non_blocking=True)
         return Batch(
-            torch.from_numpy(padded),
-            torch.from_numpy(lengths),
-            self.labels[positions],
+            self._padded(chosen, int(lengths.max())),
+            lengths,
+            self._labels[chosen[: len(positions)]],
             tuple(self.ids[position] for position in positions),
             whole,
         )
+
+    def _padded(self, chosen: Tensor, longest: int) -> Tensor:
+        """The normalised spectrograms [B, longest, bins] of the utterances at these positions [B]."""
+        time = torch.arange(longest, device=chosen.device)
+        behind = time >= self._lengths[chosen, None]  # [B, longest]
+        rows = (self._starts[chosen, None] + time).masked_fill_(behind, 0)  # [B, longest]
+        padded = self.frames.index_select(0, rows.flatten())  # [B * longest, bins]
+        padded = padded.sub_(self._mean).div_(self._deviation).view(*rows.shape, -1)  # [B, longest, bins]
+        return padded.masked_fill_(behind[:, :, None], 0)

@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 from ser_lightning.config import BatchingConfig
 from ser_lightning.corpora import Manifest
-from ser_lightning.data.batches import Batch, EpochBatches, Share, UtteranceDataset, evaluation_batches
+from ser_lightning.data.batches import CPU, Batch, EpochBatches, Share, UtteranceDataset, evaluation_batches
 from ser_lightning.data.protocols import PARTS
 from ser_lightning.data.splits import Split
 from ser_lightning.features import FeatureStore
@@ -25,23 +25,27 @@ class SpectrogramDataModule(LightningDataModule):
         split: who trains, who tests.
         batching: size and order of training batches.
         seed: of the order of training batches, with the split's repeat and fold.
+        device: where batches are made.
     """
 
     def __init__(
-        self, manifest: Manifest, store: FeatureStore, split: Split, batching: BatchingConfig, seed: int
+        self,
+        manifest: Manifest,
+        store: FeatureStore,
+        split: Split,
+        batching: BatchingConfig,
+        seed: int,
+        device: torch.device = CPU,
     ) -> None:
         super().__init__()
         self.split, self.batching, self.seed = split, batching, seed
         self.classes, self.bins = manifest.classes, store.bins
-        label_of = dict(zip(manifest.table["id"], manifest.table["label"], strict=True))
+        index_of = {name: index for index, name in enumerate(manifest.classes)}
+        label_of = dict(zip(manifest.table["id"], manifest.table["label"].map(index_of), strict=True))
         self.mean, self.deviation = store.normalisation([store.rows[name] for name in split.ids("train")])
         self.parts = {
             part: UtteranceDataset(
-                store,
-                split.ids(part),
-                [manifest.classes.index(label_of[name]) for name in split.ids(part)],
-                self.mean,
-                self.deviation,
+                store, split.ids(part), [label_of[name] for name in split.ids(part)], self.mean, self.deviation, device
             )
             for part in PARTS
         }
@@ -79,9 +83,6 @@ class SpectrogramDataModule(LightningDataModule):
         batches = evaluation_batches(self.parts[part].lengths, EVALUATION_SIZE, rank, ranks)
         shares = [Share(batch.tolist(), len(batch)) for batch in batches]
         return DataLoader(self.parts[part], sampler=shares, batch_size=None)
-
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        return batch.to(device)
 
     def _epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer else 0

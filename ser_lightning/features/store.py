@@ -7,8 +7,10 @@ import hashlib
 import json
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -70,6 +72,10 @@ class FeatureStore:
         """The spectrogram [frames, bins] of an utterance."""
         return self.frames[self.offsets[row] : self.offsets[row + 1]]
 
+    def on(self, device: torch.device) -> torch.Tensor:
+        """The frames on a device, where half of its free memory holds them; else mapped from the disk, on the CPU."""
+        return _on_gpu(self.folder, device) if device.type == "cuda" else _mapped(self.frames)
+
     def normalisation(self, rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation [bins], float32, over all frames of these utterances, from their sums."""
         chosen = np.asarray(rows)
@@ -100,6 +106,21 @@ def open_store(folder: Path) -> FeatureStore:
     frames = np.load(folder / "frames.npy", mmap_mode="r")
     rows = {str(name): row for row, name in enumerate(ids)}
     return FeatureStore(folder, frames, offsets, sums, squares, rows, header["audio"], header["problems"])
+
+
+def _mapped(frames: np.ndarray) -> torch.Tensor:
+    with warnings.catch_warnings():
+        # that torch knows no read-only tensors
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(frames)
+
+
+@lru_cache(maxsize=2)
+def _on_gpu(folder: Path, device: torch.device) -> torch.Tensor:
+    """A store's frames, copied to a GPU once per process; log-Mel and log-STFT take turns in a study."""
+    frames = _mapped(open_store(folder).frames)
+    free, _ = torch.cuda.mem_get_info(device)
+    return frames.to(device) if frames.nbytes < free / 2 else frames
 
 
 def _key(manifest: Manifest, config: FeaturesConfig) -> str:

@@ -62,9 +62,9 @@ def update_centers(centers: Tensor, z: Tensor, labels: Tensor, alpha: float, rul
 
 def _sums_and_counts(centers: Tensor, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Sum of the features [classes, D] and number of the utterances [classes, 1] of each class."""
-    sums = torch.zeros_like(centers).index_add_(0, labels, z.detach().to(centers.dtype))
-    counts = torch.bincount(labels, minlength=len(centers)).to(centers.dtype)[:, None]
-    return sums, counts
+    # not bincount, for which a GPU would be waited for
+    members = nn.functional.one_hot(labels, len(centers)).to(centers.dtype)  # [B, classes]
+    return members.T @ z.detach().to(centers.dtype), members.sum(dim=0)[:, None]
 
 
 def _moved(centers: Tensor, sums: Tensor, counts: Tensor, alpha: float, rule: str) -> Tensor:

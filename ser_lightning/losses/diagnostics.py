@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from ser_lightning.losses.joint import LossParts
+
 
 class ClassSums(NamedTuple):
     """Sums over utterances, class by class: counts [classes], of vectors [classes, D], of their squares [classes]."""
@@ -21,10 +23,8 @@ class ClassSums(NamedTuple):
 
 def class_sums(vectors: Tensor, labels: Tensor, classes: int) -> ClassSums:
     """The sums of vectors [B, D] with class indices [B]; those of several batches add up to those of all."""
-    counts = torch.bincount(labels, minlength=classes).to(vectors.dtype)
-    sums = vectors.new_zeros(classes, vectors.shape[1]).index_add_(0, labels, vectors)
-    squares = vectors.new_zeros(classes).index_add_(0, labels, vectors.square().sum(dim=1))
-    return ClassSums(counts, sums, squares)
+    members = nn.functional.one_hot(labels, classes).to(vectors.dtype).T  # [classes, B]
+    return ClassSums(members.sum(dim=1), members @ vectors, members @ vectors.square().sum(dim=1))
 
 
 def class_distances(sums: ClassSums, centers: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,6 +106,28 @@ class SummedClasses(Metric):
     def compute(self) -> ClassSums:
         """The sums so far."""
         return ClassSums(self.counts, self.vectors, self.squares)
+
+
+class MeanLosses(Metric):
+    """The mean over utterances of the joint loss and its parts, without waiting for the device at each batch."""
+
+    full_state_update = False
+    sums: Tensor
+    utterances: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("sums", torch.zeros(3), dist_reduce_fx="sum")
+        self.add_state("utterances", torch.zeros(()), dist_reduce_fx="sum")
+
+    def update(self, parts: LossParts, utterances: int) -> None:
+        """Add the means of a batch of so many utterances; where ranks share it, each gives the whole batch's number."""
+        self.sums += utterances * torch.stack(parts).detach()
+        self.utterances += utterances
+
+    def compute(self) -> LossParts:
+        """The means so far."""
+        return LossParts(*self.sums / self.utterances)
 
 
 class CenterGradientShare(Metric):

@@ -4,9 +4,8 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from ser_lightning.models.gru import ResetBeforeGRU, reverse
+from ser_lightning.models.gru import BidirectionalGRU, ResetBeforeGRU
 
 # channels out, kernel, stride, followed by 2x2 max-pooling; every one valid (no padding)
 CONVOLUTIONS = ((48, 7, 2, False), (64, 3, 1, True), (80, 3, 1, True), (96, 3, 1, True))
@@ -31,14 +30,14 @@ class CRNN(nn.Module):
 
     def __init__(self, bins: int = 128, classes: int = 4, tied: bool = False, reset: str = "after") -> None:
         super().__init__()
-        self.bins, self.tied = bins, tied
+        self.bins = bins
         convolutions, channels = [], 1
         for width, kernel, stride, _ in CONVOLUTIONS:
             convolutions.append(nn.Conv2d(channels, width, kernel, stride))
             channels = width
         self.convolutions = nn.ModuleList(convolutions)
-        gru = {"after": nn.GRU, "before": ResetBeforeGRU}[reset]
-        self.gru = gru(channels * output_length(bins), GRU_WIDTH, batch_first=True, bidirectional=not tied)
+        gru = {"after": BidirectionalGRU, "before": ResetBeforeGRU}[reset]
+        self.gru = gru(channels * output_length(bins), GRU_WIDTH, tied)
         self.fc1 = nn.Linear(2 * GRU_WIDTH, FEATURES)
         self.prelu = nn.PReLU(FEATURES, init=0.0)
         self.fc2 = nn.Linear(FEATURES, classes)
@@ -67,9 +66,10 @@ class CRNN(nn.Module):
         steps = self.output_lengths(lengths.cpu())
         if int(steps.min()) < 1:
             raise ValueError(f"an utterance of {int(lengths.min())} frames is too short: 49 leave one time step")
-        x = self._convolve(spectrogram)  # [B, T', channels * bins']
+        # What the longest utterance's last step does not see; also leaves few different shapes.
+        x = self._convolve(spectrogram[:, : seen_frames(int(steps.max()))])  # [B, T', channels * bins']
         with torch.autocast(x.device.type, enabled=False):
-            summary = self._summarise(x.float(), steps)  # [B, 2 * 128]
+            summary = self.gru(x.float(), steps.to(x.device, non_blocking=True))  # [B, 2 * 128]
             z = self.prelu(self.fc1(summary))  # [B, 64]
             return z, self.fc2(z)
 
@@ -83,15 +83,6 @@ class CRNN(nn.Module):
             x = nn.functional.relu(x)
         return x.permute(0, 2, 3, 1).flatten(2)  # [B, channels, T', bins'] -> [B, T', bins' * channels]
 
-    def _summarise(self, x: Tensor, steps: Tensor) -> Tensor:
-        """Forward state after the last valid step beside the backward state at the first: [B, 256]."""
-        if not self.tied:
-            _, states = self.gru(_pack(x, steps))  # [2, B, 128]
-            return torch.cat([states[0], states[1]], dim=1)
-        _, forward = self.gru(_pack(x, steps))  # [1, B, 128]
-        _, backward = self.gru(_pack(reverse(x, steps), steps))
-        return torch.cat([forward[0], backward[0]], dim=1)
-
 
 def output_length(length: L) -> L:
     """Steps left of `length` along time or frequency by the convolutions and poolings."""
@@ -102,5 +93,12 @@ def output_length(length: L) -> L:
     return length
 
 
-def _pack(x: Tensor, steps: Tensor) -> PackedSequence:
-    return pack_padded_sequence(x, steps, batch_first=True, enforce_sorted=False)
+def seen_frames(steps: int) -> int:
+    """Frames that the first `steps` time steps depend on: 49 for one, 16 for each further one.
+
+    >>> seen_frames(1), seen_frames(85), output_length(49), output_length(48)
+    (49, 1393, 1, 0)
+    """
+    for _, kernel, stride, pooled in reversed(CONVOLUTIONS):
+        steps = ((2 * steps if pooled else steps) - 1) * stride + kernel
+    return steps

@@ -164,10 +164,12 @@ def _fit(
     config, split = run.config, run.split
     # The order of batches has a source of randomness of its own; this one is the initialisation's.
     seed_everything(_seed(config.seed, split.repeat, split.fold), verbose=False)
-    data = SpectrogramDataModule(run.manifest, run.store, split, config.batching, config.seed)
-    interval = min(config.trainer.check_every or len(data.train_dataloader()), config.trainer.max_steps)
+    epoch = -(-len(split.ids("train")) // config.batching.size)
+    interval = min(config.trainer.check_every or epoch, config.trainer.max_steps)
     best = BestOnDev(config.trainer.first_check)
     trainer = _trainer(config.trainer, devices, interval, loggers, [best, *callbacks])
+    device = trainer.strategy.root_device
+    data = SpectrogramDataModule(run.manifest, run.store, split, config.batching, config.seed, device)
     recognizer = EmotionRecognizer(
         data.classes,
         data.bins,
@@ -175,7 +177,7 @@ def _fit(
         config.model,
         config.loss,
         config.optimizer.learning_rate,
-        use_bf16(config.trainer.precision, trainer.strategy.root_device),
+        use_bf16(config.trainer.precision, device),
         front_end={"features": asdict(config.features), "signature": run.signature, **data.normalisation},
     )
     try:

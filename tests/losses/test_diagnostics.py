@@ -6,12 +6,14 @@ import torch
 from ser_lightning.losses import JointLoss
 from ser_lightning.losses.diagnostics import (
     CenterGradientShare,
+    MeanLosses,
     SummedClasses,
     center_drift,
     class_distances,
     class_sums,
     softmax_gradients,
 )
+from ser_lightning.losses.joint import LossParts
 
 # Class 0 at (0, 0) and (2, 0): mean (1, 0), spread 1. Class 1 at (1, 3) and (1, 7): mean (1, 5), spread 4.
 Z = torch.tensor([[0.0, 0.0], [1.0, 3.0], [2.0, 0.0], [1.0, 7.0]])
@@ -58,9 +60,17 @@ def test_sums_of_batches_are_those_of_the_whole():
     assert not metric.counts.any()
 
 
+def test_mean_losses_weigh_batches_by_their_utterances():
+    losses = MeanLosses()
+    losses.update(LossParts(torch.tensor(1.0), torch.tensor(2.0), torch.tensor(3.0)), 3)
+    losses.update(LossParts(torch.tensor(5.0), torch.tensor(4.0), torch.tensor(0.0)), 1)
+    assert losses.compute() == (2.0, 2.5, 2.25)
+
+
 def test_diagnostics_are_no_part_of_a_checkpoint():
     assert not SummedClasses(2, 2).state_dict()
     assert not CenterGradientShare().state_dict()
+    assert not MeanLosses().state_dict()
 
 
 def test_drift_of_a_hand_computed_example():

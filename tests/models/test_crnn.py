@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from ser_lightning.corpora.manifest import SHORTEST
 from ser_lightning.models import CRNN
-from ser_lightning.models.gru import ResetBeforeGRU
+from ser_lightning.models.crnn import output_length, seen_frames
+from ser_lightning.models.gru import BidirectionalGRU, ResetBeforeGRU
 
 VARIANTS = [
     {},
@@ -92,31 +93,59 @@ def test_initial_weights():
     assert torch.equal(network.prelu.weight, torch.zeros(64))
 
 
-def test_gru_reset_before_against_a_loop():
+def after_the_reset(gru, direction, now, h):
+    """torch's GRU cell by the formula of its documentation."""
+    suffix = "_reverse" if direction and not gru.tied else ""
+    w, u, b, c = (getattr(gru, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    (wr, wz, wn), (ur, uz, un) = (w @ now + b).split(3), (u @ h + c).split(3)
+    z = torch.sigmoid(wz + uz)
+    return z * h + (1 - z) * torch.tanh(wn + torch.sigmoid(wr + ur) * un)
+
+
+def before_the_reset(gru, direction, now, h):
+    place = direction % len(gru.bias)
+    w, u, b = gru.weight_ih[place], gru.weight_hh[place], gru.bias[place]
+    r = torch.sigmoid(now @ w[:, :3] + h @ u[:, :3] + b[:3])
+    z = torch.sigmoid(now @ w[:, 3:6] + h @ u[:, 3:6] + b[3:6])
+    return z * h + (1 - z) * torch.tanh(now @ w[:, 6:] + (r * h) @ u[:, 6:] + b[6:])
+
+
+@pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
+@pytest.mark.parametrize("gru, cell", [(BidirectionalGRU, after_the_reset), (ResetBeforeGRU, before_the_reset)])
+def test_grus_against_a_loop(gru, cell, tied):
     torch.manual_seed(1)
-    gru = ResetBeforeGRU(5, 3, bidirectional=True)
-    x, steps = torch.randn(2, 6, 5), torch.tensor([6, 4])
-    packed = torch.nn.utils.rnn.pack_padded_sequence(x, steps, batch_first=True)
-    _, states = gru(packed)
-    for direction in range(2):
-        w, u, b = gru.weight_ih[direction], gru.weight_hh[direction], gru.bias[direction]
-        for i in range(2):
+    gru = gru(5, 3, tied)
+    x, steps = torch.randn(3, 6, 5), torch.tensor([6, 1, 4])
+    x[2, 4:] = torch.nan  # behind the end
+    states = gru(x, steps)
+    for i, length in enumerate(steps):
+        for direction, inputs in enumerate((x[i, :length], x[i, :length].flip(0))):
             h = torch.zeros(3)
-            inputs = x[i, : steps[i]] if direction == 0 else x[i, : steps[i]].flip(0)
             for now in inputs:
-                r = torch.sigmoid(now @ w[:, :3] + h @ u[:, :3] + b[:3])
-                s = torch.sigmoid(now @ w[:, 3:6] + h @ u[:, 3:6] + b[3:6])
-                candidate = torch.tanh(now @ w[:, 6:] + (r * h) @ u[:, 6:] + b[6:])
-                h = s * h + (1 - s) * candidate
-            torch.testing.assert_close(states[direction, i], h)
+                h = cell(gru, direction, now, h)
+            torch.testing.assert_close(states[i, 3 * direction : 3 * direction + 3], h)
 
 
-def test_tied_directions_see_a_palindrome_alike():
-    network = CRNN(tied=True)
-    x = torch.randn(1, 7, 480)
-    palindrome = torch.cat([x, x.flip(1)], dim=1)
-    summary = network._summarise(palindrome, torch.tensor([14]))
-    torch.testing.assert_close(summary[:, :128], summary[:, 128:])
+def test_the_gru_against_packed_sequences():
+    """Outputs and gradients are those of torch's own way for sequences of several lengths."""
+    torch.manual_seed(2)
+    gru, packing = BidirectionalGRU(5, 3), torch.nn.GRU(5, 3, batch_first=True, bidirectional=True)
+    packing.load_state_dict(gru.state_dict())
+    x, steps, factors = torch.randn(4, 9, 5), torch.tensor([9, 7, 7, 2]), torch.randn(4, 6)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, steps, batch_first=True)
+    expected = torch.cat([*packing(packed)[1]], dim=1)
+    states = gru(x, steps)
+    torch.testing.assert_close(states, expected)
+    (states * factors).sum().backward()
+    (expected * factors).sum().backward()
+    for name, parameter in packing.named_parameters():
+        torch.testing.assert_close(getattr(gru, name).grad, parameter.grad)
+
+
+@given(steps=st.integers(1, 85))
+def test_seen_frames_are_the_fewest_that_leave_so_many_steps(steps):
+    assert output_length(seen_frames(steps)) == steps
+    assert output_length(seen_frames(steps) - 1) == steps - 1
 
 
 def test_bfloat16_is_for_the_convolutions_alone():
