@@ -177,4 +177,5 @@ class UtteranceDataset(Dataset[Batch]):
         rows = (self._starts[chosen, None] + time).masked_fill_(behind, 0)  # [B, longest]
         padded = self.frames.index_select(0, rows.flatten())  # [B * longest, bins]
         padded = padded.sub_(self._mean).div_(self._deviation).view(*rows.shape, -1)  # [B, longest, bins]
-        return padded.masked_fill_(behind[:, :, None], 0)
+        # not masked_fill_, which takes five times as long on a CPU
+        return padded.mul_(~behind[:, :, None])

@@ -38,7 +38,7 @@ class SpectrogramDataModule(LightningDataModule):
         device: torch.device = CPU,
     ) -> None:
         super().__init__()
-        self.split, self.batching, self.seed = split, batching, seed
+        self.split, self.batching, self.seed, self.device = split, batching, seed, device
         self.classes, self.bins = manifest.classes, store.bins
         index_of = {name: index for index, name in enumerate(manifest.classes)}
         label_of = dict(zip(manifest.table["id"], manifest.table["label"].map(index_of), strict=True))

@@ -1,7 +1,7 @@
 """Log spectrograms, PAPER 1: 40 ms Hamming windows every 10 ms, DFT of 1024, decibels at most 80 below the loudest.
 
 Equal to librosa's (`melspectrogram` or `stft` with center=True, pad_mode="reflect", then `power_to_db`) for the same
-input. All is computed in float64: in float32, bins far below the maximum are off by more than 1e-3 dB.
+input. The transform is computed in float64: in float32, bins far below the maximum are off by more than 1e-3 dB.
 """
 
 import numpy as np
@@ -29,13 +29,13 @@ class _LogSpectrogram(nn.Module):
     def __init__(self, floor: float | None = FLOOR_DB) -> None:
         super().__init__()
         self.floor = floor
-        self.power = torchaudio.transforms.Spectrogram(
+        self.transform = torchaudio.transforms.Spectrogram(
             n_fft=DFT,
             win_length=WINDOW,
             hop_length=SHIFT,
             window_fn=torch.hamming_window,
             wkwargs={"dtype": torch.float64},
-            power=2.0,
+            power=None,
             center=True,
             pad_mode="reflect",
         )
@@ -47,8 +47,10 @@ class _LogSpectrogram(nn.Module):
         """
         if wave.ndim != 1 or wave.shape[0] <= DFT // 2:
             raise ValueError(f"expected one wave of more than {DFT // 2} samples, got shape {tuple(wave.shape)}")
-        power = self.power(torch.as_tensor(wave, dtype=torch.float64)).T  # [frames, 513]
-        return to_decibels(self.scale(power), self.floor).to(torch.float32)
+        spectrum = self.transform(torch.as_tensor(wave, dtype=torch.float64)).T  # [frames, 513]
+        # Not by torchaudio, which takes the root first
+        power = (spectrum.real.square() + spectrum.imag.square()).to(torch.float32)
+        return to_decibels(self.scale(power), self.floor)
 
     def scale(self, power: Tensor) -> Tensor:
         """From DFT power [frames, 513] to the power whose decibels are wanted [frames, bins]."""
@@ -66,7 +68,7 @@ class LogMel(_LogSpectrogram):
         bank = torchaudio.functional.melscale_fbanks(
             DFT_BINS, 0.0, RATE / 2, self.bins, RATE, norm="slaney", mel_scale="slaney"
         )
-        self.register_buffer("bank", bank.to(torch.float64))  # [513, 128]
+        self.register_buffer("bank", bank)  # [513, 128]
 
     def scale(self, power: Tensor) -> Tensor:
         return power @ self.bank

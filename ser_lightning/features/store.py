@@ -29,7 +29,7 @@ from ser_lightning.identity import digest, digest_rows
 log = logging.getLogger(__name__)
 
 # Raised when frames are computed differently, so that a store of an older version is not taken for a new one.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _write(folder: Path, manifest: Manifest, config: FeaturesConfig, progress: b
     offsets, sums, squares, ids, contents, problems = [0], [], [], [], [], {}
     with (folder / "frames.npy").open("wb+") as file:
         _write_npy_header(file, 0, bins)
-        for name, content, spectrogram in _spectrograms(manifest, config, progress):
+        for name, content, spectrogram in spectrograms(manifest, config, progress):
             if isinstance(spectrogram, str):
                 problems[name] = spectrogram
                 continue
@@ -177,7 +177,7 @@ def _write_npy_header(file: IO[bytes], frames: int, bins: int) -> None:
         file.seek(0, os.SEEK_END)
 
 
-def _spectrograms(
+def spectrograms(
     manifest: Manifest, config: FeaturesConfig, progress: bool
 ) -> Iterator[tuple[str, str, np.ndarray | str]]:
     """(id, hash of the file, spectrogram [frames, bins] or the reason why there is none), utterance by utterance.

@@ -12,6 +12,9 @@ CONVOLUTIONS = ((48, 7, 2, False), (64, 3, 1, True), (80, 3, 1, True), (96, 3, 1
 GRU_WIDTH = 128
 FEATURES = 64
 
+# Utterances that a CPU convolves together, and of how many time steps the convolved lengths are multiples.
+GROUP, SHAPES = 4, 2
+
 L = TypeVar("L", int, Tensor)
 
 
@@ -66,12 +69,25 @@ class CRNN(nn.Module):
         steps = self.output_lengths(lengths.cpu())
         if int(steps.min()) < 1:
             raise ValueError(f"an utterance of {int(lengths.min())} frames is too short: 49 leave one time step")
-        # What the longest utterance's last step does not see; also leaves few different shapes.
-        x = self._convolve(spectrogram[:, : seen_frames(int(steps.max()))])  # [B, T', channels * bins']
+        x = self._convolve_groups(spectrogram, steps)  # [B, T', channels * bins']
         with torch.autocast(x.device.type, enabled=False):
             summary = self.gru(x.float(), steps.to(x.device, non_blocking=True))  # [B, 2 * 128]
             z = self.prelu(self.fc1(summary))  # [B, 64]
             return z, self.fc2(z)
+
+    def _convolve_groups(self, spectrogram: Tensor, steps: Tensor) -> Tensor:
+        """All that the convolutions leave, [B, T', channels * bins']; groups of utterances each cut at their longest.
+
+        On a CPU a group is small, for padding and memory; a GPU takes the whole batch at once.
+        """
+        size = GROUP if spectrogram.device.type == "cpu" else len(steps)
+        # Of few different lengths, since each takes its preparation
+        longest = [-(-int(of.max()) // SHAPES) * SHAPES for of in steps.split(size)]
+        groups = [
+            nn.functional.pad(self._convolve(_cut(group, seen_frames(end))), (0, 0, 0, max(longest) - end))
+            for group, end in zip(spectrogram.split(size), longest, strict=True)
+        ]
+        return torch.cat(groups)
 
     def _convolve(self, spectrogram: Tensor) -> Tensor:
         x = spectrogram.unsqueeze(1)  # [B, 1, T, bins]
@@ -102,3 +118,8 @@ def seen_frames(steps: int) -> int:
     for _, kernel, stride, pooled in reversed(CONVOLUTIONS):
         steps = ((2 * steps if pooled else steps) - 1) * stride + kernel
     return steps
+
+
+def _cut(x: Tensor, frames: int) -> Tensor:
+    """x [B, T, bins] with so many frames: those behind are left out, missing ones zero."""
+    return nn.functional.pad(x, (0, 0, 0, frames - x.shape[1]))

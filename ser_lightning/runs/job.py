@@ -77,7 +77,7 @@ def train_once(run: PlannedRun, wait: bool = True, number: int = 0) -> RunResult
             return None
         if run.finished is not None:
             return run.finished
-        _keep_memory()
+        keep_memory(True)
         try:
             with attempt(run.folder) as watch:
                 return train_run(run, watch, number)
@@ -153,14 +153,13 @@ def _deaf_children() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-@cache
-def _keep_memory() -> None:
-    """Let glibc keep what a step frees for the next one: to get it from the kernel anew takes a third of a step."""
+def keep_memory(keep: bool) -> None:
+    """Let glibc keep what a step frees for the next one; to get it from the kernel anew takes a third of a step."""
     if GLIBC:
         libc = ctypes.CDLL(None)
-        # malloc.h: M_MMAP_MAX, M_TRIM_THRESHOLD
-        libc.mallopt(-4, 0)
-        libc.mallopt(-1, 2**31 - 1)
+        # malloc.h: M_MMAP_MAX, M_TRIM_THRESHOLD, and their defaults
+        libc.mallopt(-4, 0 if keep else 65536)
+        libc.mallopt(-1, 2**31 - 1 if keep else 128 * 1024)
 
 
 def _release_memory() -> None:

@@ -107,10 +107,10 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
     with _quiet(), run_loggers(config, folder, run.signature, tags, logged_rows(checkpoint)) as loggers:
         resume = checkpoint is not None
         with ranks(config.trainer.devices, partial(_follow, run, devices, resume)):
-            data, recognizer, best = _fit(run, devices, loggers, [last, Steps(watch)], resume)
+            data, recognizer, best = fit(run, devices, loggers, [last, Steps(watch)], resume)
         _write_best(folder, recognizer, best)
-        trainer = _trainer(config.trainer, devices[:1] if isinstance(devices, list) else 1)
-        dev, test = _write_predictions(folder, trainer, recognizer, data)
+        trainer = make_trainer(config.trainer, devices[:1] if isinstance(devices, list) else 1)
+        dev, test = write_predictions(folder, trainer, recognizer, data)
         result = RunResult(
             signature=run.signature,
             corpus=manifest.corpus,
@@ -154,10 +154,10 @@ def _clear(folder: Path, keep: Iterable[str]) -> None:
 def _follow(run: PlannedRun, devices: list[int] | int, resume: bool) -> None:
     """What the ranks other than 0 do: train, and write nothing."""
     with _quiet():
-        _fit(run, devices, [], [LastEpoch(run.folder)], resume)
+        fit(run, devices, [], [LastEpoch(run.folder)], resume)
 
 
-def _fit(
+def fit(
     run: PlannedRun, devices: list[int] | int, loggers: list[Any], callbacks: Iterable[Callback], resume: bool
 ) -> tuple[SpectrogramDataModule, EmotionRecognizer, BestOnDev]:
     """Train; returns the data, the recognizer with the parameters of the best dev UA, and when that was."""
@@ -167,19 +167,9 @@ def _fit(
     epoch = -(-len(split.ids("train")) // config.batching.size)
     interval = min(config.trainer.check_every or epoch, config.trainer.max_steps)
     best = BestOnDev(config.trainer.first_check)
-    trainer = _trainer(config.trainer, devices, interval, loggers, [best, *callbacks])
-    device = trainer.strategy.root_device
-    data = SpectrogramDataModule(run.manifest, run.store, split, config.batching, config.seed, device)
-    recognizer = EmotionRecognizer(
-        data.classes,
-        data.bins,
-        data.class_counts,
-        config.model,
-        config.loss,
-        config.optimizer.learning_rate,
-        use_bf16(config.trainer.precision, device),
-        front_end={"features": asdict(config.features), "signature": run.signature, **data.normalisation},
-    )
+    trainer = make_trainer(config.trainer, devices, interval, loggers, [best, *callbacks])
+    data = fold_data(run, trainer.strategy.root_device)
+    recognizer = make_recognizer(run, data, use_bf16(config.trainer.precision, data.device))
     try:
         trainer.fit(recognizer, data, ckpt_path=run.folder / LAST if resume else None, weights_only=True)
     except SystemExit as error:
@@ -190,6 +180,26 @@ def _fit(
         trainer.validate(recognizer, data, verbose=False)
     recognizer.load_state_dict(best.parameters)
     return data, recognizer, best
+
+
+def fold_data(run: PlannedRun, device: torch.device) -> SpectrogramDataModule:
+    """The batches of a run's fold, made on this device."""
+    return SpectrogramDataModule(run.manifest, run.store, run.split, run.config.batching, run.config.seed, device)
+
+
+def make_recognizer(run: PlannedRun, data: SpectrogramDataModule, bf16: bool) -> EmotionRecognizer:
+    """A run's recognizer before its training; torch's random state decides its weights."""
+    config = run.config
+    return EmotionRecognizer(
+        data.classes,
+        data.bins,
+        data.class_counts,
+        config.model,
+        config.loss,
+        config.optimizer.learning_rate,
+        bf16,
+        front_end={"features": asdict(config.features), "signature": run.signature, **data.normalisation},
+    )
 
 
 def _write_best(folder: Path, recognizer: EmotionRecognizer, best: BestOnDev) -> None:
@@ -210,13 +220,14 @@ def use_bf16(precision: str, device: torch.device) -> bool:
     return False
 
 
-def _trainer(
+def make_trainer(
     config: TrainerConfig,
     devices: list[int] | int,
     interval: int = 1,
     loggers: Sequence[Any] = (),
     callbacks: Iterable[Callback] = (),
 ) -> Trainer:
+    """Lightning's Trainer as runs use it; dev is evaluated every `interval` steps."""
     count = devices if isinstance(devices, int) else len(devices)
     # Centres are equal on all ranks by themselves; sharing buffers out would wait for ranks that have no more batches.
     shared = DDPStrategy(broadcast_buffers=False, timeout=timedelta(seconds=PATIENCE))
@@ -241,7 +252,7 @@ def _trainer(
     )
 
 
-def _write_predictions(
+def write_predictions(
     folder: Path, trainer: Trainer, recognizer: EmotionRecognizer, data: SpectrogramDataModule
 ) -> tuple[np.ndarray, np.ndarray]:
     """Write the features of all parts and the logits of dev and test; returns the confusion counts of dev and test."""
@@ -303,6 +314,8 @@ def _quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning.*")
+            # The GRU's are put together at every step; cuDNN's copy of them is small
+            warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

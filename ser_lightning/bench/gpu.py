@@ -1,0 +1,102 @@
+"""Runs per hour on a GPU, several at once, and what the paper's 275 would take."""
+
+import time
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback
+
+from ser_lightning.bench.corpus import plan
+from ser_lightning.runs.checkpoint import LastEpoch
+from ser_lightning.runs.loggers import run_loggers
+from ser_lightning.runs.run import fit, make_trainer, write_predictions
+
+# Of the paper: lambda and alpha on log-Mel, lambda 0 and 0.3 on log-STFT, 25 runs each.
+RUNS = {"logmel": 225, "logstft": 50}
+# Parts of the corpus are enough: what comes once per epoch weighs more in them than in all of it
+TIMES = {"logmel": 0.5, "logstft": 0.25}
+
+
+@dataclass
+class Epochs(Callback):
+    """Seconds from the end of the first epoch, when all processes are there, to the end of the last."""
+
+    barrier: Any
+    seconds: float = 0.0
+    begun: float = field(default=0.0)
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.current_epoch == 1:
+            self.barrier.wait()
+            self.begun = time.perf_counter()
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        self.seconds = time.perf_counter() - self.begun
+
+
+def measure_side_by_side(
+    output: Path, features: str, workers: int, epochs: int, times: float, accelerator: str = "gpu"
+) -> dict[str, float]:
+    """So many processes that each train on the same corpus: seconds of a step with all that comes per epoch, and once.
+
+    All runs per hour follow from the time that the slowest needs.
+    """
+    spawn = get_context("spawn")
+    barrier, told = spawn.Barrier(workers), spawn.Queue()
+    of = (output, features, epochs, times, accelerator, barrier, told)
+    processes = [spawn.Process(target=_train, args=(number, *of)) for number in range(workers)]
+    for process in processes:
+        process.start()
+    measured = [told.get(timeout=600) for _ in processes]
+    for process in processes:
+        process.join()
+    step, once = (max(column) for column in zip(*measured, strict=True))
+    steps = plan(output, f"features={features}", times=times).config.trainer.max_steps
+    run = step * steps + once
+    row = {"workers": workers, "step_ms": 1000 * step, "once_seconds": once, "runs_per_hour": 3600 * workers / run}
+    print(
+        f"  {features}, {workers} at once: {row['step_ms']:.1f} ms a step, {row['runs_per_hour']:.0f} runs per hour",
+        flush=True,
+    )
+    return row
+
+
+def measure_gpu(output: Path, workers: tuple[int, ...], epochs: int) -> dict[str, Any]:
+    """Both inputs, with so many processes at once, and the hours of all 275 runs at the best number of them."""
+    # Once, before several processes want it
+    for features, times in TIMES.items():
+        plan(output, f"features={features}", times=times)
+    tried = {
+        features: [measure_side_by_side(output, features, count, epochs, times) for count in workers]
+        for features, times in TIMES.items()
+    }
+    best = {features: max(of, key=lambda row: row["runs_per_hour"]) for features, of in tried.items()}
+    hours = sum(RUNS[features] / row["runs_per_hour"] for features, row in best.items())
+    return {**tried, "hours_of_275_runs": hours}
+
+
+def _train(
+    number: int,
+    output: Path,
+    features: str,
+    epochs: int,
+    times: float,
+    accelerator: str,
+    barrier: Barrier,
+    told: "Queue[tuple[float, float]]",
+) -> None:
+    run = plan(output, f"features={features}", times=times)
+    epoch = -(-len(run.split.ids("train")) // run.config.batching.size)
+    run.config.trainer.max_steps, run.config.trainer.accelerator = epochs * epoch, accelerator
+    run = replace(run, signature=f"side-by-side-{number}")
+    run.folder.mkdir(parents=True, exist_ok=True)
+    clock = Epochs(barrier)
+    with run_loggers(run.config, run.folder, run.signature, [], []) as loggers:
+        data, recognizer, _ = fit(run, 1, loggers, [LastEpoch(run.folder), clock], resume=False)
+        begun = time.perf_counter()
+        write_predictions(run.folder, make_trainer(run.config.trainer, 1), recognizer, data)
+    told.put((clock.seconds / ((epochs - 1) * epoch), time.perf_counter() - begun))
