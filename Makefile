@@ -6,7 +6,7 @@ ARGS   ?=
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ray reproduce sweep test test-cluster lint format lock clean
+.PHONY: help setup ray reproduce sweep bench test test-cluster lint format lock clean
 
 help:  ## this list
 	@echo "make TARGET [CORPUS=demo|iemocap|emodb|ravdess|...|table] [ROOT=folder of the corpus] [ARGS=\"key=value ...\"]"
@@ -37,6 +37,9 @@ reproduce: .venv/installed  ## the paper's study: settings 1-4, Fig. 3-5, Tables
 
 sweep: .venv/installed  ## the sensitivity sweep over alpha and lambda
 	$(BIN)/python -m ser_lightning.train -m loss.alpha=0.1,0.3,0.5 loss.lam=0,0.5,1 corpus=$(CORPUS) $(if $(ROOT),"corpus.root='$(ROOT)'") $(ARGS)
+
+bench: .venv/installed  ## speed and memory on this machine; ARGS="training run ..." chooses parts
+	$(BIN)/python -m ser_lightning.bench $(ARGS)
 
 test: .venv/installed  ## all tests but those of test-cluster
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile

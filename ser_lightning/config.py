@@ -196,7 +196,7 @@ class TrainerConfig:
     accelerator: str = key("Lightning's accelerator", choices=("auto", "cpu", "gpu", "mps"))
     devices: int = key("GPUs, or with accelerator=cpu processes, that share one training", low=1)
     workers: Optional[int] = key(
-        "runs trained side by side, each in a process; null: on CPU one per core, else 1", low=1
+        "runs trained side by side, each in a process; null: one per core, or up to six per GPU", low=1
     )
 
 

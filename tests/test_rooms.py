@@ -27,6 +27,7 @@ ROOMS = [
     "train",
     "reproduce",
     "doctor",
+    "bench",
     "download",
     "status",
     "dashboard",

@@ -1,6 +1,7 @@
 """How time and memory grow with the corpus."""
 
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from lightning import Callback
 from ser_lightning.bench.corpus import configuration, first_split, manifest, plan
 from ser_lightning.bench.share import memory
 from ser_lightning.data.batches import Batch, epoch_batches
+from ser_lightning.runs.job import keep_memory
 from ser_lightning.runs.plan import PlannedRun
 from ser_lightning.runs.run import fold_data, make_recognizer, make_trainer, use_bf16
 
@@ -20,17 +22,18 @@ EPOCHS = 25.5
 
 
 def measure_growth(output: Path, steps: int) -> dict[str, float | list[float]]:
-    """For 1, 2, 4 and 8 IEMOCAPs: seconds of an epoch from some of its steps, memory, share of division and order."""
+    """For 1, 2, 4 and 8 IEMOCAPs: seconds of an epoch by some steps, most memory so far, share of dividing."""
+    keep_memory(True)
     epochs, frames, peaks, shares = [], [], [], []
-    for times in TIMES:
-        run = plan(output, f"trainer.max_steps={steps}", "trainer.accelerator=cpu", times=times)
-        with memory() as peak:
+    with memory() as peak:
+        for times in TIMES:
+            run = plan(output, f"trainer.max_steps={steps}", "trainer.accelerator=cpu", times=times)
             per_frame = _seconds_per_frame(run, steps)
-        train = run.store.lengths[fold_data(run, torch.device("cpu")).parts["train"].rows]
-        epochs.append(float(train.sum() * per_frame))
-        frames.append(int(train.sum()))
-        peaks.append(peak.gigabytes)
-        shares.append((_division_seconds(times) / EPOCHS + _order_seconds(train)) / epochs[-1])
+            train = fold_data(run, torch.device("cpu")).parts["train"].lengths
+            epochs.append(float(train.sum() * per_frame))
+            frames.append(int(train.sum()))
+            peaks.append(peak.gigabytes)
+            shares.append((_division_seconds(times) / EPOCHS + _order_seconds(train)) / epochs[-1])
     exponent = float(np.polyfit(np.log(frames), np.log(epochs), 1)[0])
     return {"exponent": exponent, "epoch_seconds": epochs, "peak_gigabytes": peaks, "division_and_order_share": shares}
 
@@ -39,6 +42,8 @@ def _seconds_per_frame(run: PlannedRun, steps: int) -> float:
     """Of training steps, the first quarter left out."""
     data = fold_data(run, torch.device("cpu"))
     recognizer = make_recognizer(run, data, use_bf16(run.config.trainer.precision, data.device))
+    for _ in islice(data.train_dataloader(), steps):
+        pass  # from the disk, which is not what is measured
     clock = Frames()
     make_trainer(run.config.trainer, 1, steps + 1, callbacks=[clock]).fit(recognizer, data)
     kept = clock.steps[steps // 4 :]

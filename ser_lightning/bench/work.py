@@ -13,7 +13,7 @@ def training_flops(frames: int, bins: int) -> float:
     The backward pass of a layer has twice as many as the forward; the first has no gradient at its input.
 
     >>> round(training_flops(1400, 128) / 1400 / 1e6, 2)
-    7.3
+    7.71
     """
     forward, first, channels, time_, frequency = 0.0, 0.0, 1, frames, bins
     for width, kernel, stride, pooled in CONVOLUTIONS:

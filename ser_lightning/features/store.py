@@ -73,7 +73,7 @@ class FeatureStore:
         return self.frames[self.offsets[row] : self.offsets[row + 1]]
 
     def on(self, device: torch.device) -> torch.Tensor:
-        """The frames on a device, where half of its free memory holds them; else mapped from the disk, on the CPU."""
+        """The frames on a device, where a quarter of its free memory holds them; else mapped from disk, on the CPU."""
         return _on_gpu(self.folder, device) if device.type == "cuda" else _mapped(self.frames)
 
     def normalisation(self, rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +120,7 @@ def _on_gpu(folder: Path, device: torch.device) -> torch.Tensor:
     """A store's frames, copied to a GPU once per process; log-Mel and log-STFT take turns in a study."""
     frames = _mapped(open_store(folder).frames)
     free, _ = torch.cuda.mem_get_info(device)
-    return frames.to(device) if frames.nbytes < free / 2 else frames
+    return frames.to(device) if frames.nbytes < free / 4 else frames
 
 
 def _key(manifest: Manifest, config: FeaturesConfig) -> str:

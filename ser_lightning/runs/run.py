@@ -162,6 +162,8 @@ def fit(
 ) -> tuple[SpectrogramDataModule, EmotionRecognizer, BestOnDev]:
     """Train; returns the data, the recognizer with the parameters of the best dev UA, and when that was."""
     config, split = run.config, run.split
+    # By default cuDNN computes what is said to be float32 with ten bits of mantissa.
+    torch.backends.cudnn.allow_tf32 = False
     # The order of batches has a source of randomness of its own; this one is the initialisation's.
     seed_everything(_seed(config.seed, split.repeat, split.fold), verbose=False)
     epoch = -(-len(split.ids("train")) // config.batching.size)

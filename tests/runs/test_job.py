@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import joblib
 import pytest
@@ -62,6 +63,19 @@ def test_one_at_a_time_on_an_accelerator(small, monkeypatch):
     config = small("trainer.accelerator=auto")
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     assert count_workers(config) == 1
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "cores", "workers"),
+    [([80], 16, 6), ([80], 8, 4), ([24], 16, 2), ([8], 16, 1), ([80, 80], 64, 12), ([80, 24], 64, 8), ([80], 1, 1)],
+)
+def test_on_gpus_as_many_as_memory_and_cores_allow(small, monkeypatch, gigabytes, cores, workers):
+    monkeypatch.setattr(joblib, "cpu_count", lambda: cores)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(gigabytes))
+    properties = [SimpleNamespace(total_memory=size * 10**9) for size in gigabytes]
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda gpu: properties[gpu])
+    assert count_workers(small("trainer.accelerator=auto")) == workers
 
 
 def test_children_do_not_hear_that_the_time_is_up_and_the_process_does():

@@ -1,0 +1,64 @@
+"""The command of the benchmark: what it prints of numbers, and each part on little."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from ser_lightning.bench.__main__ import show
+from ser_lightning.bench.gpu import measure_side_by_side
+from ser_lightning.bench.share import measure_run
+from ser_lightning.bench.training import measure_training
+
+
+def test_what_misses_its_bar_is_said(capsys):
+    show({"training": {"against_plain": 9.9, "padding": 0.05}, "gpu": {}})
+    lines = {line.split("│")[1].strip(): line for line in capsys.readouterr().out.splitlines() if "│" in line}
+    assert "9.9 (missed)" in lines["against the plain implementation"]
+    assert "missed" not in lines["padding, of the frames convolved"]
+    assert "not measured" in lines["all 275 runs on this GPU"]
+
+
+def test_an_unknown_part_is_refused():
+    said = subprocess.run([sys.executable, "-m", "ser_lightning.bench", "sped"], capture_output=True, text=True)
+    assert said.returncode == 2
+    assert "there is no sped; choose of training, run, features, starts, growth, gpu" in said.stderr
+
+
+def test_a_part_by_itself(tmp_path):
+    command = [sys.executable, "-m", "ser_lightning.bench", "gpu", "--output", str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, text=True).returncode == 0
+    measured = json.loads((tmp_path / "bench" / "bench.json").read_text())
+    assert measured["gpu"] == {} or measured["gpu"]["hours_of_275_runs"] > 0
+
+
+@pytest.fixture
+def small_noise(monkeypatch):
+    """A fiftieth of IEMOCAP in place of all of it."""
+    import ser_lightning.bench.training as training
+
+    whole = training.plan
+    monkeypatch.setattr(training, "plan", lambda *of: whole(*of, times=0.02))
+
+
+def test_ratios_are_of_the_numbers_beside_them(tmp_path, small_noise):
+    measured = measure_training(tmp_path, blocks=2, steps=2, plain=1)
+    ours, plain = measured["utterances_per_second"], measured["plain_utterances_per_second"]
+    assert measured["against_plain"] == pytest.approx(ours / plain)
+    assert 0 < measured["share_of_matmul"] < 1.5
+    assert 0 <= measured["padding"] < 0.5
+
+
+def test_shares_of_a_run_add_up(tmp_path):
+    measured = measure_run(tmp_path, times=0.02, epochs=1, logger="csv")
+    shares = [value for name, value in measured.items() if name.startswith("share_of_") and "all_but" not in name]
+    assert sum(shares) == pytest.approx(1)
+    assert measured["share_of_all_but_training"] == pytest.approx(1 - measured["share_of_training"])
+
+
+def test_processes_side_by_side(tmp_path):
+    """Also where there is no GPU the code runs, on the CPU."""
+    row = measure_side_by_side(tmp_path, "logmel", workers=2, epochs=2, times=0.02, accelerator="cpu")
+    run = row["step_ms"] / 1000 * 3520 + row["once_seconds"]
+    assert row["runs_per_hour"] == pytest.approx(2 * 3600 / run)

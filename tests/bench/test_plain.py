@@ -1,0 +1,55 @@
+"""The plain implementation and ours compute the same, so that only their speed differs."""
+
+import pytest
+import torch
+
+from ser_lightning.bench.plain import PlainCRNN, PlainTraining
+from ser_lightning.config import compose
+from ser_lightning.data.batches import Batch
+from ser_lightning.losses import class_weights
+from ser_lightning.recognizer import EmotionRecognizer
+
+COUNTS = [40, 20, 30, 10]
+
+
+def ours():
+    torch.manual_seed(0)
+    config = compose([])
+    return EmotionRecognizer(("neu", "ang", "hap", "sad"), 128, COUNTS, config.model, config.loss, 1e-3)
+
+
+def plain_names(recognizer):
+    """The weights of our network under the plain one's names."""
+    weights = recognizer.network.named_parameters()
+    return {
+        name.replace("convolutions.0", "conv1")
+        .replace("convolutions.1", "conv2")
+        .replace("convolutions.2", "conv3")
+        .replace("convolutions.3", "conv4"): value
+        for name, value in weights
+    }
+
+
+def test_every_step_has_the_same_loss_gradients_and_centres():
+    """From equal weights and centres; on noise, Adam makes of the last digit another path within some ten steps."""
+    recognizer, loss_of = ours(), compose([]).loss
+    plain = PlainTraining(PlainCRNN(128, 4), class_weights(COUNTS), loss_of.lam, loss_of.alpha, 1e-3)
+    optimizer = recognizer.configure_optimizers()
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(8):
+        lengths = torch.randint(49, 200, (9,), generator=generator).sort(descending=True).values
+        x = torch.randn(9, int(lengths.max()), 128, generator=generator)
+        for utterance, length in zip(x, lengths, strict=True):
+            utterance[length:] = 0
+        labels = torch.randint(0, 4, (9,), generator=generator)
+        plain.network.load_state_dict(plain_names(recognizer))
+        plain.centers = recognizer.loss.center.centers.clone()
+        loss = recognizer.training_step(Batch(x, lengths, labels, tuple("abcdefghi"), 9), 0)
+        optimizer.zero_grad()
+        loss.backward()
+        assert plain.step(x, lengths, labels) == pytest.approx(loss.item(), rel=1e-4)
+        gradients = {name: value.grad for name, value in plain_names(recognizer).items()}
+        for name, parameter in plain.network.named_parameters():
+            assert (parameter.grad - gradients[name]).norm() <= 1e-3 * gradients[name].norm() + 1e-7
+        torch.testing.assert_close(plain.centers, recognizer.loss.center.centers, rtol=1e-5, atol=1e-6)
+        optimizer.step()
