@@ -1,13 +1,14 @@
 """Measure speed and memory on this machine: `python -m ser_lightning.bench [PART ...]`."""
 
 import json
-import logging
 import platform
 from argparse import ArgumentParser
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from ser_lightning.bench.parts import PARTS, measure
 from ser_lightning.files import write_whole
 from ser_lightning.runs.study import add_output_option
 
@@ -43,13 +44,14 @@ def main() -> None:
     unknown = set(asked.part) - PARTS.keys()
     if unknown:
         parser.error(f"there is no {', '.join(sorted(unknown))}; choose of {', '.join(PARTS)}")
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     output = Path(asked.output).resolve() / "bench"
     measured: dict[str, Any] = {"machine": machine()}
     for part in asked.part or PARTS:
         print(f"Measuring {part}", flush=True)
-        measured[part] = PARTS[part](output)
-    write_whole(output / "bench.json", json.dumps(measured, indent=1))
+        # Each in a process of its own, whose memory nothing was in before
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            measured[part] = pool.submit(measure, part, output).result()
+        write_whole(output / "bench.json", json.dumps(measured, indent=1))
     show(measured)
     print(f"All numbers: {output / 'bench.json'}")
 
@@ -87,55 +89,6 @@ def show(measured: dict[str, Any]) -> None:
 
 def _told(value: float | None) -> str:
     return "" if value is None else f"{value:g}"
-
-
-def _training(output: Path) -> dict[str, Any]:
-    from ser_lightning.bench.training import measure_training
-
-    return measure_training(output, blocks=7, steps=12, plain=2)
-
-
-def _run(output: Path) -> dict[str, Any]:
-    from ser_lightning.bench.share import measure_run
-
-    return measure_run(output, times=1, epochs=1, logger="csv")
-
-
-def _features(output: Path) -> dict[str, Any]:
-    from ser_lightning.bench.features import measure_features
-
-    return measure_features(output, files=80, blocks=5)
-
-
-def _starts(output: Path) -> dict[str, Any]:
-    from ser_lightning.bench.starts import measure_starts
-
-    return measure_starts(output, repeats=5, jobs=10)
-
-
-def _growth(output: Path) -> dict[str, Any]:
-    from ser_lightning.bench.growth import measure_growth
-
-    return measure_growth(output, steps=24)
-
-
-def _gpu(output: Path) -> dict[str, Any]:
-    import torch
-
-    from ser_lightning.bench.gpu import measure_gpu
-
-    # Nothing is measured where there is none
-    return measure_gpu(output, workers=(1, 4, 8), epochs=3) if torch.cuda.is_available() else {}
-
-
-PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
-    "training": _training,
-    "run": _run,
-    "features": _features,
-    "starts": _starts,
-    "growth": _growth,
-    "gpu": _gpu,
-}
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from lightning import Callback
 from ser_lightning.bench.corpus import plan
 from ser_lightning.runs.checkpoint import LastEpoch
 from ser_lightning.runs.loggers import run_loggers
-from ser_lightning.runs.run import fit, make_trainer, write_predictions
+from ser_lightning.runs.run import fit, make_trainer, quiet, write_predictions
 
 # Of the paper: lambda and alpha on log-Mel, lambda 0 and 0.3 on log-STFT, 25 runs each.
 RUNS = {"logmel": 225, "logstft": 50}
@@ -95,7 +95,7 @@ def _train(
     run = replace(run, signature=f"side-by-side-{number}")
     run.folder.mkdir(parents=True, exist_ok=True)
     clock = Epochs(barrier)
-    with run_loggers(run.config, run.folder, run.signature, [], []) as loggers:
+    with quiet(), run_loggers(run.config, run.folder, run.signature, [], []) as loggers:
         data, recognizer, _ = fit(run, 1, loggers, [LastEpoch(run.folder), clock], resume=False)
         begun = time.perf_counter()
         write_predictions(run.folder, make_trainer(run.config.trainer, 1), recognizer, data)

@@ -14,10 +14,11 @@ from lightning import Callback, LightningModule, Trainer
 
 from ser_lightning.bench.corpus import plan
 from ser_lightning.bench.plain import PlainCRNN, PlainTraining, plain_batches
-from ser_lightning.bench.work import convolved_frames, matmul_seconds, training_flops
+from ser_lightning.bench.work import convolved_frames, matmul_seconds, seen, training_flops
 from ser_lightning.data.batches import Batch
 from ser_lightning.data.datamodule import SpectrogramDataModule
 from ser_lightning.losses import class_weights
+from ser_lightning.models.crnn import GROUP
 from ser_lightning.recognizer import EmotionRecognizer
 from ser_lightning.runs.job import keep_memory
 from ser_lightning.runs.plan import PlannedRun
@@ -36,6 +37,7 @@ class Block:
     matmul: float = 0.0
     frames: int = 0
     convolved: int = 0
+    seen: int = 0
     flops: float = 0.0
     plain_frames: int = 0
 
@@ -68,6 +70,7 @@ class Interleaved(Callback):
             frames = of.lengths.tolist()
             block.frames += sum(frames)
             block.convolved += convolved_frames(of.lengths)
+            block.seen += seen(of.lengths)
             block.flops += sum(training_flops(length, of.spectrogram.shape[2]) for length in frames)
         self.blocks.append(block)
         self.batches = []
@@ -90,6 +93,16 @@ class BareLoop:
             loss.backward()
             self.optimizer.step()
         return time.perf_counter() - begun
+
+
+def all_shapes(bins: int, size: int) -> list[Batch]:
+    """A batch of every length that is convolved, since the first of its kind takes its preparation."""
+    return [
+        Batch(
+            torch.zeros(size, frames, bins), torch.full((size,), frames), torch.zeros(size, dtype=torch.int64), (), size
+        )
+        for frames in range(49, 1401, 16)
+    ]
 
 
 def plain_steps(run: PlannedRun, data: SpectrogramDataModule, steps: int) -> Iterator[tuple[float, int]]:
@@ -117,7 +130,10 @@ def measure_training(output: Path, blocks: int, steps: int, plain: int) -> dict[
     data = fold_data(run, torch.device("cpu"))
     bf16 = use_bf16(run.config.trainer.precision, data.device)
     recognizer = make_recognizer(run, data, bf16)
-    watch = Interleaved(steps, plain_steps(run, data, plain), BareLoop(run, data, bf16), bf16)
+    keep_memory(True)
+    limit = BareLoop(run, data, bf16)
+    limit.seconds(all_shapes(run.store.bins, GROUP))
+    watch = Interleaved(steps, plain_steps(run, data, plain), limit, bf16)
     # No dev evaluation in between
     trainer = make_trainer(run.config.trainer, 1, run.config.trainer.max_steps + 1, callbacks=[watch])
     trainer.fit(recognizer, data)
@@ -136,5 +152,5 @@ def measure_training(output: Path, blocks: int, steps: int, plain: int) -> dict[
         "gflops": median(block.flops / block.ours for block in done) / 1e9,
         "matmul_gflops": median(2 * MATRIX**3 / block.matmul for block in done) / 1e9,
         "share_of_matmul": median(block.flops / block.ours / (2 * MATRIX**3 / block.matmul) for block in done),
-        "padding": 1 - sum(block.frames for block in done) / sum(block.convolved for block in done),
+        "padding": 1 - sum(block.seen for block in done) / sum(block.convolved for block in done),
     }

@@ -28,6 +28,11 @@ def training_flops(frames: int, bins: int) -> float:
     return 2 * (3 * forward - first)
 
 
+def seen(lengths: torch.Tensor) -> int:
+    """Frames of utterances of these lengths [B] that their last time step sees."""
+    return sum(seen_frames(int(steps)) for steps in output_length(lengths))
+
+
 def convolved_frames(lengths: torch.Tensor) -> int:
     """Frames that a CPU convolves for a batch of these lengths [B], the padding included."""
     steps = -(-output_length(lengths) // SHAPES) * SHAPES

@@ -104,7 +104,7 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
         tags.append("synthetic demo")
     devices = choose_devices(config.trainer, number)
     last = LastEpoch(folder)
-    with _quiet(), run_loggers(config, folder, run.signature, tags, logged_rows(checkpoint)) as loggers:
+    with quiet(), run_loggers(config, folder, run.signature, tags, logged_rows(checkpoint)) as loggers:
         resume = checkpoint is not None
         with ranks(config.trainer.devices, partial(_follow, run, devices, resume)):
             data, recognizer, best = fit(run, devices, loggers, [last, Steps(watch)], resume)
@@ -153,7 +153,7 @@ def _clear(folder: Path, keep: Iterable[str]) -> None:
 
 def _follow(run: PlannedRun, devices: list[int] | int, resume: bool) -> None:
     """What the ranks other than 0 do: train, and write nothing."""
-    with _quiet():
+    with quiet():
         fit(run, devices, [], [LastEpoch(run.folder)], resume)
 
 
@@ -307,8 +307,8 @@ def _device_name(trainer: Trainer, count: int) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences what Lightning says about every Trainer; its errors and our own lines remain."""
+def quiet() -> Iterator[None]:
+    """Silence what Lightning says about every Trainer; its errors and our own lines remain."""
     loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

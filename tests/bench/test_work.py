@@ -2,7 +2,7 @@
 
 import torch
 
-from ser_lightning.bench.work import convolved_frames, training_flops
+from ser_lightning.bench.work import convolved_frames, seen, training_flops
 
 
 def test_multiply_adds_of_the_shortest_utterance():
@@ -16,3 +16,4 @@ def test_padding_is_to_the_longest_of_four():
     # 3 and 1 steps are made 4 and 2: 49 + 3 x 16 and 49 + 16 frames
     lengths = torch.tensor([90, 60, 50, 50, 49])
     assert convolved_frames(lengths) == 4 * 97 + 65
+    assert seen(lengths) == 81 + 4 * 49

@@ -1,0 +1,62 @@
+"""The parts of the benchmark, and how much of each is enough."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def measure(part: str, output: Path) -> dict[str, Any]:
+    """The numbers of a part, without Lightning's talk."""
+    from ser_lightning.runs.run import quiet
+
+    with quiet():
+        return PARTS[part](output)
+
+
+def _training(output: Path) -> dict[str, Any]:
+    from ser_lightning.bench.training import measure_training
+
+    return measure_training(output, blocks=7, steps=12, plain=2)
+
+
+def _run(output: Path) -> dict[str, Any]:
+    from ser_lightning.bench.share import measure_run
+
+    return measure_run(output, times=1, epochs=1, logger="csv")
+
+
+def _features(output: Path) -> dict[str, Any]:
+    from ser_lightning.bench.features import measure_features
+
+    return measure_features(output, files=80, blocks=5)
+
+
+def _starts(output: Path) -> dict[str, Any]:
+    from ser_lightning.bench.starts import measure_starts
+
+    return measure_starts(output, repeats=5, jobs=10)
+
+
+def _growth(output: Path) -> dict[str, Any]:
+    from ser_lightning.bench.growth import measure_growth
+
+    return measure_growth(output, steps=24)
+
+
+def _gpu(output: Path) -> dict[str, Any]:
+    import torch
+
+    from ser_lightning.bench.gpu import measure_gpu
+
+    # Nothing is measured where there is none
+    return measure_gpu(output, workers=(1, 4, 8), epochs=3) if torch.cuda.is_available() else {}
+
+
+PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "training": _training,
+    "run": _run,
+    "features": _features,
+    "starts": _starts,
+    "growth": _growth,
+    "gpu": _gpu,
+}
