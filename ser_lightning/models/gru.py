@@ -29,7 +29,7 @@ class BidirectionalGRU(nn.GRU):
     """torch's GRU: the candidate is tanh(W x + b + r * (U h + b')).
 
     An input of its own tells the backward direction to wait until the last valid step, so that one call on padded
-    sequences does for both directions. On a GPU packed sequences take twice as long.
+    sequences does for both directions: packed ones are what a GPU takes longest for in a step.
 
     Args:
         inputs: size of x's last dimension.
