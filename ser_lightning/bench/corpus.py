@@ -16,6 +16,7 @@ from ser_lightning.features.spectrogram import SPECTROGRAMS
 from ser_lightning.features.store import open_store
 from ser_lightning.files import make_folder_once
 from ser_lightning.leakage import FoldAudit
+from ser_lightning.report.paper import CLASSES, COUNTS
 from ser_lightning.runs.plan import PlannedRun
 
 # Frames of IEMOCAP's 5,531 utterances, cut at 14 s: the quantiles at 0, 2.5, ... 100 %. Their mean is 449.
@@ -23,8 +24,7 @@ FRAMES = (
     *(59, 124, 139, 153, 169, 181, 192, 203, 214, 224, 233, 243, 256, 268, 278, 288, 301, 314, 329, 341, 358),
     *(372, 389, 406, 425, 445, 469, 492, 519, 548, 578, 613, 653, 689, 737, 802, 869, 965, 1106, 1324, 1400),
 )
-CLASSES = {"neu": 1708, "ang": 1103, "hap": 1636, "sad": 1084}
-UTTERANCES = sum(CLASSES.values())
+UTTERANCES = sum(COUNTS.values())
 
 
 def configuration(output: Path, *overrides: str) -> Config:
@@ -36,7 +36,7 @@ def manifest(times: float = 1) -> Manifest:
     """So many times IEMOCAP, in its proportions of classes, sessions and speakers."""
     count = round(UTTERANCES * times)
     number = np.arange(count)
-    labels = [name for name, of in CLASSES.items() for _ in range(math.ceil(of * times))]
+    labels = [name for name, of in COUNTS.items() for _ in range(math.ceil(of * times))]
     label = np.random.default_rng(0).permutation(labels)[:count]
     session = np.char.mod("%d", 1 + number % 5)
     gender = np.where(number // 5 % 2, "male", "female")
@@ -45,7 +45,7 @@ def manifest(times: float = 1) -> Manifest:
     table = pd.DataFrame(
         {"id": np.char.mod("%06d", number), **columns, "raw_label": label, "label": label, **told, "votes": ""}
     )
-    return Manifest("noise of IEMOCAP's lengths", tuple(CLASSES), table, synthetic=True)
+    return Manifest("noise of IEMOCAP's lengths", CLASSES, table, synthetic=True)
 
 
 def store(cache: Path, features: str, times: float = 1) -> FeatureStore:

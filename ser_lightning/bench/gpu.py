@@ -1,7 +1,7 @@
 """Runs per hour on a GPU, several at once, and what the paper's 275 would take."""
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
@@ -27,7 +27,7 @@ class Epochs(Callback):
 
     barrier: Any
     seconds: float = 0.0
-    begun: float = field(default=0.0)
+    begun: float = 0.0
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         if trainer.current_epoch == 1:

@@ -10,7 +10,7 @@ import torch
 from lightning import Callback
 
 from ser_lightning.bench.corpus import configuration, first_split, manifest, plan
-from ser_lightning.bench.share import memory
+from ser_lightning.bench.share import PeakMemory
 from ser_lightning.data.batches import Batch, epoch_batches
 from ser_lightning.runs.job import keep_memory
 from ser_lightning.runs.plan import PlannedRun
@@ -25,7 +25,7 @@ def measure_growth(output: Path, steps: int) -> dict[str, float | list[float]]:
     """For 1, 2, 4 and 8 IEMOCAPs: seconds of an epoch by some steps, most memory so far, share of dividing."""
     keep_memory(True)
     epochs, frames, peaks, shares = [], [], [], []
-    with memory() as peak:
+    with PeakMemory() as peak:
         for times in TIMES:
             run = plan(output, f"trainer.max_steps={steps}", "trainer.accelerator=cpu", times=times)
             per_frame = _seconds_per_frame(run, steps)

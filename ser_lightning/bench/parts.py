@@ -22,7 +22,7 @@ def _training(output: Path) -> dict[str, Any]:
 def _run(output: Path) -> dict[str, Any]:
     from ser_lightning.bench.share import measure_run
 
-    return measure_run(output, times=1, epochs=1, logger="csv")
+    return measure_run(output, times=1, epochs=1)
 
 
 def _features(output: Path) -> dict[str, Any]:

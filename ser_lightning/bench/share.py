@@ -38,20 +38,19 @@ class Clock(Callback):
         self.dev, self.since = self.dev + now - self.since, now
 
 
-def measure_run(output: Path, times: float, epochs: int, logger: str) -> dict[str, float]:
+def measure_run(output: Path, times: float, epochs: int) -> dict[str, float]:
     """Train and test a run on so many IEMOCAPs; its shares are projected to the 3,520 steps of a whole run.
 
     What comes once per epoch (dev, logging, checkpoint) is projected with the number of epochs, what comes once per
     run (start, predictions of all utterances, its result) is counted once.
     """
     keep_memory(True)
-    config = configuration(output, f"logger={logger}")
+    config = configuration(output)
     epoch = -(-len(first_split(manifest(times), config).ids("train")) // config.batching.size)
-    steps = f"trainer.max_steps={epochs * epoch}"
-    run = plan(output, f"logger={logger}", steps, "trainer.accelerator=cpu", times=times)
+    run = plan(output, f"trainer.max_steps={epochs * epoch}", "trainer.accelerator=cpu", times=times)
     run.folder.mkdir(parents=True, exist_ok=True)
     clock, last = Clock(), LastEpoch(run.folder)
-    with memory() as peak:
+    with PeakMemory() as peak:
         begun = time.perf_counter()
         with run_loggers(run.config, run.folder, run.signature, [], []) as loggers:
             data, recognizer, _ = fit(run, 1, loggers, [clock, last], resume=False)
@@ -73,10 +72,10 @@ def measure_run(output: Path, times: float, epochs: int, logger: str) -> dict[st
     }
 
 
-class memory:  # noqa: N801
+class PeakMemory:
     """The most memory of its own that the process had above what it had at the start; mapped files are the system's."""
 
-    def __enter__(self) -> "memory":
+    def __enter__(self) -> "PeakMemory":
         self._base = self._most = _own_memory()
         self._done = Event()
         self._thread = Thread(target=self._follow, daemon=True)

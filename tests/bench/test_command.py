@@ -51,7 +51,7 @@ def test_ratios_are_of_the_numbers_beside_them(tmp_path, small_noise):
 
 
 def test_shares_of_a_run_add_up(tmp_path):
-    measured = measure_run(tmp_path, times=0.02, epochs=1, logger="csv")
+    measured = measure_run(tmp_path, times=0.02, epochs=1)
     shares = [value for name, value in measured.items() if name.startswith("share_of_") and "all_but" not in name]
     assert sum(shares) == pytest.approx(1)
     assert measured["share_of_all_but_training"] == pytest.approx(1 - measured["share_of_training"])
