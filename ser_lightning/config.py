@@ -8,6 +8,7 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Optional
 
@@ -261,12 +262,9 @@ def check(composed: DictConfig) -> Config:
     plain = OmegaConf.to_container(composed, resolve=False)
     assert isinstance(plain, dict)
     plain.pop("hydra", None)
-    schema = OmegaConf.structured(Config)
     corpus_format = composed.corpus.get("format")
-    schema.corpus = OmegaConf.structured(CORPORA.get(corpus_format, CorpusConfig))
-    schema.split = OmegaConf.structured(PROTOCOLS.get(composed.split.get("protocol"), SplitConfig))
     try:
-        config = OmegaConf.to_object(OmegaConf.merge(schema, plain))
+        config = OmegaConf.to_object(OmegaConf.merge(_schema(corpus_format, composed.split.get("protocol")), plain))
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key} is not set: {_meaning(str(error.full_key), corpus_format)}") from error
     except OmegaConfBaseException as error:
@@ -284,6 +282,15 @@ def check(composed: DictConfig) -> Config:
         )
     config.paths.output = str(Path(config.paths.output).expanduser().resolve())
     return config
+
+
+@cache
+def _schema(corpus_format: str | None, protocol: str | None) -> DictConfig:
+    """The types of all keys, those of a corpus and protocol among them."""
+    schema: DictConfig = OmegaConf.structured(Config)
+    schema.corpus = OmegaConf.structured(CORPORA.get(corpus_format or "", CorpusConfig))
+    schema.split = OmegaConf.structured(PROTOCOLS.get(protocol or "", SplitConfig))
+    return schema
 
 
 def remember_conf() -> None:

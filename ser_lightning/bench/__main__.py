@@ -29,7 +29,8 @@ BARS: dict[str, tuple[str, str, float | None, float | None, bool]] = {
     "starts.help_seconds": ("train --help", "s", 1.5, 0.5, False),
     "starts.cfg_seconds": ("train --cfg job", "s", None, None, False),
     "starts.status_seconds": ("status --help", "s", None, None, False),
-    "starts.sweep_seconds_per_run": ("a run of one step in a sweep", "s", 0.5, 0.2, False),
+    "starts.overhead_seconds_per_run": ("overhead of a run in a sweep", "s", 0.5, 0.2, False),
+    "starts.overhead_seconds_per_job_of_one_run": ("the same, where each job has one run", "s", None, None, False),
     "growth.exponent": ("growth of an epoch with its frames, exponent", "", None, None, False),
     "gpu.hours_of_275_runs": ("all 275 runs on this GPU", "h", 2, 0.5, False),
 }

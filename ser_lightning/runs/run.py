@@ -258,7 +258,11 @@ def write_predictions(
     folder: Path, trainer: Trainer, recognizer: EmotionRecognizer, data: SpectrogramDataModule
 ) -> tuple[np.ndarray, np.ndarray]:
     """Write the features of all parts and the logits of dev and test; returns the confusion counts of dev and test."""
-    z_tables, logit_tables = zip(*(_predict(trainer, recognizer, data, part) for part in PARTS), strict=True)
+    # One call: each would set the trainer up anew
+    outputs = trainer.predict(recognizer, [data.evaluation_dataloader(part) for part in PARTS])
+    assert outputs is not None
+    tables = [_tables(data, part, batches) for part, batches in zip(PARTS, outputs, strict=True)]
+    z_tables, logit_tables = zip(*tables, strict=True)
     predictions = pd.concat([table for part, table in zip(PARTS, logit_tables, strict=True) if part != "train"])
     write_whole(folder / FEATURES, pd.concat(z_tables).to_parquet(index=False))
     write_whole(folder / PREDICTIONS, predictions.to_parquet(index=False))
@@ -266,12 +270,11 @@ def write_predictions(
     return dev, test
 
 
-def _predict(
-    trainer: Trainer, recognizer: EmotionRecognizer, data: SpectrogramDataModule, part: str
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A part's features (id, part, label, z_0...) and predictions (id, part, label, logit_<class>...), sorted by id."""
-    batches = trainer.predict(recognizer, data.evaluation_dataloader(part))
-    assert batches is not None
+def _tables(data: SpectrogramDataModule, part: str, batches: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A part's features (id, part, label, z_0...) and predictions (id, part, label, logit_<class>...), sorted by id.
+
+    `batches` are what the recognizer predicted: ids, z and logits of each.
+    """
     dataset = data.parts[part]
     label_of = {name: data.classes[int(label)] for name, label in zip(dataset.ids, dataset.labels, strict=True)}
     ids = [name for names, _, _ in batches for name in names]
