@@ -11,6 +11,7 @@ ROOMS = [
     "errors",
     "identity",
     "files",
+    "memory",
     "drawing",
     "config",
     "metrics",

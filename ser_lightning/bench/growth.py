@@ -12,7 +12,7 @@ from lightning import Callback
 from ser_lightning.bench.corpus import configuration, first_split, manifest, plan
 from ser_lightning.bench.share import PeakMemory
 from ser_lightning.data.batches import Batch, epoch_batches
-from ser_lightning.runs.job import keep_memory
+from ser_lightning.memory import keep_memory
 from ser_lightning.runs.plan import PlannedRun
 from ser_lightning.runs.run import fold_data, make_recognizer, make_trainer, use_bf16
 

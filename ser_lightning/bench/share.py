@@ -9,8 +9,8 @@ from typing import Any
 from lightning import Callback
 
 from ser_lightning.bench.corpus import configuration, first_split, manifest, plan
+from ser_lightning.memory import keep_memory
 from ser_lightning.runs.checkpoint import LastEpoch
-from ser_lightning.runs.job import keep_memory
 from ser_lightning.runs.loggers import run_loggers
 from ser_lightning.runs.run import fit, make_trainer, write_predictions
 

@@ -18,9 +18,9 @@ from ser_lightning.bench.work import convolved_frames, matmul_seconds, seen, tra
 from ser_lightning.data.batches import Batch
 from ser_lightning.data.datamodule import SpectrogramDataModule
 from ser_lightning.losses import class_weights
+from ser_lightning.memory import keep_memory
 from ser_lightning.models.crnn import GROUP
 from ser_lightning.recognizer import EmotionRecognizer
-from ser_lightning.runs.job import keep_memory
 from ser_lightning.runs.plan import PlannedRun
 from ser_lightning.runs.run import fold_data, make_recognizer, make_trainer, use_bf16
 

@@ -25,6 +25,7 @@ from ser_lightning.features.audio import RATE, BadRecordingError, read_audio
 from ser_lightning.features.spectrogram import SHIFT, SPECTROGRAMS, middle
 from ser_lightning.files import make_folder_once
 from ser_lightning.identity import digest, digest_rows
+from ser_lightning.memory import keep_memory
 
 log = logging.getLogger(__name__)
 
@@ -196,6 +197,7 @@ def spectrograms(
 
     threads, workers = torch.get_num_threads(), joblib.cpu_count()
     torch.set_num_threads(1)
+    keep_memory(True)
     try:
         jobs = joblib.Parallel(workers, backend="threading", return_as="generator")
         results = jobs(
@@ -204,4 +206,5 @@ def spectrograms(
         text = f"{config.name} of {manifest.corpus}"
         yield from track(results, text, total=len(manifest), disable=not progress)
     finally:
+        keep_memory(False)
         torch.set_num_threads(threads)

@@ -1,14 +1,10 @@
 """Train the planned runs of a job or study, side by side where that is faster, each once."""
 
-import ctypes
-import gc
 import os
-import platform
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from statistics import mean
 from typing import TYPE_CHECKING
 
@@ -17,6 +13,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from ser_lightning.config import Config, job_number, launcher
 from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError, ends_the_job
+from ser_lightning.memory import keep_memory, release_memory
 from ser_lightning.runs.attempt import attempt, reason_for, run_lock
 from ser_lightning.runs.ledger import RunResult
 from ser_lightning.runs.plan import PlannedRun
@@ -27,8 +24,6 @@ if TYPE_CHECKING:
 
 # Runs at once on a GPU at most, and bytes of its memory for each; two cores of the CPU go with it.
 ON_A_GPU, GPU_MEMORY = 6, 12 * 10**9
-
-GLIBC = platform.libc_ver()[0] == "glibc"
 
 
 @dataclass(frozen=True)
@@ -91,7 +86,7 @@ def train_once(run: PlannedRun, wait: bool = True, number: int = 0) -> RunResult
                 raise
             return Failure(run.signature, reason_for(error))
         finally:
-            _release_memory()
+            release_memory()
 
 
 def count_workers(config: Config) -> int:
@@ -161,29 +156,6 @@ def _deaf_children() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def keep_memory(keep: bool) -> None:
-    """Let glibc keep what a step frees for the next one; to get it from the kernel anew takes a third of a step."""
-    if GLIBC:
-        libc = ctypes.CDLL(None)
-        # malloc.h: M_MMAP_MAX, M_TRIM_THRESHOLD, and their defaults
-        libc.mallopt(-4, 0 if keep else 65536)
-        libc.mallopt(-1, 2**31 - 1 if keep else 128 * 1024)
-
-
-def _release_memory() -> None:
-    """Give back what a run has left: Lightning's objects refer to each other, and glibc keeps what was freed."""
-    gc.collect()
-    _spare_libraries()
-    if GLIBC:
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-@cache
-def _spare_libraries() -> None:
-    """Let later collections pass over all that is there by the end of the first run, which would take most of them."""
-    gc.freeze()
 
 
 def _failed(failures: Sequence[Failure], planned: Sequence[PlannedRun]) -> FailedRunsError:
