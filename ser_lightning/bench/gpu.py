@@ -90,8 +90,7 @@ def _train(
     told: "Queue[tuple[float, float]]",
 ) -> None:
     run = plan(output, f"features={features}", times=times)
-    epoch = -(-len(run.split.ids("train")) // run.config.batching.size)
-    run.config.trainer.max_steps, run.config.trainer.accelerator = epochs * epoch, accelerator
+    run.config.trainer.max_steps, run.config.trainer.accelerator = epochs * run.epoch_steps, accelerator
     run = replace(run, signature=f"side-by-side-{number}")
     run.folder.mkdir(parents=True, exist_ok=True)
     clock = Epochs(barrier)
@@ -99,4 +98,4 @@ def _train(
         data, recognizer, _ = fit(run, 1, loggers, [LastEpoch(run.folder), clock], resume=False)
         begun = time.perf_counter()
         write_predictions(run.folder, make_trainer(run.config.trainer, 1), recognizer, data)
-    told.put((clock.seconds / ((epochs - 1) * epoch), time.perf_counter() - begun))
+    told.put((clock.seconds / ((epochs - 1) * run.epoch_steps), time.perf_counter() - begun))

@@ -16,7 +16,7 @@ def measure(part: str, output: Path) -> dict[str, Any]:
 def _training(output: Path) -> dict[str, Any]:
     from ser_lightning.bench.training import measure_training
 
-    return measure_training(output, blocks=7, steps=12, plain=2)
+    return measure_training(output, blocks=7, steps=12, plain=3)
 
 
 def _run(output: Path) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def _gpu(output: Path) -> dict[str, Any]:
     from ser_lightning.bench.gpu import measure_gpu
 
     # Nothing is measured where there is none
-    return measure_gpu(output, workers=(1, 4, 8), epochs=3) if torch.cuda.is_available() else {}
+    return measure_gpu(output, workers=(1, 6), epochs=3) if torch.cuda.is_available() else {}
 
 
 PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {

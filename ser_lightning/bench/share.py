@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning import Callback
 
-from ser_lightning.bench.corpus import configuration, first_split, manifest, plan
+from ser_lightning.bench.corpus import plan
 from ser_lightning.memory import keep_memory
 from ser_lightning.runs.checkpoint import LastEpoch
 from ser_lightning.runs.loggers import run_loggers
@@ -45,9 +45,10 @@ def measure_run(output: Path, times: float, epochs: int) -> dict[str, float]:
     run (start, predictions of all utterances, its result) is counted once.
     """
     keep_memory(True)
-    config = configuration(output)
-    epoch = -(-len(first_split(manifest(times), config).ids("train")) // config.batching.size)
-    run = plan(output, f"trainer.max_steps={epochs * epoch}", "trainer.accelerator=cpu", times=times)
+    run = plan(output, "trainer.accelerator=cpu", times=times)
+    steps = epochs * run.epoch_steps
+    passes = run.config.trainer.max_steps / steps
+    run.config.trainer.max_steps = steps
     run.folder.mkdir(parents=True, exist_ok=True)
     clock, last = Clock(), LastEpoch(run.folder)
     with PeakMemory() as peak:
@@ -57,7 +58,6 @@ def measure_run(output: Path, times: float, epochs: int) -> dict[str, float]:
             fitted = time.perf_counter() - begun
             write_predictions(run.folder, make_trainer(run.config.trainer, 1), recognizer, data)
     total = time.perf_counter() - begun
-    passes = config.trainer.max_steps / epoch / epochs
     parts = {
         "training": clock.steps * passes,
         "dev": clock.dev * passes,

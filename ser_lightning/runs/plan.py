@@ -40,6 +40,11 @@ class PlannedRun:
         return read_result(self.folder)
 
     @property
+    def epoch_steps(self) -> int:
+        """Training steps of one epoch."""
+        return -(-len(self.split.ids("train")) // self.config.batching.size)
+
+    @property
     def cost(self) -> int:
         """Relative to other runs: steps times bins."""
         return self.config.trainer.max_steps * self.store.bins

@@ -166,8 +166,7 @@ def fit(
     torch.backends.cudnn.allow_tf32 = False
     # The order of batches has a source of randomness of its own; this one is the initialisation's.
     seed_everything(_seed(config.seed, split.repeat, split.fold), verbose=False)
-    epoch = -(-len(split.ids("train")) // config.batching.size)
-    interval = min(config.trainer.check_every or epoch, config.trainer.max_steps)
+    interval = min(config.trainer.check_every or run.epoch_steps, config.trainer.max_steps)
     best = BestOnDev(config.trainer.first_check)
     trainer = make_trainer(config.trainer, devices, interval, loggers, [best, *callbacks])
     data = fold_data(run, trainer.strategy.root_device)
