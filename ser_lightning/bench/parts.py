@@ -16,7 +16,7 @@ def measure(part: str, output: Path) -> dict[str, Any]:
 def _training(output: Path) -> dict[str, Any]:
     from ser_lightning.bench.training import measure_training
 
-    return measure_training(output, blocks=7, steps=12, plain=3)
+    return measure_training(output, blocks=7, steps=12, plain=5)
 
 
 def _run(output: Path) -> dict[str, Any]:

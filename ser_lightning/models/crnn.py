@@ -96,7 +96,8 @@ class CRNN(nn.Module):
             if pooled:
                 # before the ReLU, which commutes with the maximum and then has a quarter of the work
                 x = nn.functional.max_pool2d(x, 2)
-            x = nn.functional.relu(x)
+            # in place: what it is given is kept for nothing else
+            x = nn.functional.relu(x, inplace=True)
         return x.permute(0, 2, 3, 1).flatten(2)  # [B, channels, T', bins'] -> [B, T', bins' * channels]
 
 
