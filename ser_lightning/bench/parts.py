@@ -34,7 +34,7 @@ def _features(output: Path) -> dict[str, Any]:
 def _starts(output: Path) -> dict[str, Any]:
     from ser_lightning.bench.starts import measure_starts
 
-    return measure_starts(output, repeats=5, jobs=6)
+    return measure_starts(output, repeats=5, jobs=5)
 
 
 def _growth(output: Path) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from statistics import median
 TINY = ("corpus.utterances=100", "trainer.max_steps=1", "trainer.workers=1", "logger=wandb")
 # The default protocol's
 FOLDS = 5
+# Jobs enough that the report of a sweep has all its figures
+FEW = 4
 
 
 def measure_starts(output: Path, repeats: int, jobs: int) -> dict[str, float]:
@@ -30,11 +32,10 @@ def measure_starts(output: Path, repeats: int, jobs: int) -> dict[str, float]:
     folder = output / f"sweep-{time.time_ns()}"
     _sweep(folder, 0.1, 1)  # makes the corpus and its features
     computing = _computing(folder, repeats)
-    few, many = _sweep(folder, 0.2, 1), _sweep(folder, 0.3, 1 + jobs)
-    # Further jobs of a single run each
-    single = _sweep(folder, 0.4, jobs + 1, "split.folds=[0]") - _sweep(folder, 0.5, 1, "split.folds=[0]")
+    whole = _sweep(folder, 0.3, FEW + jobs) - _sweep(folder, 0.2, FEW)
+    single = _sweep(folder, 0.5, FEW + jobs, "split.folds=[0]") - _sweep(folder, 0.4, FEW, "split.folds=[0]")
     shutil.rmtree(folder)
-    run = (many - few) / jobs / FOLDS
+    run = whole / jobs / FOLDS
     return {
         **seconds,
         "sweep_seconds_per_run": run,
