@@ -28,6 +28,7 @@ SWEEP = ["-m", "loss.alpha=0.1,0.3,0.5", "loss.lam=0,0.5,1"]
 QUICK = ["corpus.utterances=240", "features.max_seconds=1", "batching.size=32", "trainer.max_steps=30", "seed=200"]
 COMMON = [*QUICK, "trainer.check_every=4", "split.folds=[0]", "logger=csv", "trainer.workers=1", "study.name=faults"]
 DEADLINE = 300
+BEGUN = "begun by"
 
 
 def train(arguments: list[str], log: Path) -> None:
@@ -40,6 +41,7 @@ def train(arguments: list[str], log: Path) -> None:
     from ser_lightning.command import run_command
     from ser_lightning.train import main
 
+    print(BEGUN, os.getpid(), flush=True)
     run_command(main, "train")
 
 
@@ -81,6 +83,13 @@ def ledger(output: Path) -> pd.DataFrame:
     return read_predictions(output / "runs", names)
 
 
+def begun(output: Path, process: BaseProcess) -> bool:
+    """Whether the process has come to the command itself, which knows what signals mean."""
+    with contextlib.suppress(FileNotFoundError):
+        return f"{BEGUN} {process.pid}\n" in (output / "train.log").read_text()
+    return False
+
+
 def trying(output: Path, since: float) -> bool:
     """Whether a run has been begun or gone on with."""
     with contextlib.suppress(FileNotFoundError):
@@ -120,6 +129,7 @@ def test_a_sweep_killed_at_twenty_random_moments(place, start, undisturbed):
     while kills < 20:
         began = time.time()
         process = start(output, *SWEEP, *COMMON)
+        wait_for(lambda process=process: begun(output, process))
         # Most moments lie in the midst of a training, some before.
         if moments.random() < 0.8:
             wait_for(lambda process=process, began=began: process.exitcode is not None or trying(output, began))
