@@ -9,7 +9,7 @@ GLIBC = platform.libc_ver()[0] == "glibc"
 
 
 def keep_memory(keep: bool) -> None:
-    """Let glibc keep what a step frees for the next one; to get it from the kernel anew takes a third of a step."""
+    """Let glibc keep what is freed for what comes next; the kernel's takes a third of a step, half of a spectrogram."""
     if GLIBC:
         libc = ctypes.CDLL(None)
         # malloc.h: M_MMAP_MAX, M_TRIM_THRESHOLD, and their defaults

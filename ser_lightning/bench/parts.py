@@ -47,9 +47,10 @@ def _gpu(output: Path) -> dict[str, Any]:
     import torch
 
     from ser_lightning.bench.gpu import measure_gpu
+    from ser_lightning.runs.job import ON_A_GPU
 
     # Nothing is measured where there is none
-    return measure_gpu(output, workers=(1, 6), epochs=3) if torch.cuda.is_available() else {}
+    return measure_gpu(output, workers=(1, ON_A_GPU), epochs=3) if torch.cuda.is_available() else {}
 
 
 PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {

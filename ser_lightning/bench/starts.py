@@ -8,6 +8,14 @@ import time
 from pathlib import Path
 from statistics import median
 
+import torch
+
+from ser_lightning.bench.training import BareLoop
+from ser_lightning.config import compose
+from ser_lightning.data.protocols import PARTS
+from ser_lightning.runs.plan import plan_job
+from ser_lightning.runs.run import fold_data, use_bf16
+
 TINY = ("corpus.utterances=100", "trainer.max_steps=1", "trainer.workers=1", "logger=wandb")
 # The default protocol's
 FOLDS = 5
@@ -53,14 +61,6 @@ def _sweep(output: Path, lam: float, jobs: int, *words: str) -> float:
 
 def _computing(output: Path, repeats: int) -> float:
     """Seconds of what the network does in such a run, bare: a step, dev, and all utterances once at the end."""
-    import torch
-
-    from ser_lightning.bench.training import BareLoop
-    from ser_lightning.config import compose
-    from ser_lightning.data.protocols import PARTS
-    from ser_lightning.runs.plan import plan_job
-    from ser_lightning.runs.run import fold_data, use_bf16
-
     run = plan_job(compose([*TINY, f"paths.output='{output}'", "trainer.accelerator=cpu"]))[0]
     data = fold_data(run, torch.device("cpu"))
     loop = BareLoop(run, data, use_bf16(run.config.trainer.precision, data.device))

@@ -50,7 +50,6 @@ class Interleaved(Callback):
     plain: Iterator[tuple[float, int]]
     limit: "BareLoop"
     bf16: bool
-    shapes: list[Batch]
     blocks: list[Block] = field(default_factory=list)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -75,7 +74,7 @@ class Interleaved(Callback):
             block.flops += sum(training_flops(length, of.spectrogram.shape[2]) for length in frames)
         self.blocks.append(block)
         # What plain steps gave back to the system, and pushed out of oneDNN's memory of shapes, is there in a training
-        self.limit.seconds(self.shapes)
+        self.limit.warm()
         self.batches = []
         self.begun = time.perf_counter()
 
@@ -86,6 +85,10 @@ class BareLoop:
     def __init__(self, run: PlannedRun, data: SpectrogramDataModule, bf16: bool) -> None:
         self.recognizer: EmotionRecognizer = make_recognizer(run, data, bf16)
         self.optimizer: Any = self.recognizer.configure_optimizers()
+
+    def warm(self) -> None:
+        """Convolve every length, since the first of its kind takes its preparation."""
+        self.seconds(all_shapes(self.recognizer.network.bins))
 
     def seconds(self, batches: list[Batch]) -> float:
         begun = time.perf_counter()
@@ -99,7 +102,7 @@ class BareLoop:
 
 
 def all_shapes(bins: int) -> list[Batch]:
-    """A batch of every length that is convolved, since the first of its kind takes its preparation."""
+    """A batch of every length that is convolved."""
     some = torch.zeros(GROUP, dtype=torch.int64)
     return [
         Batch(torch.zeros(GROUP, frames, bins), some + frames, some, (), GROUP)
@@ -134,9 +137,8 @@ def measure_training(output: Path, blocks: int, steps: int, plain: int) -> dict[
     recognizer = make_recognizer(run, data, bf16)
     keep_memory(True)
     limit = BareLoop(run, data, bf16)
-    shapes = all_shapes(run.store.bins)
-    limit.seconds(shapes)
-    watch = Interleaved(steps, plain_steps(run, data, plain), limit, bf16, shapes)
+    limit.warm()
+    watch = Interleaved(steps, plain_steps(run, data, plain), limit, bf16)
     # No dev evaluation in between
     trainer = make_trainer(run.config.trainer, 1, run.config.trainer.max_steps + 1, callbacks=[watch])
     trainer.fit(recognizer, data)
