@@ -13,8 +13,8 @@ from ser_lightning.identity import digest
 from ser_lightning.report.upload import report_id, report_keys
 from ser_lightning.runs.study import Job, add_output_option, read_jobs, study_folder
 
-CURVES = ("dev/ua", "dev/loss", "train/loss", "train/softmax", "train/center", "train/lr")
-CENTRES = ("dev/within_classes", "dev/between_classes", "train/center_drift", "train/center_gradient")
+CURVES = ("dev/ua", "dev/loss", "train/loss", "train/softmax", "train/term", "train/lr")
+CENTRES = ("dev/within_classes", "dev/between_classes", "train/center_drift", "train/term_gradient")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,110 +1,91 @@
-"""Network, joint loss and optimiser as one LightningModule."""
+"""Encoder, head, joint loss and optimiser as one LightningModule."""
 
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import torch
 from lightning import LightningModule
-from torch import Tensor
+from torch import Tensor, distributed, nn
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from ser_lightning.config import LossConfig, ModelConfig
 from ser_lightning.data.batches import Batch
-from ser_lightning.losses import JointLoss, class_weights
-from ser_lightning.losses.diagnostics import (
-    CenterGradientShare,
-    MeanLosses,
-    SummedClasses,
-    center_drift,
-    class_distances,
-    softmax_gradients,
-)
+from ser_lightning.losses import JointLoss, LossParts
+from ser_lightning.losses.diagnostics import ClassDistances, GradientShare, MeanLosses
 from ser_lightning.metrics import recalls, unweighted_accuracy, weighted_accuracy
-from ser_lightning.models import CRNN
-from ser_lightning.models.crnn import FEATURES
 
 
 class EmotionRecognizer(LightningModule):
-    """The paper's system: CRNN, weighted softmax + lambda centre loss, Adam with a constant learning rate.
+    """An encoder, a head, and the joint loss that trains them; whichever these are.
 
-    Logs once per epoch `train/loss`, `train/softmax`, `train/center`, the learning rate, how far the centres moved and
-    what share of the gradient at z is the centre loss's; at every dev evaluation the losses of dev, `dev/ua`, `dev/wa`,
-    each class's recall, and the distances of z within and between classes. See `losses.diagnostics`, on which no
-    trained number depends.
+    Logs once per epoch `train/loss`, `train/softmax`, `train/term`, the learning rate, what share of the gradient at z
+    is the term's, and whatever scalars the loss tells of itself; at every dev evaluation the losses of dev, `dev/ua`,
+    `dev/wa`, each class's recall, and the distances of z within and between classes. See `losses.diagnostics`, on which
+    no trained number depends.
+
+    Where several devices share a training, each has its share of a batch; their features are gathered, with a gradient,
+    and every device computes logits and loss of the whole batch, so that a head or loss need not know of it.
 
     Args:
         classes: names of the classes, in the order of logits.
-        bins: frequency bins of the spectrograms.
-        class_counts: training utterances of each class.
-        model: network switches.
-        loss: loss settings.
-        learning_rate: Adam's step size.
-        bf16: run the convolutions in bfloat16.
-        front_end: what turns sound into the network's input (plain types and tensors); kept in checkpoints.
+        encoder: frames [B, T, bins] and lengths [B] to z [B, features].
+        head: z to logits [B, classes].
+        loss: the joint loss.
+        optimizer: makes the optimiser of the parameters it is called with.
+        bf16: run the encoder under bfloat16 autocast.
+        front_end: what turns sound into the encoder's input (plain types and tensors); kept in checkpoints.
     """
 
     def __init__(
         self,
-        classes: tuple[str, ...],
-        bins: int,
-        class_counts: list[int],
-        model: ModelConfig,
-        loss: LossConfig,
-        learning_rate: float,
+        classes: Sequence[str],
+        encoder: nn.Module,
+        head: nn.Module,
+        loss: JointLoss,
+        optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
         bf16: bool = False,
         front_end: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.front_end = front_end or {}
-        self.classes, self.learning_rate, self.bf16 = classes, learning_rate, bf16
-        self.network = CRNN(bins, len(classes), model.tied, model.reset)
-        self.loss = JointLoss(
-            len(classes),
-            FEATURES,
-            loss.lam,
-            loss.alpha,
-            loss.rule,
-            class_weights(class_counts, loss.class_weights),
-            loss.warm_up,
-        )
+        self.classes, self.bf16, self.make_optimizer = tuple(classes), bf16, optimizer
+        self.encoder, self.head, self.loss = encoder, head, loss
         self.dev_confusion = MulticlassConfusionMatrix(len(classes), validate_args=False)
-        self.dev_features = SummedClasses(len(classes), FEATURES)
+        self.dev_distances = ClassDistances(len(classes))
         self.train_losses, self.dev_losses = MeanLosses(), MeanLosses()
-        self.gradient_share = CenterGradientShare()
+        self.gradient_share = GradientShare()
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         return batch.to(device)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Feature z [B, 64] and logits [B, classes]."""
-        with torch.autocast(batch.spectrogram.device.type, torch.bfloat16, enabled=self.bf16):
-            z, logits = self.network(batch.spectrogram, batch.lengths)
-        return z, logits
-
-    def on_train_epoch_start(self) -> None:
-        self._centers_at_start = self.loss.center.centers.clone()
+        """Feature z [B, features] and logits [B, classes], float32."""
+        z = self._encode(batch)
+        return z, self.head(z)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        z, logits = (output[: len(batch)] for output in self(batch))
-        # Before the loss, which moves the centres.
-        self._sum_gradients(z, logits, batch.labels)
-        parts = self.loss(z, logits, batch.labels)
+        shares = (self._encode(batch)[: len(batch)], batch.labels, batch.speakers)
+        z, labels, speakers = (gather(share, batch.whole) for share in shares)
+        parts = self.loss(z, self.head(z), labels, speakers)
+        self.gradient_share.update(z, parts, self.loss.lam)
         self.train_losses.update(parts, batch.whole)
         return parts.total
 
     def on_train_epoch_end(self) -> None:
         self._log_losses("train", self.train_losses)
         self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
-        self.log("train/center_drift", center_drift(self._centers_at_start, self.loss.center.centers))
-        self.log("train/center_gradient", self.gradient_share.compute() if self.loss.lam else 0.0)
+        self.log("train/term_gradient", self.gradient_share.compute())
         self.gradient_share.reset()
+        for name, value in self.loss.tell().items():
+            if value.numel() == 1:
+                self.log(f"train/{name}", value)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         z, logits = self(batch)
         self.dev_confusion.update(logits, batch.labels)
-        self.dev_features.update(z - self.loss.center.centers[batch.labels], batch.labels)
-        self.dev_losses.update(self.loss(z, logits, batch.labels), len(batch))
+        self.dev_distances.update(z, batch.labels)
+        self.dev_losses.update(self.loss(z, logits, batch.labels, batch.speakers), len(batch))
 
     def on_validation_epoch_end(self) -> None:
         self._log_losses("dev", self.dev_losses)
@@ -114,13 +95,13 @@ class EmotionRecognizer(LightningModule):
         self.log("dev/wa", weighted_accuracy(confusion))
         for name, recall in zip(self.classes, recalls(confusion), strict=True):
             self.log(f"dev/recall_{name}", float(recall))
-        within, between = class_distances(self.dev_features.compute(), self.loss.center.centers)
-        self.dev_features.reset()
+        within, between = self.dev_distances.compute()
+        self.dev_distances.reset()
         self.log("dev/within_classes", within)
         self.log("dev/between_classes", between)
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> tuple[tuple[str, ...], Any, Any]:
-        """Ids, features z [B, 64] and logits [B, classes] as NumPy arrays."""
+        """Ids, features z [B, features] and logits [B, classes] as NumPy arrays."""
         z, logits = self(batch)
         return batch.ids, _numpy(z), _numpy(logits)
 
@@ -133,23 +114,50 @@ class EmotionRecognizer(LightningModule):
         checkpoint["recognizer"] = self.description
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=self.learning_rate, fused=True)
+        return self.make_optimizer(self.parameters())
 
-    @torch.no_grad()
-    def _sum_gradients(self, z: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Add a batch to the centre loss's share of the gradient at z; with lambda 0 it has none."""
-        loss = self.loss
-        if loss.lam == 0:
-            return
-        lam = loss.lam * (loss.steps >= loss.warm_up)
-        softmax = softmax_gradients(logits, labels, self.network.fc2.weight)
-        center = 2 * lam * (z - loss.center.centers[labels])
-        self.gradient_share.update(softmax, center, None if loss.weights is None else loss.weights[labels])
+    def _encode(self, batch: Batch) -> Tensor:
+        with torch.autocast(batch.spectrogram.device.type, torch.bfloat16, enabled=self.bf16):
+            z: Tensor = self.encoder(batch.spectrogram, batch.lengths)
+        return z.float()
 
     def _log_losses(self, part: str, losses: MeanLosses) -> None:
-        for name, value in losses.compute()._asdict().items():
+        means: LossParts = losses.compute()
+        for name, value in means._asdict().items():
             self.log(f"{part}/{'loss' if name == 'total' else name}", value)
         losses.reset()
+
+
+def gather(share: Tensor, whole: int) -> Tensor:
+    """The whole batch [whole, ...] of which each process (rank) of a training has a share [B, ...], B perhaps 0.
+
+    Rank r of R has the r-th, (r + R)-th, (r + 2 R)-th of it. The result is in the order of the batch, with a gradient
+    to every rank's share, so that DDP's gradients, which are means over ranks of those of one and the same loss, are
+    the gradients of a single process. Without other ranks it is the share itself.
+    """
+    if not distributed.is_available() or not distributed.is_initialized():
+        return share
+    # Shares differ by one at most; those that are gathered must be alike
+    missing = -(-whole // distributed.get_world_size()) - len(share)
+    padded = torch.cat([share, share.new_zeros(missing, *share.shape[1:])])
+    shares: Tensor = _Gather.apply(padded)
+    return shares.transpose(0, 1).flatten(0, 1)[:whole]  # [ranks, B, ...] -> [B * ranks, ...] -> [whole, ...]
+
+
+class _Gather(torch.autograd.Function):
+    """The tensors of all ranks, [ranks, ...]; the gradient of each is the sum of those that the ranks have for it."""
+
+    @staticmethod
+    def forward(context: Any, share: Tensor) -> Tensor:
+        shares = [torch.empty_like(share) for _ in range(distributed.get_world_size())]
+        distributed.all_gather(shares, share)
+        return torch.stack(shares)
+
+    @staticmethod
+    def backward(context: Any, gradients: Tensor) -> Tensor:
+        total = gradients.clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(total)
+        return total[distributed.get_rank()]
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

@@ -88,7 +88,7 @@ def test_confusions_features_and_the_report_are_there(sweep):
     assert {"figure/fig3b", "figure/table1"} <= set(shown)
     lines = [*panels(section, "Centre loss"), *panels(section, "Curves")]
     shown = {name for _, config in lines for name in config["metrics"]}
-    assert {"dev/ua", "train/loss", "dev/loss", "train/lr", "train/center_gradient", "dev/within_classes"} <= shown
+    assert {"dev/ua", "train/loss", "dev/loss", "train/lr", "train/term_gradient", "dev/within_classes"} <= shown
 
 
 def test_the_papers_study_varies_in_its_settings_and_not_in_what_follows(simulation):

@@ -1,21 +1,24 @@
 """The LightningModule: its step is the loss of its network, lambda 0 is plain cross-entropy, checkpoints are plain."""
 
+import os
 import shutil
+from datetime import timedelta
 from itertools import combinations
 
 import pandas as pd
 import pytest
 import torch
-from torch import nn
+from torch import distributed, multiprocessing, nn
 
-import ser_lightning.recognizer as recognizer_module
 from ser_lightning.config import compose
 from ser_lightning.data.batches import Batch
 from ser_lightning.losses import class_weights
-from ser_lightning.recognizer import EmotionRecognizer
+from ser_lightning.losses.diagnostics import ClassDistances, GradientShare
+from ser_lightning.recognizer import EmotionRecognizer, gather
 from ser_lightning.runs.job import train_all
 from ser_lightning.runs.plan import plan_job
 from ser_lightning.runs.progress import StudyProgress
+from ser_lightning.runs.run import assemble
 
 COUNTS = [40, 20, 30, 10]
 
@@ -23,52 +26,95 @@ COUNTS = [40, 20, 30, 10]
 def recognizer(**loss):
     torch.manual_seed(0)
     config = compose([f"loss.{name}={value}" for name, value in loss.items()])
-    return EmotionRecognizer(("neu", "ang", "hap", "sad"), 128, COUNTS, config.model, config.loss, 1e-3)
+    return assemble(config, ("neu", "ang", "hap", "sad"), 128, COUNTS)
 
 
 def batch(seed=0):
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.tensor([120, 100, 80, 60])
     spectrogram = torch.randn(4, 120, 128, generator=generator)
-    return Batch(spectrogram, lengths, torch.tensor([0, 1, 2, 3]), ("a", "b", "c", "d"), 4)
+    return Batch(spectrogram, lengths, torch.tensor([0, 1, 2, 3]), torch.zeros(4), ("a", "b", "c", "d"), 4)
 
 
 def test_training_with_lambda_zero_equals_a_plain_loop_bit_for_bit():
-    module, plain = recognizer(lam=0), recognizer(lam=0).network
-    ours = module.configure_optimizers()
-    theirs = torch.optim.Adam(plain.parameters(), lr=1e-3, fused=True)
+    module, plain = recognizer(lam=0), recognizer(lam=0)
+    optimizer = module.configure_optimizers()
+    network = nn.ModuleList([plain.encoder, plain.head])
+    reference = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
     cross_entropy = nn.CrossEntropyLoss(class_weights(COUNTS))
     for seed in range(4):
         loss = module.training_step(batch(seed), 0)
-        ours.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        ours.step()
-        _, logits = plain(batch(seed).spectrogram, batch(seed).lengths)
+        optimizer.step()
+        logits = plain.head(plain.encoder(batch(seed).spectrogram, batch(seed).lengths))
         expected = cross_entropy(logits, batch(seed).labels)
-        theirs.zero_grad()
+        reference.zero_grad()
         expected.backward()
-        theirs.step()
+        reference.step()
         assert loss.item() == expected.item()
-    for one, other in zip(module.network.parameters(), plain.parameters(), strict=True):
+    for one, other in zip(module.parameters(), network.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_the_first_weights_do_not_depend_on_the_loss():
+    with_loss, without = recognizer(lam=0.3), recognizer(lam=0)
+    assert without.loss.term is None
+    for one, other in zip(with_loss.encoder.parameters(), without.encoder.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert torch.equal(with_loss.head.fc2.weight, without.head.fc2.weight)
 
 
 def test_centres_follow_the_features_of_the_batch():
     module = recognizer(lam=0.3, alpha=0.5)
     z, _ = module(batch())
     module.training_step(batch(), 0)
-    torch.testing.assert_close(module.loss.center.centers, 0.5 * z.detach())
+    torch.testing.assert_close(module.loss.term.centers, 0.5 * z.detach())
 
 
 def test_centres_are_saved_and_not_trained():
     module = recognizer(lam=0.3)
     trained = {id(p) for group in module.configure_optimizers().param_groups for p in group["params"]}
-    assert id(module.loss.center.centers) not in trained
+    assert id(module.loss.term.centers) not in trained
     module.training_step(batch(), 0)
     other = recognizer(lam=0.3)
     other.load_state_dict(module.state_dict())
-    assert torch.equal(other.loss.center.centers, module.loss.center.centers)
-    assert other.loss.center.centers.any()
+    assert torch.equal(other.loss.term.centers, module.loss.term.centers)
+    assert other.loss.term.centers.any()
+
+
+# Features of whole batches; of two ranks the first has every second utterance, the other the rest.
+WHOLES = [torch.arange(14.0).reshape(7, 2), torch.arange(2.0).reshape(1, 2)]
+
+
+def gather_on_rank(rank: int, meeting: str, results: str) -> None:
+    os.environ.update(MASTER_ADDR="127.0.0.1")
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=2, timeout=timedelta(seconds=60)
+    )
+    gathered = []
+    for whole in WHOLES:
+        share = whole[rank::2].clone().requires_grad_()
+        z = gather(share, len(whole))
+        # A gradient of its own for every utterance, the same on both ranks
+        (z * (1 + torch.arange(len(whole)))[:, None]).sum().backward()
+        labels = gather(torch.arange(len(whole))[rank::2], len(whole))
+        gathered.append((z.detach(), labels, share.grad))
+    torch.save(gathered, f"{results}/{rank}")
+    distributed.destroy_process_group()
+
+
+def test_ranks_gather_whole_batches_in_order_and_get_their_gradients(tmp_path):
+    multiprocessing.spawn(gather_on_rank, (str(tmp_path / "meeting"), str(tmp_path)), nprocs=2)
+    for rank in range(2):
+        gathered = torch.load(tmp_path / str(rank), weights_only=True)
+        for whole, (z, labels, gradient) in zip(WHOLES, gathered, strict=True):
+            assert torch.equal(z, whole)
+            assert torch.equal(labels, torch.arange(len(whole)))
+            # DDP divides by the number of ranks.
+            expected = (1 + torch.arange(len(whole)))[rank::2, None].expand(-1, 2).float()
+            assert torch.equal(gradient / 2, expected)
 
 
 def test_diagnostics_change_no_trained_number(small, monkeypatch):
@@ -80,14 +126,11 @@ def test_diagnostics_change_no_trained_number(small, monkeypatch):
         shutil.rmtree(planned[0].folder)
         return pd.concat(tables)
 
-    class Blind(recognizer_module.SummedClasses):
-        def update(self, *arguments):
-            pass
-
     measured = trained(31)
-    monkeypatch.setattr(EmotionRecognizer, "_sum_gradients", lambda *arguments: None)
+    monkeypatch.setattr(GradientShare, "update", lambda *arguments: None)
     monkeypatch.setattr(EmotionRecognizer, "on_train_epoch_end", lambda self: None)
-    monkeypatch.setattr(recognizer_module, "SummedClasses", Blind)
+    monkeypatch.setattr(ClassDistances, "update", lambda *arguments: None)
+    monkeypatch.setattr(ClassDistances, "compute", lambda self: (0.0, 0.0))
     pd.testing.assert_frame_equal(trained(31), measured, check_exact=True)
 
 
@@ -103,11 +146,11 @@ def test_the_logged_diagnostics_of_a_run(small):
     rows, dev = curve("loss.lam=0.3")
     assert rows["train/lr"].dropna().nunique() == 1
     assert rows["train/center_drift"].dropna().gt(0).all()
-    assert rows["train/center_gradient"].dropna().between(0.001, 0.999).all()
+    assert rows["train/term_gradient"].dropna().between(0.001, 0.999).all()
 
     rows, dev = curve("loss.lam=0", "trainer.check_every=12")
-    assert rows["train/center_drift"].dropna().eq(0).all()
-    assert rows["train/center_gradient"].dropna().eq(0).all()
+    assert "train/center_drift" not in rows
+    assert rows["train/term_gradient"].dropna().eq(0).all()
     # The parameters of the only evaluation are the best, so that features.parquet holds the same z.
     z = dev.filter(regex="^z_").astype(float)
     means = z.groupby(dev["label"]).transform("mean")

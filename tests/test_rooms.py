@@ -20,6 +20,7 @@ ROOMS = [
     "features",
     "data",
     "models",
+    "heads",
     "losses",
     "recognizer",
     "runs",

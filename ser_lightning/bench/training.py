@@ -83,18 +83,19 @@ class BareLoop:
     """The least that these steps can take: batches ready in memory, forward, backward, step."""
 
     def __init__(self, run: PlannedRun, data: SpectrogramDataModule, bf16: bool) -> None:
+        self.bins = data.bins
         self.recognizer: EmotionRecognizer = make_recognizer(run, data, bf16)
         self.optimizer: Any = self.recognizer.configure_optimizers()
 
     def warm(self) -> None:
         """Convolve every length, since the first of its kind takes its preparation."""
-        self.seconds(all_shapes(self.recognizer.network.bins))
+        self.seconds(all_shapes(self.bins))
 
     def seconds(self, batches: list[Batch]) -> float:
         begun = time.perf_counter()
         for batch in batches:
             z, logits = self.recognizer(batch)
-            loss = self.recognizer.loss(z, logits, batch.labels).total
+            loss = self.recognizer.loss(z, logits, batch.labels, batch.speakers).total
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
@@ -105,7 +106,7 @@ def all_shapes(bins: int) -> list[Batch]:
     """A batch of every length that is convolved."""
     some = torch.zeros(GROUP, dtype=torch.int64)
     return [
-        Batch(torch.zeros(GROUP, frames, bins), some + frames, some, (), GROUP)
+        Batch(torch.zeros(GROUP, frames, bins), some + frames, some, some, (), GROUP)
         for frames in map(seen_frames, range(SHAPES, output_length(1400) + SHAPES, SHAPES))
     ]
 

@@ -22,6 +22,7 @@ class Batch:
         spectrogram: [B, T, bins] float32, normalised; zero, the mean, behind an utterance's end.
         lengths: [B] int64, valid frames; stays on the CPU, where the network needs it.
         labels: [B] int64, class indices.
+        speakers: [B] int64, a number for each speaker of the corpus; -1 where unknown.
         ids: names of the utterances.
         whole: utterances of the whole batch, of which other ranks may have some.
 
@@ -31,6 +32,7 @@ class Batch:
     spectrogram: Tensor
     lengths: Tensor
     labels: Tensor
+    speakers: Tensor
     ids: tuple[str, ...]
     whole: int
 
@@ -39,7 +41,8 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device, its lengths still on the CPU."""
-        return replace(self, spectrogram=self.spectrogram.to(device), labels=self.labels.to(device))
+        moved = {name: getattr(self, name).to(device) for name in ("spectrogram", "labels", "speakers")}
+        return replace(self, **moved)
 
 
 def epoch_batches(lengths: np.ndarray, size: int, order: str, pool: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -126,6 +129,7 @@ class UtteranceDataset(Dataset[Batch]):
         store: the corpus's frames.
         ids: the part's utterances.
         labels: class index of each.
+        speakers: number of the speaker of each, -1 where unknown.
         mean: [bins] of the fold's training part, see `FeatureStore.normalisation`.
         deviation: [bins] likewise.
         device: where batches are wanted; frames that do not fit there are read from the disk.
@@ -136,6 +140,7 @@ class UtteranceDataset(Dataset[Batch]):
         store: FeatureStore,
         ids: Sequence[str],
         labels: Sequence[int],
+        speakers: Sequence[int],
         mean: np.ndarray,
         deviation: np.ndarray,
         device: torch.device = CPU,
@@ -144,9 +149,9 @@ class UtteranceDataset(Dataset[Batch]):
         self.rows = np.array([store.rows[name] for name in ids], dtype=np.int64)
         self.lengths = store.lengths[self.rows]
         self.frames = store.on(device)  # [total frames, bins]
-        self._labels, self._lengths, self._starts, self._mean, self._deviation = (
-            torch.as_tensor(values, device=self.frames.device)
-            for values in (np.asarray(labels), self.lengths, store.offsets[self.rows], mean, deviation)
+        self._labels, self._speakers, self._lengths, self._starts, self._mean, self._deviation = (
+            torch.as_tensor(np.asarray(values), device=self.frames.device)
+            for values in (labels, speakers, self.lengths, store.offsets[self.rows], mean, deviation)
         )
 
     @property
@@ -166,6 +171,7 @@ class UtteranceDataset(Dataset[Batch]):
             self._padded(chosen, int(lengths.max())),
             lengths,
             self._labels[chosen[: len(positions)]],
+            self._speakers[chosen[: len(positions)]],
             tuple(self.ids[position] for position in positions),
             whole,
         )

@@ -1,6 +1,7 @@
 """The LightningDataModule: padded, normalised spectrogram batches of one fold."""
 
 import numpy as np
+import pandas as pd
 import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
@@ -40,15 +41,21 @@ class SpectrogramDataModule(LightningDataModule):
         super().__init__()
         self.split, self.batching, self.seed, self.device = split, batching, seed, device
         self.classes, self.bins = manifest.classes, store.bins
-        index_of = {name: index for index, name in enumerate(manifest.classes)}
-        label_of = dict(zip(manifest.table["id"], manifest.table["label"].map(index_of), strict=True))
         self.mean, self.deviation = store.normalisation([store.rows[name] for name in split.ids("train")])
-        self.parts = {
-            part: UtteranceDataset(
-                store, split.ids(part), [label_of[name] for name in split.ids(part)], self.mean, self.deviation, device
-            )
-            for part in PARTS
-        }
+        codes = pd.DataFrame(
+            {
+                "label": pd.Index(manifest.classes).get_indexer(pd.Index(manifest.table["label"])),
+                # "", an unknown speaker, is none of the categories: -1
+                "speaker": pd.Categorical(manifest.table["speaker"].replace("", None)).codes.astype(np.int64),
+            },
+            index=manifest.table["id"],
+        )
+        self.parts = {part: self._dataset(codes.loc[split.ids(part)], store) for part in PARTS}
+
+    def _dataset(self, codes: pd.DataFrame, store: FeatureStore) -> UtteranceDataset:
+        """The utterances that index `codes`, which has their labels and speakers as numbers."""
+        labels, speakers = codes["label"].tolist(), codes["speaker"].tolist()
+        return UtteranceDataset(store, codes.index.tolist(), labels, speakers, self.mean, self.deviation, self.device)
 
     @property
     def normalisation(self) -> dict[str, torch.Tensor]:

@@ -6,12 +6,12 @@ Dai et al., ICASSP 2019, after Wen et al., ECCV 2016.
 import torch
 from torch import Tensor, nn
 
-from ser_lightning.losses.ranks import sum_over_ranks
+from ser_lightning.losses.joint import LabeledBatch
 
 RULES = ("ema", "wen")
 
 
-def center_loss(z: Tensor, labels: Tensor, centers: Tensor, class_weights: Tensor | None = None) -> Tensor:
+def center_loss(z: Tensor, labels: Tensor, centers: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean squared distance of features to the centre of their class, equation (2); weighted, equation (6).
 
         L_c = sum_i w_{y_i} ||z_i - c_{y_i}||^2 / sum_i w_{y_i}
@@ -22,16 +22,15 @@ def center_loss(z: Tensor, labels: Tensor, centers: Tensor, class_weights: Tenso
         z: features [B, D].
         labels: class indices [B], int64.
         centers: [classes, D].
-        class_weights: [classes]; None is a weight of 1 each.
+        weights: of each utterance [B]; None is a weight of 1 each.
 
     >>> z, centers = torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[0.0, 0.0], [0.0, 3.0]])
     >>> center_loss(z, torch.tensor([0, 1]), centers)
     tensor(7.)
     """
     distances = (z - centers.detach()[labels]).square().sum(dim=1)  # [B]
-    if class_weights is None:
+    if weights is None:
         return distances.mean()
-    weights = class_weights[labels]  # [B]
     return (weights * distances).sum() / weights.sum()
 
 
@@ -57,48 +56,63 @@ def update_centers(centers: Tensor, z: Tensor, labels: Tensor, alpha: float, rul
     tensor([[0.0000],
             [1.5000]])
     """
-    return _moved(centers, *_sums_and_counts(centers, z, labels), alpha, rule)
-
-
-def _sums_and_counts(centers: Tensor, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of the features [classes, D] and number of the utterances [classes, 1] of each class."""
-    # not bincount, for which a GPU would be waited for
-    members = nn.functional.one_hot(labels, len(centers)).to(centers.dtype)  # [B, classes]
-    return members.T @ z.detach().to(centers.dtype), members.sum(dim=0)[:, None]
-
-
-def _moved(centers: Tensor, sums: Tensor, counts: Tensor, alpha: float, rule: str) -> Tensor:
     if rule not in RULES:
         raise ValueError(f"rule must be one of {', '.join(RULES)}, got '{rule}'")
+    # not bincount, for which a GPU would be waited for
+    members = nn.functional.one_hot(labels, len(centers)).to(centers.dtype)  # [B, classes]
+    sums, counts = members.T @ z.detach().to(centers.dtype), members.sum(dim=0)[:, None]  # [classes, D], [classes, 1]
     means = sums / counts.clamp(min=1)
     share = alpha * counts / (1 + counts) if rule == "wen" else alpha * (counts > 0)
     return centers + share * (means - centers)
+
+
+def center_drift(before: Tensor, after: Tensor) -> Tensor:
+    """How far centres [classes, D] moved: sqrt( mean_j ||after_j - before_j||^2 ), a scalar.
+
+    >>> center_drift(torch.zeros(2, 2), torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+    tensor(3.5355)
+    """
+    return (after - before).square().sum(dim=1).mean().sqrt()
 
 
 class CenterLoss(nn.Module):
     """`center_loss` with centres that follow the features; they start at zero and are a buffer, not a parameter.
 
     Args:
-        classes: number of centres.
         features: length of z.
+        classes: number of centres.
+        alpha: rate of the centres, see `update_centers`.
         rule: "ema" or "wen", see `update_centers`.
+        warm_up: number of first steps without the loss and with an alpha of 1 (author's code: 20).
     """
 
     centers: Tensor
+    steps: Tensor
 
-    def __init__(self, classes: int = 4, features: int = 64, rule: str = "ema") -> None:
+    def __init__(self, features: int, classes: int, *, alpha: float = 0.5, rule: str = "ema", warm_up: int = 0) -> None:
         super().__init__()
         if rule not in RULES:
             raise ValueError(f"rule must be one of {', '.join(RULES)}, got '{rule}'")
-        self.rule = rule
+        self.alpha, self.rule, self.warm_up = alpha, rule, warm_up
         self.register_buffer("centers", torch.zeros(classes, features))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self._before: Tensor | None = None
 
-    def forward(self, z: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
-        """The loss, a scalar, with the centres as they are; `update` moves them afterwards."""
-        return center_loss(z, labels, self.centers, class_weights)
+    def forward(self, z: Tensor, logits: Tensor, batch: LabeledBatch) -> Tensor:
+        """The loss, a scalar, with the centres as they are; in training it moves them afterwards."""
+        loss = center_loss(z, batch.labels, self.centers, batch.weights)
+        if not self.training:
+            return loss
+        if self._before is None:
+            self._before = self.centers.clone()
+        warming = self.warm_up > 0 and int(self.steps) < self.warm_up
+        alpha = 1.0 if warming else self.alpha
+        self.centers.copy_(update_centers(self.centers, z, batch.labels, alpha, self.rule))
+        self.steps += 1
+        return loss.new_zeros(()) if warming else loss
 
-    @torch.no_grad()
-    def update(self, z: Tensor, labels: Tensor, alpha: float) -> None:
-        """Move the centres by a batch of features [B, D], in place; where ranks share a batch, by all of it."""
-        sums, counts = (sum_over_ranks(part) for part in _sums_and_counts(self.centers, z, labels))
-        self.centers.copy_(_moved(self.centers, sums, counts, alpha, self.rule))
+    def tell(self) -> dict[str, Tensor]:
+        """How far the centres moved since it was last asked, and where they are."""
+        before, self._before = self._before, None
+        moved = center_drift(self.centers if before is None else before, self.centers)
+        return {"center_drift": moved, "centers": self.centers}

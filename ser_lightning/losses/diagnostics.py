@@ -1,33 +1,18 @@
-"""What the centre loss does to the features: how far they lie apart, and what share of the gradient is its own.
+"""What a loss does to the features: how far they lie apart, and what share of the gradient is its own.
 
-Pure functions, and two metrics that sum up batches on the device. Nothing here takes part in a gradient, or in the
-state of a checkpoint.
+A pure function, and metrics that sum up batches on the device. Nothing here takes part in a gradient, or in the state
+of a checkpoint.
 """
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 from ser_lightning.losses.joint import LossParts
 
 
-class ClassSums(NamedTuple):
-    """Sums over utterances, class by class: counts [classes], of vectors [classes, D], of their squares [classes]."""
-
-    counts: Tensor
-    vectors: Tensor
-    squares: Tensor
-
-
-def class_sums(vectors: Tensor, labels: Tensor, classes: int) -> ClassSums:
-    """The sums of vectors [B, D] with class indices [B]; those of several batches add up to those of all."""
-    members = nn.functional.one_hot(labels, classes).to(vectors.dtype).T  # [classes, B]
-    return ClassSums(members.sum(dim=1), members @ vectors, members @ vectors.square().sum(dim=1))
-
-
-def class_distances(sums: ClassSums, centers: Tensor) -> tuple[Tensor, Tensor]:
+def class_distances(z: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     """Distance within and between classes, two scalars, from the means m_j of the n_j features z of each class j:
 
         within  = sqrt( mean_j  sum_{i in j} ||z_i - m_j||^2 / n_j )
@@ -36,76 +21,49 @@ def class_distances(sums: ClassSums, centers: Tensor) -> tuple[Tensor, Tensor]:
     Every class counts the same; one without features is left out. NaN where no class or no pair is left.
 
     Args:
-        sums: `class_sums` of z_i - c_{y_i}: of features close to their centre, sums of z itself would keep few digits.
-        centers: c [classes, D], any points, which the result does not depend on but for rounding.
+        z: features [n, D].
+        labels: class indices [n], int64.
+        classes: how many there are.
 
     >>> z = torch.tensor([[0.0, 1.0], [0.0, 3.0], [4.0, 2.0]])
-    >>> class_distances(class_sums(z, torch.tensor([0, 0, 2]), classes=3), torch.zeros(3, 2))
+    >>> class_distances(z, torch.tensor([0, 0, 2]), classes=3)
     (tensor(0.7071), tensor(4.))
     """
-    there = sums.counts > 0
-    counts = sums.counts[there]
-    offsets = sums.vectors[there] / counts[:, None]  # m_j - c_j
-    # Rounding may leave a class of equal features a little below zero.
-    spreads = (sums.squares[there] / counts - offsets.square().sum(dim=1)).clamp(min=0)
+    members = nn.functional.one_hot(labels, classes).to(z.dtype)  # [n, classes]
+    counts = members.sum(dim=0)  # [classes]
+    means = (members.T @ z) / counts.clamp(min=1)[:, None]  # [classes, D]
+    spreads = members.T @ (z - means[labels]).square().sum(dim=1) / counts.clamp(min=1)  # [classes]
+    present = counts > 0
     # The mean square over pairs is twice the variance.
-    between = 2 * (centers[there] + offsets).var(dim=0).sum()
-    return spreads.mean().sqrt(), between.sqrt()
+    between = 2 * means[present].var(dim=0).sum()
+    return spreads[present].mean().sqrt(), between.sqrt()
 
 
-def center_drift(before: Tensor, after: Tensor) -> Tensor:
-    """How far centres [classes, D] moved: sqrt( mean_j ||after_j - before_j||^2 ), a scalar.
-
-    >>> center_drift(torch.zeros(2, 2), torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
-    tensor(3.5355)
-    """
-    return (after - before).square().sum(dim=1).mean().sqrt()
-
-
-def softmax_gradients(logits: Tensor, labels: Tensor, output_weight: Tensor) -> Tensor:
-    """What each utterance's cross-entropy has for a gradient at z: V^T (p_i - y_i), [B, D].
-
-    p_i are the softmax probabilities and y_i the one-hot label. The gradient of the loss, equation (5), is this times
-    w_{y_i} / sum_i w_{y_i}.
+class ClassDistances(Metric):
+    """`class_distances` of all features given to `update`.
 
     Args:
-        logits: V z + b, [B, classes].
-        labels: class indices [B].
-        output_weight: V [classes, D].
-    """
-    errors = logits.softmax(dim=1) - nn.functional.one_hot(labels, logits.shape[1])
-    return errors @ output_weight
-
-
-class SummedClasses(Metric):
-    """`class_sums` over all batches given to `update`.
-
-    Args:
-        classes: number of classes.
-        features: length D of the vectors.
+        classes: how many there are.
     """
 
     full_state_update = False
-    counts: Tensor
-    vectors: Tensor
-    squares: Tensor
+    z: list[Tensor]
+    labels: list[Tensor]
 
-    def __init__(self, classes: int, features: int) -> None:
+    def __init__(self, classes: int) -> None:
         super().__init__()
-        self.add_state("counts", torch.zeros(classes), dist_reduce_fx="sum")
-        self.add_state("vectors", torch.zeros(classes, features), dist_reduce_fx="sum")
-        self.add_state("squares", torch.zeros(classes), dist_reduce_fx="sum")
+        self.classes = classes
+        self.add_state("z", [], dist_reduce_fx="cat")
+        self.add_state("labels", [], dist_reduce_fx="cat")
 
-    def update(self, vectors: Tensor, labels: Tensor) -> None:
-        """Add vectors [B, D] with class indices [B]."""
-        sums = class_sums(vectors.detach(), labels, len(self.counts))
-        self.counts += sums.counts
-        self.vectors += sums.vectors
-        self.squares += sums.squares
+    def update(self, z: Tensor, labels: Tensor) -> None:
+        """Add features z [B, D] with class indices [B]."""
+        self.z.append(z.detach())
+        self.labels.append(labels)
 
-    def compute(self) -> ClassSums:
-        """The sums so far."""
-        return ClassSums(self.counts, self.vectors, self.squares)
+    def compute(self) -> tuple[Tensor, Tensor]:
+        """The distances so far."""
+        return class_distances(dim_zero_cat(self.z), dim_zero_cat(self.labels), self.classes)
 
 
 class MeanLosses(Metric):
@@ -130,31 +88,31 @@ class MeanLosses(Metric):
         return LossParts(*self.sums / self.utterances)
 
 
-class CenterGradientShare(Metric):
-    """Which share of the gradient at z is the centre loss's, over all utterances given to `update`:
+class GradientShare(Metric):
+    """Which share of the gradient at z is that of the loss which is added, over all batches given to `update`:
 
-        share = ||lambda dL_c/dz|| / ( ||dL_s/dz|| + ||lambda dL_c/dz|| )
+        share = ||lambda dL/dz|| / ( ||dL_s/dz|| + ||lambda dL/dz|| )
 
-    with the norms over all of them, [utterances, D]: those of utterance i are w_{y_i} V^T (p_i - y_i) and
-    w_{y_i} 2 lambda (z_i - c_{y_i}). Both losses are divided by the same sum of weights, which cancels.
+    with the norms over all of them, [utterances, D].
     """
 
     full_state_update = False
     softmax: Tensor
-    center: Tensor
+    term: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.add_state("softmax", torch.zeros(()), dist_reduce_fx="sum")
-        self.add_state("center", torch.zeros(()), dist_reduce_fx="sum")
+        self.add_state("term", torch.zeros(()), dist_reduce_fx="sum")
 
-    def update(self, softmax: Tensor, center: Tensor, weights: Tensor | None = None) -> None:
-        """Add the gradients [B, D] of both parts at z before weighting, with the weight [B] of each utterance."""
-        scale = torch.ones(len(softmax), device=softmax.device) if weights is None else weights.square()
-        self.softmax += (scale * softmax.square().sum(dim=1)).sum()
-        self.center += (scale * center.square().sum(dim=1)).sum()
+    def update(self, z: Tensor, parts: LossParts, lam: float) -> None:
+        """Add a batch: its features z [B, D], from which the parts of the loss were computed."""
+        for name, part, scale in (("softmax", parts.softmax, 1.0), ("term", parts.term, lam)):
+            if part.requires_grad:
+                (gradient,) = torch.autograd.grad(part, z, retain_graph=True, materialize_grads=True)
+                setattr(self, name, getattr(self, name) + (scale * gradient).square().sum())
 
     def compute(self) -> Tensor:
-        """The share, in [0, 1]; 0 where the centre loss has no gradient."""
-        center = self.center.sqrt()
-        return center / (center + self.softmax.sqrt()).clamp(min=torch.finfo(center.dtype).tiny)
+        """The share, in [0, 1]; 0 where the loss that is added has no gradient."""
+        term = self.term.sqrt()
+        return term / (term + self.softmax.sqrt()).clamp(min=torch.finfo(term.dtype).tiny)

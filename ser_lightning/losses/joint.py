@@ -1,21 +1,47 @@
-"""Weighted softmax loss and the joint loss: equations (1), (5) and (7) of the paper."""
+"""What is common to all losses: class weights, the softmax term, and lambda. Equations (1), (5), (7) of the paper."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from ser_lightning.losses.center import CenterLoss
-from ser_lightning.losses.ranks import sum_over_ranks, world_size
+
+class LabeledBatch(NamedTuple):
+    """What a loss is told of a batch beside z and logits.
+
+    Attributes:
+        labels: class indices [B], int64.
+        weights: class weight of each utterance [B]; ones without class weights.
+        speakers: a number for each speaker [B], int64; -1 where the corpus does not say who spoke.
+    """
+
+    labels: Tensor
+    weights: Tensor
+    speakers: Tensor
+
+
+class Loss(Protocol):
+    """A loss is a module that is added to the softmax term, lambda times.
+
+    Its constructor may take what the bench knows, by these names: `features` (length of z), `classes` (how many),
+    `class_counts` (training utterances of each). What a person sets is keyword-only. It may have buffers and
+    parameters, which are saved and trained with the network. Where several devices share a batch, each has all of it.
+
+    It may also have `tell() -> dict[str, Tensor]`, asked after every epoch: scalars are logged as train/<name>.
+    """
+
+    def __call__(self, z: Tensor, logits: Tensor, batch: LabeledBatch) -> Tensor:
+        """The loss, a scalar, of features z [B, features] and logits [B, classes]."""
+        ...
 
 
 class LossParts(NamedTuple):
-    """The joint loss and its two parts, scalars; `center` is zero where lambda is 0."""
+    """The joint loss and its two parts, scalars; `term` is what a loss adds, before lambda: zero where lambda is 0."""
 
     total: Tensor
     softmax: Tensor
-    center: Tensor
+    term: Tensor
 
 
 def class_weights(counts: Sequence[int], formula: str = "inverse") -> Tensor | None:
@@ -44,69 +70,41 @@ def class_weights(counts: Sequence[int], formula: str = "inverse") -> Tensor | N
 
 
 class JointLoss(nn.Module):
-    """Equation (7): L = L_s^w + lambda L_c^w, both divided by the batch's sum of weights.
+    """Equation (7): L = L_s^w + lambda L, of the weighted softmax term, equation (5), and any loss L.
 
-    In training mode a call also moves the centres, after the loss was taken with the old ones. With `lam` 0 it is
-    weighted cross-entropy bit for bit, and the centres stay at zero. In training by several ranks
-    (`torch.distributed`), each called with its share of a batch, loss and centres are those of the whole batch.
+    Without a loss it is weighted cross-entropy, bit for bit.
 
     Args:
-        classes: number of classes.
-        features: length of z.
-        lam: lambda, weight of the centre loss.
-        alpha: rate of the centres.
-        rule: "ema" or "wen", see `update_centers`.
-        weights: class weights [classes] or None.
-        warm_up: number of first steps with lambda = 0 and alpha = 1 (author's code: 20).
+        term: what is added; None where lambda is 0.
+        lam: lambda.
+        weights: class weights [classes], or None.
+        margin: (logits, labels) -> the logits that the softmax term sees; None is the logits themselves.
     """
 
     weights: Tensor | None
-    steps: Tensor
 
     def __init__(
         self,
-        classes: int = 4,
-        features: int = 64,
-        lam: float = 0.3,
-        alpha: float = 0.5,
-        rule: str = "ema",
+        term: nn.Module | None = None,
+        lam: float = 0.0,
         weights: Tensor | None = None,
-        warm_up: int = 0,
+        margin: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
-        self.lam, self.alpha, self.warm_up = lam, alpha, warm_up
-        self.center = CenterLoss(classes, features, rule)
+        self.term, self.lam, self.margin = term, lam, margin
         self.register_buffer("weights", weights)
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
-    def forward(self, z: Tensor, logits: Tensor, labels: Tensor) -> LossParts:
-        """The loss of features z [B, D] and logits [B, classes] for labels [B]."""
-        shared = self.training and world_size() > 1
-        softmax, center = self._of_share(z, logits, labels) if shared else self._of_batch(z, logits, labels)
-        if self.lam == 0:
-            return LossParts(softmax, softmax.detach(), softmax.new_zeros(()))
-        warming = self.training and self.warm_up > 0 and int(self.steps) < self.warm_up
-        total = softmax if warming else softmax + self.lam * center
-        if self.training:
-            self.center.update(z, labels, alpha=1.0 if warming else self.alpha)
-            self.steps += 1
-        return LossParts(total, softmax.detach(), center.detach())
-
-    def _of_batch(self, z: Tensor, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Both parts; the second is zero with lambda 0."""
-        softmax = nn.functional.cross_entropy(logits, labels, weight=self.weights)
-        center = self.center(z, labels, self.weights) if self.lam else softmax.new_zeros(())
-        return softmax, center
-
-    def _of_share(self, z: Tensor, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Both parts of a batch that ranks share, such that their mean over ranks, and of gradients, is the batch's.
-
-        A rank's share may be empty.
-        """
+    def forward(self, z: Tensor, logits: Tensor, labels: Tensor, speakers: Tensor) -> LossParts:
+        """The loss of features z [B, D] and logits [B, classes] for labels [B] and speakers [B]; with a gradient."""
+        seen = logits if self.margin is None else self.margin(logits, labels)
+        softmax = nn.functional.cross_entropy(seen, labels, weight=self.weights)
+        if self.term is None:
+            return LossParts(softmax, softmax, softmax.new_zeros(()))
         weights = torch.ones_like(labels, dtype=z.dtype) if self.weights is None else self.weights[labels]
-        scale = world_size() / sum_over_ranks(weights.sum())
-        softmax = nn.functional.cross_entropy(logits, labels, weight=self.weights, reduction="sum") * scale
-        if self.lam == 0:
-            return softmax, softmax.new_zeros(())
-        distances = (z - self.center.centers[labels]).square().sum(dim=1)  # [share]
-        return softmax, (weights * distances).sum() * scale
+        term = self.term(z, logits, LabeledBatch(labels, weights, speakers))
+        return LossParts(softmax + self.lam * term, softmax, term)
+
+    def tell(self) -> dict[str, Tensor]:
+        """What the loss that is added tells of itself, by name; nothing where there is none."""
+        tell = getattr(self.term, "tell", None)
+        return tell() if callable(tell) else {}

@@ -10,7 +10,6 @@ from ser_lightning.models.gru import BidirectionalGRU, ResetBeforeGRU
 # channels out, kernel, stride, followed by 2x2 max-pooling; every one valid (no padding)
 CONVOLUTIONS = ((48, 7, 2, False), (64, 3, 1, True), (80, 3, 1, True), (96, 3, 1, True))
 GRU_WIDTH = 128
-FEATURES = 64
 
 # Utterances that a CPU convolves together, and of how many time steps the convolved lengths are multiples.
 GROUP, SHAPES = 4, 2
@@ -19,19 +18,25 @@ L = TypeVar("L", int, Tensor)
 
 
 class CRNN(nn.Module):
-    """Four valid convolutions, one bidirectional GRU, FC1 with PReLU (its output is the feature z), FC2.
+    """Four valid convolutions, one bidirectional GRU, FC1 with PReLU: its output is the feature z.
 
     As nothing is padded inside and the GRU stops at each utterance's end, an utterance's output does not depend on
-    what it is batched with. The convolutions may run under bfloat16 autocast; GRU and FC layers always run in float32.
+    what it is batched with. The convolutions may run under bfloat16 autocast; GRU and FC1 always run in float32.
+
+    Any encoder is called with frames [B, T, bins], zero behind an utterance's end, and their `lengths` [B], which lie
+    on the CPU; it gives z [B, features] and says its `features` and the `fewest` frames that it can do with. It may
+    have a method `initialise()`, called once all parts are made, before which nothing is trained.
 
     Args:
         bins: frequency bins of the input (128 Mel bands, 513 STFT bins).
-        classes: number of logits.
         tied: one set of GRU weights for both directions (author's code).
         reset: GRU reset gate "after" the recurrent product (torch, cuDNN) or "before" it (author's code).
     """
 
-    def __init__(self, bins: int = 128, classes: int = 4, tied: bool = False, reset: str = "after") -> None:
+    features = 64
+    fewest = 49
+
+    def __init__(self, bins: int = 128, *, tied: bool = False, reset: str = "after") -> None:
         super().__init__()
         self.bins = bins
         convolutions, channels = [], 1
@@ -41,26 +46,25 @@ class CRNN(nn.Module):
         self.convolutions = nn.ModuleList(convolutions)
         gru = {"after": BidirectionalGRU, "before": ResetBeforeGRU}[reset]
         self.gru = gru(channels * output_length(bins), GRU_WIDTH, tied)
-        self.fc1 = nn.Linear(2 * GRU_WIDTH, FEATURES)
-        self.prelu = nn.PReLU(FEATURES, init=0.0)
-        self.fc2 = nn.Linear(FEATURES, classes)
-        self._initialise()
-        self.to(memory_format=torch.channels_last)
+        self.fc1 = nn.Linear(2 * GRU_WIDTH, self.features)
+        self.prelu = nn.PReLU(self.features, init=0.0)
 
-    def _initialise(self) -> None:
+    def initialise(self) -> None:
         """Glorot uniform weights, zero biases (author's code); the GRU keeps torch's initialisation."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)
+        # Only now: random numbers are drawn in the order of memory
+        self.to(memory_format=torch.channels_last)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Time steps [B] that the convolutions leave of `lengths` [B] frames; 0 or less where none is left."""
         return output_length(lengths)
 
-    def forward(self, spectrogram: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Feature z [B, 64] and logits [B, classes] of spectrograms [B, T, bins] with `lengths` [B] valid frames.
+    def forward(self, spectrogram: Tensor, lengths: Tensor) -> Tensor:
+        """Feature z [B, 64] of spectrograms [B, T, bins] with `lengths` [B] valid frames.
 
         Raises `ValueError` where an utterance has fewer than 49 frames, or the bins are not the network's.
         """
@@ -68,12 +72,11 @@ class CRNN(nn.Module):
             raise ValueError(f"expected spectrograms [B, T, {self.bins}], got {tuple(spectrogram.shape)}")
         steps = self.output_lengths(lengths.cpu())
         if int(steps.min()) < 1:
-            raise ValueError(f"an utterance of {int(lengths.min())} frames is too short: 49 leave one time step")
+            raise ValueError(f"an utterance of {int(lengths.min())} frames is too short: {self.fewest} are needed")
         x = self._convolve_groups(spectrogram, steps)  # [B, T', channels * bins']
         with torch.autocast(x.device.type, enabled=False):
             summary = self.gru(x.float(), steps.to(x.device, non_blocking=True))  # [B, 2 * 128]
-            z = self.prelu(self.fc1(summary))  # [B, 64]
-            return z, self.fc2(z)
+            return self.prelu(self.fc1(summary))  # [B, 64]
 
     def _convolve_groups(self, spectrogram: Tensor, steps: Tensor) -> Tensor:
         """All that the convolutions leave, [B, T', channels * bins']; groups of utterances each cut at their longest.

@@ -25,7 +25,10 @@ from ser_lightning.data.datamodule import SpectrogramDataModule
 from ser_lightning.data.protocols import PARTS
 from ser_lightning.errors import UserError
 from ser_lightning.files import write_whole
+from ser_lightning.heads import Linear
+from ser_lightning.losses import CenterLoss, JointLoss, class_weights
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
+from ser_lightning.models import CRNN
 from ser_lightning.recognizer import EmotionRecognizer
 from ser_lightning.runs.attempt import ATTEMPT, Watch
 from ser_lightning.runs.checkpoint import (
@@ -190,16 +193,42 @@ def fold_data(run: PlannedRun, device: torch.device) -> SpectrogramDataModule:
 
 def make_recognizer(run: PlannedRun, data: SpectrogramDataModule, bf16: bool) -> EmotionRecognizer:
     """A run's recognizer before its training; torch's random state decides its weights."""
-    config = run.config
+    front_end = {"features": asdict(run.config.features), "signature": run.signature, **data.normalisation}
+    seed = _seed(run.config.seed, run.split.repeat, run.split.fold, 1)
+    return assemble(run.config, data.classes, data.bins, data.class_counts, seed, bf16, front_end)
+
+
+def assemble(
+    config: Config,
+    classes: Sequence[str],
+    bins: int,
+    class_counts: Sequence[int],
+    seed: int = 0,
+    bf16: bool = False,
+    front_end: dict[str, Any] | None = None,
+) -> EmotionRecognizer:
+    """The recognizer of a configuration, for so many classes and bins; `seed` is that of the loss's own weights."""
+    encoder = CRNN(bins, tied=config.model.tied, reset=config.model.reset)
+    head = Linear(encoder.features, len(classes))
+    # In turn only when both are made, since making them draws random numbers too
+    for part in (encoder, head):
+        part.initialise()
+    term = None
+    if config.loss.lam:
+        # Of a random state of its own, so that a loss with weights leaves the network's as they are without it
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            loss = config.loss
+            term = CenterLoss(encoder.features, len(classes), alpha=loss.alpha, rule=loss.rule, warm_up=loss.warm_up)
+    weights = class_weights(class_counts, config.loss.class_weights)
     return EmotionRecognizer(
-        data.classes,
-        data.bins,
-        data.class_counts,
-        config.model,
-        config.loss,
-        config.optimizer.learning_rate,
+        classes,
+        encoder,
+        head,
+        JointLoss(term, config.loss.lam, weights, getattr(head, "margin", None)),
+        partial(torch.optim.Adam, lr=config.optimizer.learning_rate, fused=True),
         bf16,
-        front_end={"features": asdict(config.features), "signature": run.signature, **data.normalisation},
+        front_end,
     )
 
 

@@ -7,20 +7,19 @@ from ser_lightning.bench.plain import PlainCRNN, PlainTraining
 from ser_lightning.config import compose
 from ser_lightning.data.batches import Batch
 from ser_lightning.losses import class_weights
-from ser_lightning.recognizer import EmotionRecognizer
+from ser_lightning.runs.run import assemble
 
 COUNTS = [40, 20, 30, 10]
 
 
 def ours():
     torch.manual_seed(0)
-    config = compose([])
-    return EmotionRecognizer(("neu", "ang", "hap", "sad"), 128, COUNTS, config.model, config.loss, 1e-3)
+    return assemble(compose([]), ("neu", "ang", "hap", "sad"), 128, COUNTS)
 
 
 def plain_names(recognizer):
     """The weights of our network under the plain one's names."""
-    weights = recognizer.network.named_parameters()
+    weights = [*recognizer.encoder.named_parameters(), *recognizer.head.named_parameters()]
     return {
         name.replace("convolutions.0", "conv1")
         .replace("convolutions.1", "conv2")
@@ -43,8 +42,8 @@ def test_every_step_has_the_same_loss_gradients_and_centres():
             utterance[length:] = 0
         labels = torch.randint(0, 4, (9,), generator=generator)
         plain.network.load_state_dict(plain_names(recognizer))
-        plain.centers = recognizer.loss.center.centers.clone()
-        loss = recognizer.training_step(Batch(x, lengths, labels, tuple("abcdefghi"), 9), 0)
+        plain.centers = recognizer.loss.term.centers.clone()
+        loss = recognizer.training_step(Batch(x, lengths, labels, torch.zeros(9), tuple("abcdefghi"), 9), 0)
         optimizer.zero_grad()
         loss.backward()
         assert plain.step(x, lengths, labels) == pytest.approx(loss.item(), rel=1e-4)
@@ -52,5 +51,5 @@ def test_every_step_has_the_same_loss_gradients_and_centres():
         for name, parameter in plain.network.named_parameters():
             # Where two of a pool are equal but for the last digit, another one gets the gradient
             assert (parameter.grad - gradients[name]).norm() <= 1e-2 * gradients[name].norm() + 1e-7
-        torch.testing.assert_close(plain.centers, recognizer.loss.center.centers, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(plain.centers, recognizer.loss.term.centers, rtol=1e-5, atol=1e-6)
         optimizer.step()

@@ -103,7 +103,7 @@ def test_ranks_share_every_batch_among_them(utterances, size, ranks, seed):
 
 def test_a_rank_without_a_share_has_something_to_compute_on():
     store = store_of([7, 3, 5])
-    dataset = UtteranceDataset(store, ["u0", "u1", "u2"], [2, 0, 1], *store.normalisation([0, 1, 2]))
+    dataset = UtteranceDataset(store, ["u0", "u1", "u2"], [2, 0, 1], [5, -1, 5], *store.normalisation([0, 1, 2]))
     batch = dataset[Share([], 1)]
     assert batch.spectrogram.shape == (1, 7, 4)
     assert (len(batch), batch.whole, batch.ids) == (0, 1, ())
@@ -139,12 +139,12 @@ def store_of(lengths, bins=4, seed=0):
 def test_a_batch_is_normalised_then_padded_with_the_mean():
     store = store_of([7, 3, 5])
     mean, deviation = store.normalisation([0, 1, 2])
-    dataset = UtteranceDataset(store, ["u0", "u1", "u2"], [2, 0, 1], mean, deviation)
+    dataset = UtteranceDataset(store, ["u0", "u1", "u2"], [2, 0, 1], [5, -1, 5], mean, deviation)
     batch = dataset[Share([0, 2], 2)]
     assert batch.spectrogram.shape == (2, 7, 4)
     assert batch.ids == ("u0", "u2")
     assert batch.lengths.tolist() == [7, 5]
-    assert batch.labels.tolist() == [2, 1]
+    assert (batch.labels.tolist(), batch.speakers.tolist()) == ([2, 1], [5, 5])
     np.testing.assert_allclose(batch.spectrogram[1, :5], (store.of(2) - mean) / deviation, rtol=1e-6)
     assert not batch.spectrogram[1, 5:].any()
     whole = np.concatenate([dataset[Share([i], 1)].spectrogram[0] for i in range(3)])
@@ -153,7 +153,7 @@ def test_a_batch_is_normalised_then_padded_with_the_mean():
 
 
 def test_lengths_stay_on_the_cpu():
-    dataset = UtteranceDataset(store_of([7, 3]), ["u0", "u1"], [0, 1], np.zeros(4, "f4"), np.ones(4, "f4"))
+    dataset = UtteranceDataset(store_of([7, 3]), ["u0", "u1"], [0, 1], [0, 0], np.zeros(4, "f4"), np.ones(4, "f4"))
     moved = dataset[Share([0, 1], 2)].to(torch.device("meta"))
     assert moved.spectrogram.device.type == moved.labels.device.type == "meta"
     assert moved.lengths.device.type == "cpu"

@@ -5,10 +5,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ser_lightning.losses import CenterLoss, center_loss, update_centers
+from ser_lightning.losses import CenterLoss, LabeledBatch, center_loss, update_centers
+from ser_lightning.losses.center import center_drift
 
 Z = torch.tensor([[1.0, 0.0], [3.0, 0.0], [0.0, 2.0]])
 LABELS = torch.tensor([0, 0, 2])
+BATCH = LabeledBatch(LABELS, torch.ones(3), torch.zeros(3, dtype=torch.int64))
+LOGITS = torch.zeros(3, 4)
 CENTERS = torch.tensor([[1.0, 1.0], [5.0, 5.0], [0.0, 0.0], [7.0, 7.0]])
 
 
@@ -42,8 +45,8 @@ def test_equation_2_by_hand():
 
 
 def test_equation_6_by_hand():
-    # weights 1, 1, 3: (1 + 5 + 3 * 4) / 5
-    weights = torch.tensor([1.0, 9.0, 3.0, 9.0])
+    # (1 + 5 + 3 * 4) / 5
+    weights = torch.tensor([1.0, 1.0, 3.0])
     assert center_loss(Z, LABELS, CENTERS, weights).item() == pytest.approx(18 / 5)
 
 
@@ -66,7 +69,7 @@ def test_loss_and_update_equal_loops(seed, alpha, rule):
     labels = torch.randint(0, 4, (11,), generator=generator)
     centers = torch.randn(4, 3, generator=generator)
     weights = torch.rand(4, generator=generator) + 0.1
-    loss = center_loss(z, labels, centers, weights)
+    loss = center_loss(z, labels, centers, weights[labels])
     assert loss.item() == pytest.approx(float(loop_loss(z, labels, centers, weights)), rel=1e-5)
     moved = update_centers(centers, z, labels, alpha, rule)
     torch.testing.assert_close(moved, loop_update(centers, z, labels, alpha, rule), rtol=1e-5, atol=1e-5)
@@ -81,25 +84,63 @@ def test_no_gradient_reaches_the_centres():
 
 
 def test_a_moving_average_forgets_its_start():
-    loss = CenterLoss(classes=4, features=2)
+    loss = CenterLoss(features=2, classes=4, alpha=0.5)
     assert torch.equal(loss.centers, torch.zeros(4, 2))
     for _ in range(3):
-        loss.update(Z, LABELS, alpha=0.5)
+        loss(Z, LOGITS, BATCH)
     # after three halvings 7/8 of the way from zero to the batch's mean
     torch.testing.assert_close(loss.centers[0], torch.tensor([1.75, 0.0]))
     assert torch.equal(loss.centers[1], torch.zeros(2))
 
 
+def test_the_loss_is_taken_with_the_centres_from_before_the_batch():
+    loss = CenterLoss(features=2, classes=4, alpha=0.5)
+    # Squared distances from zero 1, 9, 4; then from (1, 0), (1, 0), (0, 1): 0, 4, 1
+    assert loss(Z, LOGITS, BATCH).item() == pytest.approx(14 / 3)
+    assert loss(Z, LOGITS, BATCH).item() == pytest.approx(5 / 3)
+
+
+def test_evaluation_moves_no_centre():
+    loss = CenterLoss(features=2, classes=4).eval()
+    assert loss(Z, LOGITS, BATCH).item() == pytest.approx(14 / 3)
+    assert not loss.centers.any()
+    assert loss.steps == 0
+
+
+def test_warm_up_has_no_loss_and_an_alpha_of_one():
+    loss = CenterLoss(features=2, classes=4, alpha=0.1, warm_up=2)
+    for _ in range(2):
+        assert loss(Z, LOGITS, BATCH).item() == 0
+        assert torch.equal(loss.centers[0], torch.tensor([2.0, 0.0]))
+    assert loss(Z + 1, LOGITS, BATCH).item() == pytest.approx((1 + 5 + 2) / 3)
+    torch.testing.assert_close(loss.centers[0], torch.tensor([2.1, 0.1]))
+
+
 def test_the_buffer_is_kept_in_place_and_saved():
-    loss = CenterLoss(classes=4, features=2)
+    loss = CenterLoss(features=2, classes=4, alpha=1.0)
     before = loss.centers
-    loss.update(Z, LABELS, alpha=1.0)
+    loss(Z, LOGITS, BATCH)
     assert loss.centers is before
     assert torch.equal(loss.state_dict()["centers"][2], torch.tensor([0.0, 2.0]))
+
+
+def test_it_tells_how_far_the_centres_moved_since_it_was_asked():
+    loss = CenterLoss(features=2, classes=4, alpha=1.0)
+    loss(Z, LOGITS, BATCH)
+    loss(Z, LOGITS, BATCH)
+    # Two of four centres moved by 2 each
+    assert loss.tell()["center_drift"].item() == pytest.approx((8 / 4) ** 0.5)
+    assert loss.tell()["center_drift"].item() == 0
+    assert torch.equal(loss.tell()["centers"], loss.centers)
+
+
+def test_drift_of_a_hand_computed_example():
+    moved = torch.tensor([[3.0, 4.0], [0.0, 1.0]])
+    assert center_drift(torch.tensor([[0.0, 0.0], [0.0, 1.0]]), moved).item() == pytest.approx((25 / 2) ** 0.5)
 
 
 def test_an_unknown_rule_is_refused():
     with pytest.raises(ValueError, match="ema, wen"):
         update_centers(CENTERS, Z, LABELS, 0.5, rule="mean")
     with pytest.raises(ValueError, match="ema, wen"):
-        CenterLoss(rule="mean")
+        CenterLoss(2, 4, rule="mean")

@@ -6,75 +6,76 @@ import pytest
 import torch
 from torch import nn
 
-from ser_lightning.losses import JointLoss, center_loss, class_weights, update_centers
+from ser_lightning.losses import CenterLoss, JointLoss, class_weights
 
 WEIGHTS = torch.tensor([1.0, 2.0, 4.0, 1.5])
 
 
 def batch(seed=0, size=32):
+    """z, logits, labels, speakers."""
     generator = torch.Generator().manual_seed(seed)
     z = torch.randn(size, 64, generator=generator)
     logits = torch.randn(size, 4, generator=generator)
     labels = torch.randint(0, 4, (size,), generator=generator)
-    return z, logits, labels
+    return z, logits, labels, torch.arange(size)
 
 
-def test_lambda_zero_is_weighted_cross_entropy_bit_for_bit():
-    joint = JointLoss(lam=0, weights=WEIGHTS)
+class Told(nn.Module):
+    """A loss that is the mean of z, and keeps what it was told."""
+
+    def forward(self, z, logits, batch):
+        self.batch = batch
+        return z.mean()
+
+
+def test_without_a_loss_it_is_weighted_cross_entropy_bit_for_bit():
+    joint = JointLoss(weights=WEIGHTS)
     reference = nn.CrossEntropyLoss(weight=WEIGHTS)
     for seed in range(20):
-        z, logits, labels = batch(seed)
-        ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
-        loss = joint(z, ours, labels).total
-        expected = reference(theirs, labels)
+        z, logits, labels, speakers = batch(seed)
+        one, other = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+        loss = joint(z, one, labels, speakers).total
+        expected = reference(other, labels)
         assert loss.item() == expected.item()
         loss.backward()
         expected.backward()
-        assert torch.equal(ours.grad, theirs.grad)
-    assert not joint.center.centers.any()
+        assert torch.equal(one.grad, other.grad)
 
 
 def test_equation_5_against_a_loop():
-    z, logits, labels = batch()
+    z, logits, labels, speakers = batch()
     above = below = 0.0
     for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
         log_softmax = row[label] - math.log(sum(math.exp(value) for value in row))
         above -= WEIGHTS[label].item() * log_softmax
         below += WEIGHTS[label].item()
-    assert JointLoss(lam=0, weights=WEIGHTS)(z, logits, labels).total.item() == pytest.approx(above / below, rel=1e-5)
+    loss = JointLoss(weights=WEIGHTS)(z, logits, labels, speakers).total
+    assert loss.item() == pytest.approx(above / below, rel=1e-5)
 
 
-def test_equation_7_uses_the_centres_from_before_the_batch():
-    joint = JointLoss(lam=0.3, alpha=0.5, weights=WEIGHTS)
-    centers = torch.zeros(4, 64)
-    for seed in range(5):
-        z, logits, labels = batch(seed)
-        parts = joint(z, logits, labels)
-        expected = nn.functional.cross_entropy(logits, labels, WEIGHTS) + 0.3 * center_loss(z, labels, centers, WEIGHTS)
-        torch.testing.assert_close(parts.total, expected)
-        torch.testing.assert_close(parts.total, parts.softmax + 0.3 * parts.center)
-        centers = update_centers(centers, z, labels, 0.5)
-        torch.testing.assert_close(joint.center.centers, centers)
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["unweighted", "weighted"])
+def test_equation_7_of_any_loss(weights):
+    z, logits, labels, speakers = batch()
+    joint = JointLoss(Told(), 0.3, weights)
+    parts = joint(z, logits, labels, speakers)
+    expected = nn.functional.cross_entropy(logits, labels, weights) + 0.3 * z.mean()
+    torch.testing.assert_close(parts.total, expected)
+    assert parts.term == z.mean()
+    told = joint.term.batch
+    assert torch.equal(told.labels, labels)
+    assert torch.equal(told.weights, torch.ones(32) if weights is None else weights[labels])
+    assert torch.equal(told.speakers, speakers)
 
 
-def test_evaluation_moves_no_centre():
-    joint = JointLoss(lam=0.3).eval()
-    joint(*batch())
-    assert not joint.center.centers.any()
+def test_the_margin_is_seen_by_the_softmax_term_alone():
+    class Logits(Told):
+        def forward(self, z, logits, batch):
+            return logits.sum()
 
-
-def test_warm_up_has_lambda_zero_and_alpha_one():
-    joint = JointLoss(lam=0.3, alpha=0.1, warm_up=2)
-    for seed in range(2):
-        z, logits, labels = batch(seed)
-        parts = joint(z, logits, labels)
-        assert parts.total.item() == nn.functional.cross_entropy(logits, labels).item()
-        torch.testing.assert_close(joint.center.centers, torch.stack([z[labels == j].mean(0) for j in range(4)]))
-    before = joint.center.centers.clone()
-    z, logits, labels = batch(2)
-    parts = joint(z, logits, labels)
-    torch.testing.assert_close(parts.total, parts.softmax + 0.3 * parts.center)
-    torch.testing.assert_close(joint.center.centers, update_centers(before, z, labels, 0.1))
+    z, logits, labels, speakers = batch()
+    parts = JointLoss(Logits(), 1.0, WEIGHTS, margin=lambda logits, labels: 2 * logits)(z, logits, labels, speakers)
+    assert parts.softmax == nn.functional.cross_entropy(2 * logits, labels, WEIGHTS)
+    assert parts.term == logits.sum()
 
 
 def test_class_weights_by_hand():
@@ -86,9 +87,8 @@ def test_class_weights_by_hand():
 
 
 def test_the_scale_of_class_weights_cancels():
-    z, logits, labels = batch()
-    one = JointLoss(lam=0.3, weights=WEIGHTS)(z, logits, labels).total
-    other = JointLoss(lam=0.3, weights=7 * WEIGHTS)(z, logits, labels).total
+    one = JointLoss(CenterLoss(64, 4), 0.3, WEIGHTS)(*batch()).total
+    other = JointLoss(CenterLoss(64, 4), 0.3, 7 * WEIGHTS)(*batch()).total
     torch.testing.assert_close(one, other)
 
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_lightning.corpora.manifest import SHORTEST
+from ser_lightning.heads import Linear
 from ser_lightning.models import CRNN
 from ser_lightning.models.crnn import output_length, seen_frames
 from ser_lightning.models.gru import BidirectionalGRU, ResetBeforeGRU
@@ -20,7 +21,8 @@ VARIANTS = [
 
 
 def parameters(**variant):
-    return sum(parameter.numel() for parameter in CRNN(**variant).parameters())
+    network = [*CRNN(**variant).parameters(), *Linear(CRNN.features, 4).parameters()]
+    return sum(parameter.numel() for parameter in network)
 
 
 def test_parameter_counts_of_the_paper():
@@ -58,11 +60,10 @@ def test_an_utterance_does_not_depend_on_its_batch(variant):
     lengths = torch.tensor([180, 49, 131, 90])
     spectrogram = torch.randn(4, 180, variant.get("bins", 128))
     with torch.no_grad():
-        z, logits = network(spectrogram, lengths)
+        z = network(spectrogram, lengths)
         for i, length in enumerate(lengths):
-            alone_z, alone_logits = network(spectrogram[i : i + 1, :length], lengths[i : i + 1])
-            torch.testing.assert_close(z[i], alone_z[0], rtol=1e-5, atol=1e-6)
-            torch.testing.assert_close(logits[i], alone_logits[0], rtol=1e-5, atol=1e-6)
+            alone = network(spectrogram[i : i + 1, :length], lengths[i : i + 1])
+            torch.testing.assert_close(z[i], alone[0], rtol=1e-5, atol=1e-6)
 
 
 @settings(max_examples=10, deadline=None)
@@ -75,21 +76,20 @@ def test_what_lies_behind_the_end_does_not_matter(extra, seed):
     garbage[:, 80:] = 1e3
     lengths = torch.tensor([80, 80])
     with torch.no_grad():
-        torch.testing.assert_close(network(spectrogram, lengths)[1], network(garbage, lengths)[1])
+        torch.testing.assert_close(network(spectrogram, lengths), network(garbage, lengths))
 
 
-def test_output_shapes_and_classes():
-    z, logits = CRNN(bins=128, classes=7)(torch.randn(3, 60, 128), torch.tensor([60, 55, 49]))
-    assert z.shape == (3, 64)
-    assert logits.shape == (3, 7)
+def test_the_shape_of_the_feature():
+    assert CRNN(bins=128)(torch.randn(3, 60, 128), torch.tensor([60, 55, 49])).shape == (3, CRNN.features)
 
 
 def test_initial_weights():
     network = CRNN()
+    network.initialise()
     bound = (6 / (48 * 9 + 64 * 9)) ** 0.5  # Glorot: fan-in 48, fan-out 64, kernel 3 x 3
     largest = network.convolutions[1].weight.abs().max().item()
     assert 0.95 * bound < largest <= bound
-    assert not any(module.bias.any() for module in [*network.convolutions, network.fc1, network.fc2])
+    assert not any(module.bias.any() for module in [*network.convolutions, network.fc1])
     assert torch.equal(network.prelu.weight, torch.zeros(64))
 
 
@@ -151,10 +151,10 @@ def test_seen_frames_are_the_fewest_that_leave_so_many_steps(steps):
 def test_bfloat16_is_for_the_convolutions_alone():
     network = CRNN()
     spectrogram, lengths = torch.randn(2, 100, 128), torch.tensor([100, 80])
-    exact, _ = network(spectrogram, lengths)
+    exact = network(spectrogram, lengths)
     with torch.autocast("cpu", torch.bfloat16):
-        z, logits = network(spectrogram, lengths)
-    assert z.dtype == logits.dtype == torch.float32
+        z = network(spectrogram, lengths)
+    assert z.dtype == torch.float32
     assert 0 < (z - exact).abs().max() < 0.05 * exact.abs().max()
 
 

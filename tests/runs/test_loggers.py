@@ -86,7 +86,7 @@ def test_an_offline_run_is_the_run_and_all_of_it(small):
         assert logged(run)[step] == pytest.approx(row, rel=1e-6)
     named = {name for row in curve.values() for name in row}
     losses = {f"{part}/{name}" for part in ("train", "dev") for name in ("loss", "softmax", "center")}
-    centres = {"dev/within_classes", "dev/between_classes", "train/center_drift", "train/center_gradient", "train/lr"}
+    centres = {"dev/within_classes", "dev/between_classes", "train/center_drift", "train/term_gradient", "train/lr"}
     recalls = {f"dev/recall_{name}" for name in result.classes}
     assert named == losses | centres | recalls | {"dev/ua", "dev/wa", "epoch"}
 

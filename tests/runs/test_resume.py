@@ -213,7 +213,7 @@ def test_features_are_those_of_the_best_parameters(small):
     (run,) = plan_job(small(*LONG, "seed=107"))
     train_once(run)
     best = torch.load(run.folder / BEST, weights_only=True)
-    weight, bias = (best["state_dict"][f"network.fc2.{name}"].numpy() for name in ("weight", "bias"))
+    weight, bias = (best["state_dict"][f"head.fc2.{name}"].numpy() for name in ("weight", "bias"))
     features = read_features(run.folder).query("part == 'test'")
     z = features[[f"z_{i}" for i in range(64)]].to_numpy()
     predictions = read_predictions(run.folder.parent, [run.signature]).query("part == 'test'")

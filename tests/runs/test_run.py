@@ -82,7 +82,7 @@ def test_the_checkpoint_holds_plain_types_only(run, small):
     assert checkpoint["recognizer"]["classes"] == ["neu", "ang", "hap", "sad"]
     assert checkpoint["recognizer"]["features"] == {"name": "logmel", "max_seconds": 14.0, "floor": 80.0}
     assert checkpoint["recognizer"]["mean"].shape == (128,)
-    assert "network.fc2.weight" in checkpoint["state_dict"]
+    assert "head.fc2.weight" in checkpoint["state_dict"]
 
 
 def test_a_finished_run_is_not_trained_again(run, small):
