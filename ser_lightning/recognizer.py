@@ -1,6 +1,5 @@
 """Network, joint loss and optimiser as one LightningModule."""
 
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ from lightning import LightningModule
 from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from ser_lightning import __version__
 from ser_lightning.config import LossConfig, ModelConfig
 from ser_lightning.data.batches import Batch
 from ser_lightning.losses import JointLoss, class_weights
@@ -127,7 +127,7 @@ class EmotionRecognizer(LightningModule):
     @property
     def description(self) -> dict[str, Any]:
         """What a checkpoint says of itself, in plain types and tensors: class order, package version, front end."""
-        return {"classes": list(self.classes), "package": version("ser-lightning"), **self.front_end}
+        return {"classes": list(self.classes), "package": __version__, **self.front_end}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["recognizer"] = self.description
