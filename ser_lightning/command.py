@@ -5,13 +5,14 @@ import platform
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ser_lightning.config import Config, check, choices, known_keys, launcher, nearest_key, remember_conf
 from ser_lightning.errors import UserError, stop
 from ser_lightning.files import no_space
+from ser_lightning.invocation import command_line
 
 # Paths and the study's own name do not name a study: the same sweep on another disk is the same sweep.
 _NOT_IN_STUDY_NAME = ("paths.", "study", "logger", "hydra", "corpus.root", "corpus.table")
@@ -48,11 +49,12 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
     debugging = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach the lines below instead of Hydra's own printing
     overrides = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
-    if config_name == "train" and not any(word.startswith("study") for word in overrides):
-        _add(f"study.name={study_name(overrides)}")
+    if config_name == "train":
+        for override in study_override(overrides):
+            _add(override)
     if any(word.startswith("hydra/launcher=") for word in overrides):
         if not {"-m", "--multirun", "--cfg", "-c", "--info", "-i"} & set(sys.argv):
-            stop("hydra/launcher is for sweeps: python -m ser_lightning.train -m hydra/launcher=...")
+            stop(f"hydra/launcher is for sweeps: {command_line('train')} -m hydra/launcher=...")
         _add(absolute_output(overrides))
     signal.signal(signal.SIGTERM, _terminate)
     remember_conf()
@@ -77,13 +79,14 @@ def help_text(main: Callable[[Config], Any]) -> str:
     """What `--help` of the command of this `main` prints: what it does, its flags, groups and keys."""
     module = sys.modules[main.__module__]
     entry = Path(module.__file__ or "").stem
+    typed = command_line(entry)
     told = known_keys()
     wide = max(map(len, told)) + 2
     return "\n".join(
         [
-            str(module.__doc__).strip(),
+            str(module.__doc__).strip().replace(f"ser {entry}", typed),
             "",
-            f"usage: python -m ser_lightning.{entry} [FLAG ...] [GROUP=CHOICE ...] [KEY=VALUE ...]",
+            f"usage: {typed} [FLAG ...] [GROUP=CHOICE ...] [KEY=VALUE ...]",
             "",
             "Flags:",
             *(
@@ -131,7 +134,20 @@ def absolute_output(overrides: list[str]) -> str:
     return f"paths.output='{quoted}'"
 
 
-def study_name(overrides: list[str]) -> str:
+def study_override(overrides: Sequence[str]) -> list[str]:
+    """What `train` adds to its overrides: the study's name, unless they name it.
+
+    >>> study_override(["loss.lam=0.3"])
+    ['study.name=loss.lam-0.3']
+    >>> study_override(["loss.lam=0.3", "study.name=mine"])
+    []
+    """
+    if any(word.startswith("study") for word in overrides):
+        return []
+    return [f"study.name={study_name(overrides)}"]
+
+
+def study_name(overrides: Sequence[str]) -> str:
     """A folder name that tells the command line: equal commands, in whatever order, share a study.
 
     >>> study_name(["loss.lam=0,0.5", "corpus.root=/data/emodb", "corpus=emodb"])
@@ -171,7 +187,10 @@ def explain_launch(error: Exception) -> str | None:
     text = str(error)
     absent = re.search(r"Unknown plugin class : 'hydra_plugins\.hydra_(\w+)_launcher\.", text)
     if absent and absent.group(1) == "ray":
-        return "hydra/launcher=ray: Ray is not installed here; `make ray` makes .venv-ray, which has it beside the rest"
+        return (
+            "hydra/launcher=ray: Ray is not installed here; `make ray` makes .venv-ray, which has it beside the rest; "
+            "without a clone, pip install 'ser-lightning[ray]' in an environment of its own"
+        )
     if absent:
         return f"a part of this installation is missing: pip install hydra-{absent.group(1)}-launcher"
     if 'Could not detect "srun"' in text:

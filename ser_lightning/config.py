@@ -18,7 +18,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from ser_lightning.errors import UserError
 
 FORMATS = ("demo", "table", "iemocap", "emodb", "ravdess", "cremad", "tess", "savee", "nemo")
-CONF = Path(__file__).resolve().parent.parent / "conf"
+CONF = Path(__file__).resolve().parent / "conf"
 
 
 def key(
@@ -313,7 +313,7 @@ def remember_conf() -> None:
 
 
 def compose(overrides: Sequence[str] = (), config_name: str = "train") -> Config:
-    """The configuration that the command line `python -m ser_lightning.train OVERRIDES` would use."""
+    """The configuration that the command line `ser train OVERRIDES` would use."""
     from hydra import compose as hydra_compose
     from hydra import initialize
     from hydra.core.global_hydra import GlobalHydra

@@ -1,4 +1,4 @@
-"""A saved W&B workspace for a study: `python -m ser_lightning.dashboard STUDY`; repeated, it is written anew."""
+"""A saved W&B workspace for a study: `ser dashboard STUDY`; repeated, it is written anew."""
 
 import argparse
 import os
@@ -10,6 +10,7 @@ from typing import Any
 from ser_lightning.config import compose
 from ser_lightning.errors import UserError, end_clearly
 from ser_lightning.identity import digest
+from ser_lightning.invocation import command_line
 from ser_lightning.report.upload import report_id, report_keys
 from ser_lightning.runs.study import Job, add_output_option, read_jobs, study_folder
 
@@ -154,7 +155,7 @@ def _require_key() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m ser_lightning.dashboard",
+        prog=command_line("dashboard"),
         description="Save a W&B workspace with a study's sensitivity curves, settings, confusion matrices and report.",
     )
     parser.add_argument("study", help="the study's name or folder")
@@ -164,5 +165,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """Do what was typed."""
     end_clearly(main)
+
+
+if __name__ == "__main__":
+    command()

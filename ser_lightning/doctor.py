@@ -1,4 +1,4 @@
-"""Look at a corpus before training on it: `python -m ser_lightning.doctor [key=value ...]`; status 1 if it is ill."""
+"""Look at a corpus before training on it: `ser doctor [key=value ...]`; status 1 if it is ill."""
 
 import sys
 from dataclasses import replace
@@ -52,5 +52,10 @@ def load_tolerantly(config: Config, cache: Path) -> tuple["Manifest", list[str]]
             raise error from None
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """Do what was typed."""
     run_command(main, "doctor")
+
+
+if __name__ == "__main__":
+    command()

@@ -1,4 +1,4 @@
-"""Get an open corpus: `python -m ser_lightning.download emodb` (or ravdess)."""
+"""Get an open corpus: `ser download emodb` (or ravdess)."""
 
 import argparse
 import os
@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ser_lightning.corpora.archives import SOURCES, Fetched, fetch, read_checksums
-from ser_lightning.errors import UserError, end_clearly, stop
+from ser_lightning.errors import UserError, end_clearly
+from ser_lightning.invocation import command_line
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,14 +33,13 @@ def describe(corpus: str, folder: Path, fetched: Fetched) -> str:
         lines[0] = f"{folder} is complete already, nothing was downloaded: {fetched.listed} files as listed"
     if fetched.unlisted:
         lines.append(f"{fetched.unlisted} more wav files are not covered by the list and were not checked")
-    return "\n".join(
-        [*lines, f"Next: python -m ser_lightning.train corpus={corpus} {shlex.quote(f'corpus.root={folder}')}"]
-    )
+    train = command_line("train")
+    return "\n".join([*lines, f"Next: {train} corpus={corpus} {shlex.quote(f'corpus.root={folder}')}"])
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m ser_lightning.download",
+        prog=command_line("download"),
         description="Download an open corpus and check its files. An interrupted download is gone on with.",
     )
     parser.add_argument("corpus", help=f"one of {', '.join(SOURCES)}")
@@ -53,8 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def command() -> None:
+    """Do what was typed."""
+    end_clearly(main, interrupted="interrupted; the same command goes on from there")
+
+
 if __name__ == "__main__":
-    try:
-        end_clearly(main)
-    except KeyboardInterrupt:
-        stop("interrupted; the same command goes on from there", status=130)
+    command()

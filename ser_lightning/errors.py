@@ -28,9 +28,11 @@ def stop(message: object, status: int = 1) -> NoReturn:
     sys.exit(status)
 
 
-def end_clearly(main: Callable[[], object]) -> None:
-    """Call the `main` of a command; what the user can mend ends the program with one clear line."""
+def end_clearly(main: Callable[[], object], interrupted: str = "interrupted") -> None:
+    """Call the `main` of a command; what the user can mend, and Ctrl-C, ends the program with one clear line."""
     try:
         main()
     except UserError as error:
         stop(error)
+    except KeyboardInterrupt:
+        stop(interrupted, status=130)

@@ -1,7 +1,6 @@
 """Encoder, head, joint loss and optimiser as one LightningModule."""
 
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from lightning import LightningModule
 from torch import Tensor, distributed, nn
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from ser_lightning import __version__
 from ser_lightning.data.batches import Batch
 from ser_lightning.losses import JointLoss, LossParts
 from ser_lightning.losses.diagnostics import ClassDistances, GradientShare, MeanLosses
@@ -108,7 +108,7 @@ class EmotionRecognizer(LightningModule):
     @property
     def description(self) -> dict[str, Any]:
         """What a checkpoint says of itself, in plain types and tensors: class order, package version, front end."""
-        return {"classes": list(self.classes), "package": version("ser-lightning"), **self.front_end}
+        return {"classes": list(self.classes), "package": __version__, **self.front_end}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["recognizer"] = self.description

@@ -1,4 +1,4 @@
-"""The paper's study on a corpus: `python -m ser_lightning.reproduce [key=value ...]`; restarted, it goes on."""
+"""The paper's study on a corpus: `ser reproduce [key=value ...]`; restarted, it goes on."""
 
 import time
 from itertools import chain, groupby
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ser_lightning.command import run_command
 from ser_lightning.config import Config, compose
 from ser_lightning.errors import FailedRunsError, UserError
+from ser_lightning.invocation import command_line
 
 if TYPE_CHECKING:
     from ser_lightning.runs.plan import PlannedRun
@@ -29,7 +30,7 @@ def main(config: Config) -> None:
     from ser_lightning.runs.study import study_folder, write_command
 
     if HydraConfig.get().mode is RunMode.MULTIRUN:
-        raise UserError("reproduce is a study already; give it without -m, or sweep with ser_lightning.train -m")
+        raise UserError(f"reproduce is a study already; give it without -m, or sweep with {command_line('train')} -m")
     overrides = list(HydraConfig.get().overrides.task)
     output = Path(config.paths.output)
     study = study_folder(config.paths.output, config.study.name)
@@ -70,5 +71,10 @@ def record_plan(config: Config, overrides: list[str], study: Path) -> list[list[
     return [list(alike) for _, alike in groupby(by_fold, lambda run: (run.split.digest, run.config.features.name))]
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """Do what was typed."""
     run_command(main, "reproduce")
+
+
+if __name__ == "__main__":
+    command()

@@ -1,4 +1,4 @@
-"""How a study stands: `python -m ser_lightning.status [STUDY ...]`; without a name, all studies in a line each."""
+"""How a study stands: `ser status [STUDY ...]`; without a name, all studies in a line each."""
 
 import argparse
 from collections import Counter
@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ser_lightning.errors import UserError, end_clearly
+from ser_lightning.invocation import command_line
 from ser_lightning.runs.status import STATES, RunStatus, study_status
 from ser_lightning.runs.study import add_output_option, said_alike
 
@@ -61,7 +62,7 @@ def show(entries: Sequence[RunStatus]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m ser_lightning.status",
+        prog=command_line("status"),
         description="List every run of a study: done, running, failed, interrupted, missing, or of other settings.",
     )
     parser.add_argument("study", nargs="*", help="name (or folder) of a study; default: all, in a line each")
@@ -69,5 +70,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """Do what was typed."""
     end_clearly(main)
+
+
+if __name__ == "__main__":
+    command()

@@ -1,15 +1,20 @@
-"""Train one configuration on its folds: `python -m ser_lightning.train [key=value ...]`; with `-m`, a sweep."""
+"""Train one configuration on its folds: `ser train [key=value ...]`; with `-m`, a sweep."""
 
 import logging
 from math import nan
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ser_lightning.command import run_command
 from ser_lightning.config import Config
 from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError, ends_the_job
+from ser_lightning.invocation import command_line
 from ser_lightning.runs.attempt import reason_for
 from ser_lightning.runs.signature import settings
 from ser_lightning.runs.study import Job, job_name, read_jobs, study_folder, write_command, write_job
+
+if TYPE_CHECKING:
+    from ser_lightning.runs.ledger import RunResult
 
 log = logging.getLogger(__name__)
 
@@ -22,15 +27,17 @@ def main(config: Config) -> float:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    from ser_lightning.runs.job import mean_dev_ua
+
     hydra = HydraConfig.get()
     study, name = study_folder(config.paths.output, config.study.name), job_name(hydra.overrides.task)
     if hydra.mode is RunMode.RUN:
         write_command(study, "train", list(hydra.overrides.task))
-        dev_ua = train_job(config, study, 0, name)
+        results = train_job(config, study, 0, name)
         show(config, study)
-        return dev_ua
+        return mean_dev_ua(results)
     try:
-        return train_job(config, study, hydra.job.num, name)
+        return mean_dev_ua(train_job(config, study, hydra.job.num, name))
     except NoSpaceError:
         raise
     except Exception as error:
@@ -42,9 +49,9 @@ def main(config: Config) -> float:
         return nan
 
 
-def train_job(config: Config, study: Path, number: int, name: str) -> float:
-    """Plan a job's runs, tell the study of them, train those that are missing; the mean dev UA of all."""
-    from ser_lightning.runs.job import mean_dev_ua, train_all
+def train_job(config: Config, study: Path, number: int, name: str) -> list["RunResult"]:
+    """Plan a job's runs, tell the study of them, train those that are missing; the results of all, in order."""
+    from ser_lightning.runs.job import train_all
     from ser_lightning.runs.plan import plan_job, record, record_corpus
     from ser_lightning.runs.progress import StudyProgress
 
@@ -52,7 +59,7 @@ def train_job(config: Config, study: Path, number: int, name: str) -> float:
     record_corpus(study, planned)
     write_job(study, number, record(name, config, planned))
     with StudyProgress(planned) as progress:
-        return mean_dev_ua(train_all(planned, progress))
+        return train_all(planned, progress)
 
 
 def show(config: Config, study: Path) -> None:
@@ -63,8 +70,13 @@ def show(config: Config, study: Path) -> None:
     jobs, runs = read_jobs(study), Path(config.paths.output) / "runs"
     print_table(summarise(jobs, runs), provenance(jobs, runs).caption)
     print(f"Runs: {', '.join(jobs[0].runs)} in {runs}")
-    print(f"Figures, tables and a page of them: python -m ser_lightning.report {study}")
+    print(f"Figures, tables and a page of them: {command_line('report')} {study}")
+
+
+def command() -> None:
+    """Do what was typed."""
+    run_command(main, "train")
 
 
 if __name__ == "__main__":
-    run_command(main, "train")
+    command()

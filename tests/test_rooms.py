@@ -10,6 +10,7 @@ import ser_lightning
 ROOMS = [
     "errors",
     "identity",
+    "invocation",
     "files",
     "memory",
     "drawing",
@@ -33,6 +34,8 @@ ROOMS = [
     "download",
     "status",
     "dashboard",
+    "interface",
+    "__main__",
 ]
 PACKAGE = Path(ser_lightning.__path__[0])
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

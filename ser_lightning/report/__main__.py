@@ -1,6 +1,6 @@
-"""Figures, tables, statistics and one page of a study: `python -m ser_lightning.report STUDY ...`.
+"""Figures, tables, statistics and one page of a study: `ser report STUDY ...`.
 
-`python -m ser_lightning.report compare A B` holds two studies, or two settings (STUDY:SETTING), against each other.
+`ser report compare A B` holds two studies, or two settings (STUDY:SETTING), against each other.
 """
 
 import argparse
@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from ser_lightning.errors import UserError, end_clearly
+from ser_lightning.invocation import command_line
 from ser_lightning.report.compare import Side, choose, compare, show
 from ser_lightning.report.files import PAGE
 from ser_lightning.report.material import read_material
 from ser_lightning.report.study import report_study
-from ser_lightning.runs.study import add_output_option
+from ser_lightning.runs.study import add_output_option, find_study
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -41,16 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             problems.append(f"{name}: {error}")
     if problems:
         raise UserError("\n".join(problems))
-
-
-def find_study(name: str, output: Path) -> Path:
-    """The folder of a study, by its path or by its name below `output`. Raises `UserError` where there is none."""
-    for folder in (Path(name).expanduser().resolve(), output / "studies" / name):
-        if (folder / "jobs").is_dir():
-            return folder
-    known = sorted(jobs.parent.name for jobs in output.glob("studies/*/jobs"))
-    there = f"there are {', '.join(known)}" if known else "there are none; --output names another folder"
-    raise UserError(f"{name} is not a study in {output}; {there}")
 
 
 def print_comparison(first: Side, second: Side) -> None:
@@ -80,7 +71,7 @@ def _side(name: str, output: Path) -> Side:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m ser_lightning.report",
+        prog=command_line("report"),
         usage="%(prog)s [--output FOLDER] STUDY [STUDY ...]\n       %(prog)s [--output FOLDER] compare A B",
         description="Write the report of a study from the runs finished so far; or compare two studies, or two "
         "settings of studies (STUDY:SETTING).",
@@ -90,5 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """Do what was typed."""
     end_clearly(main)
+
+
+if __name__ == "__main__":
+    command()

@@ -42,6 +42,16 @@ def study_folder(output: str, name: str) -> Path:
     return Path(output).expanduser().resolve() / "studies" / name
 
 
+def find_study(name: str, output: Path) -> Path:
+    """The folder of a study, by its path or by its name below `output`. Raises `UserError` where there is none."""
+    for folder in (Path(name).expanduser().resolve(), output / "studies" / name):
+        if (folder / "jobs").is_dir():
+            return folder
+    known = sorted(jobs.parent.name for jobs in output.glob("studies/*/jobs"))
+    there = f"there are {', '.join(known)}" if known else "there are none; --output names another folder"
+    raise UserError(f"{name} is not a study in {output}; {there}")
+
+
 def add_output_option(parser: ArgumentParser) -> None:
     """Let a command that does not go through Hydra be told of `paths.output`."""
     parser.add_argument(

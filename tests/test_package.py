@@ -1,0 +1,169 @@
+"""The package as people get it: a wheel, installed where no checkout can be seen, used from an empty folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from tests.conftest import TOP
+
+TINY = ["corpus=demo", "corpus.utterances=120", "trainer.max_steps=2", "split.folds=[0]", "logger=csv"]
+TINY += ["features.max_seconds=1", "trainer.accelerator=cpu", "trainer.devices=2"]
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """A copy of what a wheel is built from: setuptools leaves build/ there, and puts its files into the next wheel."""
+    copy = tmp_path_factory.mktemp("sources")
+    for name in ("ser_lightning", "conf"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(TOP / name, copy / name, symlinks=True, ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(TOP / name, copy)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def wheel(sources, tmp_path_factory):
+    """Built with this environment's setuptools, so that nothing is downloaded."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip("wheel", "--no-build-isolation", "--wheel-dir", folder, sources)
+    (file,) = folder.iterdir()
+    return file
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """An environment that borrows the packages of this one, but no editable install: its .pth files are not read."""
+    return make_environment(tmp_path_factory.mktemp("bare"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """Such an environment with the wheel."""
+    environment = make_environment(tmp_path_factory.mktemp("installed"))
+    pip("install", wheel, python=environment / "bin" / "python")
+    return environment
+
+
+@pytest.fixture(scope="module")
+def ser(installed, tmp_path_factory):
+    """Gives a command to the console script, in a folder that is empty at first, `ser.folder`."""
+    folder = tmp_path_factory.mktemp("empty")
+
+    def call(*words):
+        return run([installed / "bin" / "ser", *words], folder)
+
+    call.folder = folder
+    return call
+
+
+def pip(command, *words, python=sys.executable):
+    offline = ["--quiet", "--no-index", "--no-deps", "--disable-pip-version-check"]
+    subprocess.run([sys.executable, "-m", "pip", "--python", python, command, *offline, *words], check=True)
+
+
+def make_environment(folder):
+    venv.create(folder, symlinks=True)
+    (packages(folder) / "borrowed.pth").write_text(sysconfig.get_path("purelib"))
+    return folder
+
+
+def packages(environment):
+    return Path(sysconfig.get_path("purelib", "venv", {"base": str(environment)}))
+
+
+def run(words, folder, **variables):
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "SER_OUTPUT")}
+    return subprocess.run(
+        words, cwd=folder, env={**kept, "COLUMNS": "200", **variables}, capture_output=True, text=True, timeout=300
+    )
+
+
+def contents(folder):
+    """Every file below a folder with its bytes; what Python compiled aside."""
+    files = (file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+
+
+def test_the_wheel_has_conf_as_files_and_nothing_that_is_not_for_users(wheel):
+    with ZipFile(wheel) as archive:
+        files = {name: archive.read(name) for name in archive.namelist() if name.startswith("ser_lightning/")}
+        others = {name.split("/")[0] for name in archive.namelist()} - {"ser_lightning"}
+    conf = {f"ser_lightning/conf/{name}": content for name, content in contents(TOP / "conf").items()}
+    assert {name: content for name, content in files.items() if name.startswith("ser_lightning/conf/")} == conf
+    assert {"ser_lightning/py.typed", "ser_lightning/report/templates/page.html"} <= files.keys()
+    assert not [name for name in files if "bench" in name or "test" in name]
+    assert [name.endswith(".dist-info") for name in others] == [True]
+
+
+def test_a_study_from_an_empty_folder(ser, installed):
+    """Trained by two ranks, which import the script once more; then by a launcher's worker, which finds it done."""
+    site = contents(packages(installed))
+    done = ser("train", *TINY, "study.name=one")
+    assert done.returncode == 0, done.stderr
+    assert [file.name for file in ser.folder.iterdir()] == ["outputs"]
+    assert len(list(ser.folder.glob("outputs/runs/*/result.json"))) == 1
+    assert f"ser report {ser.folder}/outputs/studies/one" in done.stdout
+
+    status = ser("status")
+    assert (status.returncode, status.stdout) == (0, "one: 1 runs: 1 done\n")
+
+    swept = ser("train", "-m", *TINY, "study.name=two", "hydra/launcher=joblib")
+    assert swept.returncode == 0, swept.stderr
+    assert "1 of 1 runs are finished already" in swept.stdout
+    assert "synthetic demo" in (ser.folder / "outputs" / "studies" / "two" / "report.html").read_text()
+
+    compared = ser("report", "compare", "one", "two")
+    assert compared.returncode == 0, compared.stderr
+    assert "A: one\nB: two\n" in compared.stdout
+    assert [file.name for file in ser.folder.iterdir()] == ["outputs"]
+    assert contents(packages(installed)) == site
+
+
+def test_the_code_that_runs_is_the_wheels(ser, installed):
+    """Also in worker processes: no checkout is on the path."""
+    code = "import sys, ser_lightning; print(ser_lightning.__file__, sys.path, sep='\\n')"
+    file, path = run([installed / "bin" / "python", "-c", code], ser.folder).stdout.splitlines()
+    assert Path(file) == packages(installed) / "ser_lightning" / "__init__.py"
+    assert str(TOP) not in path.replace(sysconfig.get_path("purelib"), "")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["trian"], 2, "there is no command trian; did you mean train?"),
+        (["train", "loss.lamda=1"], 1, "loss.lamda is not a setting; did you mean loss.lam?"),
+        (["train", "hydra/launcher=joblib"], 1, "hydra/launcher is for sweeps: ser train -m hydra/launcher=..."),
+    ],
+)
+def test_what_is_refused_ends_with_a_line_and_a_status(ser, words, status, message):
+    done = ser(*words)
+    assert (done.returncode, done.stdout) == (status, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"ser_lightning: {message}")
+
+
+def test_help_is_that_of_the_module_under_the_name_that_was_typed(ser, installed):
+    by_ser = ser("train", "--help").stdout
+    by_module = run([installed / "bin" / "python", "-m", "ser_lightning.train", "--help"], ser.folder).stdout
+    assert "usage: ser train [FLAG ...]" in by_ser
+    assert by_ser == by_module.replace("python -m ser_lightning.train", "ser train")
+
+
+def test_a_checkout_needs_no_installation(sources, bare, tmp_path):
+    code = "import ser_lightning; print(ser_lightning.__file__, ser_lightning.compose('corpus=demo').corpus.name)"
+    done = run([bare / "bin" / "python", "-c", code], tmp_path, PYTHONPATH=str(sources))
+    assert (done.stdout, done.stderr) == (f"{sources}/ser_lightning/__init__.py demo\n", "")
+    absent = run([bare / "bin" / "python", "-c", "import ser_lightning"], tmp_path)
+    assert "No module named 'ser_lightning'" in absent.stderr
+
+
+def test_the_version_is_the_installed_one(ser, wheel):
+    assert ser("--version").stdout == f"ser_lightning {wheel.name.split('-')[1]}\n"
