@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.config import Config, check, choices, known_keys, launcher, nearest_key, remember_conf
+from ser_lightning.components.groups import hidden_choices, register
+from ser_lightning.config import Config, check, choices, known_keys, launcher, nearest_key
 from ser_lightning.errors import UserError, stop
 from ser_lightning.files import no_space
 from ser_lightning.invocation import command_line
@@ -57,8 +58,14 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
             stop(f"hydra/launcher is for sweeps: {command_line('train')} -m hydra/launcher=...")
         _add(absolute_output(overrides))
     signal.signal(signal.SIGTERM, _terminate)
-    remember_conf()
+    for choice in hidden_choices():
+        print(
+            f"ser_lightning: conf/{choice.group}/{choice.name}.yaml is not used, for {choice.group}={choice.name} is "
+            "this package's own; give the file another name",
+            file=sys.stderr,
+        )
     try:
+        register()
         hydra.main(version_base="1.3", config_path=None, config_name=config_name)(job)()
     except KeyboardInterrupt:
         stop("interrupted; the same command goes on from there", status=130)

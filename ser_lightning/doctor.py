@@ -1,12 +1,11 @@
 """Look at a corpus before training on it: `ser doctor [key=value ...]`; status 1 if it is ill."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_lightning.command import run_command
-from ser_lightning.config import Config, IEMOCAPConfig
+from ser_lightning.config import Config
 from ser_lightning.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,12 +23,12 @@ def main(config: Config) -> None:
     manifest, ills = load_tolerantly(config, cache)
     sound = measure_corpus(manifest, cache)
     ills += examination.show_corpus(manifest, sound)
-    if isinstance(config.corpus, IEMOCAPConfig) and config.corpus.complete and not ills:
+    if config.corpus.own.get("complete") and not ills:
         print("The counts of every speaker, kind and code are those of the full release.")
     usable = manifest.without(examination.unmeasured(manifest, sound), max_share=1)
     splits = make_splits(usable, config.split)
     ills += examination.show_leaks(splits, audit_splits(usable, sound, splits, cache))
-    division = Path(config.paths.output) / "splits" / f"{config.corpus.name}-{config.split.protocol}.csv"
+    division = Path(config.paths.output) / "splits" / f"{config.corpus.name}-{config.split.name}.csv"
     write_splits(splits, division)
     print(f"This division: {division} (to train on it: split=file split.table=...)")
     if ills:
@@ -39,15 +38,16 @@ def main(config: Config) -> None:
 def load_tolerantly(config: Config, cache: Path) -> tuple["Manifest", list[str]]:
     """The manifest with whatever can be used, and what would have stopped a training."""
     from ser_lightning.corpora import load_manifest
+    from ser_lightning.runs.plan import shortest_seconds
 
+    shortest = shortest_seconds(config)
     try:
-        return load_manifest(config.corpus, cache), []
+        return load_manifest(config.corpus, cache, shortest), []
     except UserError as error:
-        corpus = replace(config.corpus, max_bad_share=1.0)
-        if isinstance(corpus, IEMOCAPConfig):
-            corpus.complete = False
+        tolerant = {name: False if name == "complete" else value for name, value in config.corpus.own.items()}
+        corpus = config.corpus.model_copy(update={"max_bad_share": 1.0, "own": tolerant})
         try:
-            return load_manifest(corpus, cache), [str(error)]
+            return load_manifest(corpus, cache, shortest), [str(error)]
         except UserError:
             raise error from None
 

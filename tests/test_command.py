@@ -4,11 +4,11 @@ import subprocess
 import sys
 
 import pytest
-from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError
 
 from ser_lightning.command import absolute_output, explain, explain_launch, study_name
-from ser_lightning.config import CONF, compose
+from ser_lightning.components.groups import CONF
+from ser_lightning.config import compose
 from ser_lightning.runs.signature import flat
 
 
@@ -102,9 +102,7 @@ def test_help_names_every_group_and_key_and_needs_neither_hydra_nor_torch(entry)
         groups[file.parent.relative_to(CONF).as_posix()].add(file.stem)
     assert {name: set(told[name]) for name in groups} == groups
     for corpus in ("demo", "iemocap"):
-        composed = OmegaConf.structured(compose([f"corpus={corpus}", "corpus.root=."]))
-        keys = [
-            key for key in flat(OmegaConf.to_container(composed)) if not key.startswith(("corpus.classes", "study.s"))
-        ]
+        described = compose([f"corpus={corpus}", "corpus.root=."]).described
+        keys = [key for key in flat(described) if not key.startswith(("corpus.classes", "study.s"))]
         assert all(told.get(key) for key in keys if not key.startswith("corpus.training")), corpus
     assert ("-m" in told) == (entry == "train")

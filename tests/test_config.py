@@ -2,27 +2,29 @@
 
 import pytest
 
-from ser_lightning.config import CONF, compose, nearest_key
+from ser_lightning.components.groups import CONF
+from ser_lightning.config import compose, nearest_key
 from ser_lightning.errors import UserError
 
 
 def test_the_papers_values_are_the_default():
     config = compose()
-    assert (config.loss.lam, config.loss.alpha, config.loss.rule, config.loss.warm_up) == (0.3, 0.5, "ema", 0)
+    assert (config.loss.name, config.loss.lam, config.loss.class_weights) == ("center", 0.3, "inverse")
+    assert config.loss.own == {"alpha": 0.5, "rule": "ema", "warm_up": 0}
     assert config.batching.order == "sorted"
-    assert (config.split.protocol, config.split.folds, config.split.swap) == ("paper", None, False)
-    assert config.split.repeats == [0]
-    assert not config.model.tied
+    assert (config.split.name, config.split.folds, config.split.repeats) == ("paper", None, [0])
+    assert config.split.own == {"reshuffle": True, "seed": 0, "swap": False}
+    assert config.model.own == {"tied": False, "reset": "after"}
     real = compose(["corpus=emodb", "corpus.root=x"])
-    assert (real.optimizer.learning_rate, real.batching.size) == (3e-4, 32)
+    assert (real.optimizer.own, real.batching.size) == ({"learning_rate": 3e-4}, 32)
 
 
 def test_the_authors_switches():
     config = compose(["experiment=authors"])
-    assert config.model.tied
-    assert config.model.reset == "before"
-    assert (config.loss.rule, config.loss.warm_up, config.loss.class_weights) == ("wen", 20, "smoothed")
-    assert (config.batching.order, config.split.reshuffle, config.trainer.check_every) == ("random", False, 11)
+    assert config.model.own == {"tied": True, "reset": "before"}
+    assert config.loss.own == {"alpha": 0.5, "rule": "wen", "warm_up": 20}
+    assert config.loss.class_weights == "smoothed"
+    assert (config.batching.order, config.split.own["reshuffle"], config.trainer.check_every) == ("random", False, 11)
     assert config.trainer.first_check == 20
 
 
@@ -35,17 +37,23 @@ def test_steps_follow_corpus_and_features():
     ("override", "message"),
     [
         ("loss.alpha=1.5", "loss.alpha=1.5: must be at most 1"),
-        ("loss.lam=-1", "loss.lam=-1.0: must be at least 0"),
-        ("loss.lam=o.5", "loss.lam: Value 'o.5' of type 'str' could not be converted to Float"),
-        ("seed=null", "seed: "),
+        ("loss.lam=-1", "loss.lam=-1: must be at least 0"),
+        ("loss.lam=o.5", "loss.lam=o.5: must be a number"),
+        ("seed=null", "seed=None: must be a whole number"),
+        ("seed=true", "seed=True: must be a whole number"),
+        ("loss.warm_up=2.0", "loss.warm_up=2.0: must be a whole number"),
+        ("loss.lam=inf", "loss.lam=inf: must be finite"),
+        ("model.tied=1", "model.tied=1: must be true or false"),
         ("split.folds=[-1]", "split.folds=-1: must be at least 0"),
         ("split=file", "split.table is not set: CSV with the columns id and part"),
         ("split.folds=[]", "split.folds is empty"),
-        ("split.folds=3", "split.folds: must be a list, e.g. split.folds=[0]"),
+        ("split.folds=3", "split.folds=3: must be a list, e.g. split.folds=[0]"),
         ("loss.rule=mean", "loss.rule=mean: must be one of ema, wen"),
-        ("optimizer.learning_rate=0", "optimizer.learning_rate=0.0: must be above 0"),
+        ("optimizer.learning_rate=0", "optimizer.learning_rate=0: must be above 0"),
         ("corpus=emodb", "corpus.root is not set"),
-        ("+loss.gamma=1", "loss.gamma"),
+        ("+loss.gamma=1", "loss.gamma is not a setting of loss=center"),
+        ("+loss.lamda=1", "loss.lamda is not a setting of loss=center; did you mean loss.lam?"),
+        ("+trainer.step=1", "trainer.step is not a setting"),
         ("trainer.first_check=9999", "must be at most trainer.max_steps=360"),
     ],
 )
@@ -66,7 +74,19 @@ def test_the_nearest_key():
 
 @pytest.mark.parametrize(
     "group",
-    ["corpus", "features", "split", "batching", "model", "loss", "optimizer", "trainer", "logger", "experiment"],
+    [
+        "corpus",
+        "features",
+        "split",
+        "batching",
+        "model",
+        "head",
+        "loss",
+        "optimizer",
+        "trainer",
+        "logger",
+        "experiment",
+    ],
 )
 def test_every_shipped_file_composes(group):
     files = sorted((CONF / group).glob("*.yaml"))

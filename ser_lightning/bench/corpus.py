@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ser_lightning.config import Config, compose
+from ser_lightning.config import Config, FeaturesConfig, compose
 from ser_lightning.corpora import Manifest
 from ser_lightning.corpora.manifest import DESCRIPTION
 from ser_lightning.data.splits import Split, make_splits
 from ser_lightning.features import FeatureStore
-from ser_lightning.features.spectrogram import SPECTROGRAMS
 from ser_lightning.features.store import open_store
 from ser_lightning.files import make_folder_once
 from ser_lightning.leakage import FoldAudit
@@ -48,10 +47,10 @@ def manifest(times: float = 1) -> Manifest:
     return Manifest("noise of IEMOCAP's lengths", CLASSES, table, synthetic=True)
 
 
-def store(cache: Path, features: str, times: float = 1) -> FeatureStore:
+def store(cache: Path, features: FeaturesConfig, times: float = 1) -> FeatureStore:
     """Frames of noise for `manifest(times)`; more than a whole IEMOCAP goes on with zeros, which take no disk."""
-    folder = cache / f"{features}-{times:g}"
-    make_folder_once(folder, lambda unfinished: _write(unfinished, SPECTROGRAMS[features].bins, times))
+    folder = cache / f"{features.name}-{times:g}"
+    make_folder_once(folder, lambda unfinished: _write(unfinished, features.load().bins, times))
     return open_store(folder)
 
 
@@ -60,7 +59,7 @@ def plan(output: Path, *overrides: str, times: float = 1) -> PlannedRun:
     config = configuration(output, *overrides)
     noise = manifest(times)
     split = first_split(noise, config)
-    frames = store(output / "cache", config.features.name, times)
+    frames = store(output / "cache", config.features, times)
     nothing = FoldAudit(len(split.ids("test")), None, None, None, 0, 0, 0, 0, 0)
     name = f"{config.features.name}-{times:g}-{config.trainer.max_steps}"
     return PlannedRun(config, noise, frames, split, nothing, name)

@@ -89,8 +89,8 @@ def _train(
     barrier: Barrier,
     told: "Queue[tuple[float, float]]",
 ) -> None:
-    run = plan(output, f"features={features}", times=times)
-    run.config.trainer.max_steps, run.config.trainer.accelerator = epochs * run.epoch_steps, accelerator
+    run = plan(output, f"features={features}", f"trainer.accelerator={accelerator}", times=times)
+    run.config.trainer.max_steps = epochs * run.epoch_steps
     run = replace(run, signature=f"side-by-side-{number}")
     run.folder.mkdir(parents=True, exist_ok=True)
     clock = Epochs(barrier)

@@ -117,7 +117,9 @@ def plain_steps(run: PlannedRun, data: SpectrogramDataModule, steps: int) -> Ite
     weights = class_weights(data.class_counts)
     assert weights is not None
     network = PlainCRNN(store.bins, len(data.classes))
-    training = PlainTraining(network, weights, config.loss.lam, config.loss.alpha, config.optimizer.learning_rate)
+    training = PlainTraining(
+        network, weights, config.loss.lam, config.loss.own["alpha"], config.optimizer.own["learning_rate"]
+    )
     # A fifth of the corpus: as one list of arrays it would take as much memory again
     rows = part.rows[::5]
     spectrograms = [(store.of(row) - data.mean) / data.deviation for row in rows]

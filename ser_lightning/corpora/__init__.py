@@ -1,22 +1,76 @@
-"""Where utterances and labels come from: one file per corpus, each hands on a `Manifest`."""
+"""Where utterances and labels come from: one file per corpus, and what they have in common, the `Manifest`."""
 
-from importlib import import_module
 from pathlib import Path
+from typing import Protocol
 
-from ser_lightning.config import CorpusConfig, DemoConfig
-from ser_lightning.corpora.manifest import Manifest
+import pandas as pd
 
-__all__ = ["Manifest", "load_manifest"]
+from ser_lightning.config import CorpusConfig
+from ser_lightning.corpora.manifest import Manifest, build_manifest
+from ser_lightning.errors import UserError
+from ser_lightning.files import make_folder_once
+from ser_lightning.identity import digest
+
+__all__ = ["Corpus", "Manifest", "load_manifest"]
 
 
-def load_manifest(config: CorpusConfig, cache: Path) -> Manifest:
-    """The manifest of the configured corpus, by `load` of the file that `corpus.format` names.
+class Corpus(Protocol):
+    """Where utterances come from.
 
-    `cache` is where the demo corpus is kept.
+    Its constructor may take `labels`, those of its raw labels that some class has; None: each is a class.
+
+    A corpus that is not real speech says `synthetic = True`. One that is made, not given, has a method `make(folder)`
+    that fills a new folder, which then is its root; a `version` is raised when it makes something else.
     """
-    if isinstance(config, DemoConfig):
-        from ser_lightning.corpora.demo import load_demo
 
-        return load_demo(config, cache)
-    manifest: Manifest = import_module(f"ser_lightning.corpora.{config.format}").load(config)
-    return manifest
+    def load(self, root: Path) -> pd.DataFrame:
+        """A row per utterance of the corpus in the folder `root`.
+
+        Columns: id (unique), path (of the recording) and raw_label (the corpus's own, which `corpus.classes` maps to
+        classes); and what is known of speaker, gender, session, dialogue, kind (e.g. scripted), text_id (equal for
+        equal words), transcript, votes (evaluator -> raw labels chosen), valence, activation, dominance. Raises
+        `UserError`, without the corpus's name, for what a person can mend.
+        """
+        ...
+
+
+def load_manifest(config: CorpusConfig, cache: Path, shortest: float = 0.0) -> Manifest:
+    """The manifest of the configured corpus; recordings shorter than `shortest` seconds are left out.
+
+    `cache` is where a corpus that is made is kept. Raises `UserError`, with the corpus's name, for what a person can
+    mend.
+    """
+    labels = [label for labels in config.classes.values() for label in labels] if config.classes else None
+    corpus: Corpus = config.make(labels=labels)
+    synthetic = bool(getattr(corpus, "synthetic", False))
+    root = _made(config, corpus, cache) if hasattr(corpus, "make") else _given(config)
+    try:
+        rows = corpus.load(root)
+    except UserError as error:
+        raise UserError(f"{config.name}: {error}") from error
+    missing = {"id", "path", "raw_label"} - set(rows.columns)
+    if missing:
+        raise UserError(f"{config.name}: {config.target}.load gives no column {', '.join(sorted(missing))}")
+    return build_manifest(rows, config, shortest, synthetic)
+
+
+def _given(config: CorpusConfig) -> Path:
+    if not config.root:
+        raise UserError(f"{config.name}: corpus.root is not set; give the folder of the corpus")
+    root = Path(config.root).expanduser().resolve()
+    if not root.is_dir():
+        raise UserError(f"{config.name}: there is no folder {root}; corpus.root must name the corpus's folder")
+    return root
+
+
+def _made(config: CorpusConfig, corpus: Corpus, cache: Path) -> Path:
+    """Where the corpus was made; it is made first if it was not."""
+    if config.root:
+        raise UserError(
+            f"corpus.root={config.root}: {config.name} is made by its own program and has no folder; "
+            "choose whose folder that is, e.g. corpus=emodb or corpus=table"
+        )
+    name = f"{config.name}-{digest([getattr(corpus, 'version', 0), config.code, config.own])}"
+    folder = cache / "corpora" / name
+    make_folder_once(folder, corpus.make)  # type: ignore[attr-defined]
+    return folder

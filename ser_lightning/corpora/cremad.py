@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser_lightning.config import CorpusConfig
 from ser_lightning.corpora.folders import audio_folder, named_files
-from ser_lightning.corpora.manifest import Manifest, build_manifest
 from ser_lightning.errors import UserError
 
 EMOTIONS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
@@ -34,27 +32,30 @@ EXAMPLE = f"1001_DFA_ANG_XX.wav (actor, sentence, emotion {' '.join(EMOTIONS)}, 
 DEMOGRAPHICS = "VideoDemographics.csv"
 
 
-def load(config: CorpusConfig) -> Manifest:
-    """The manifest of CREMA-D; `config.root` holds AudioWAV/ and, for the genders, VideoDemographics.csv.
+class CREMAD:
+    """CREMA-D (Cao et al. 2014)."""
 
-    The labels are what the actors were asked to play, not what listeners heard. Raises `UserError` for a missing
-    folder, for a wav file whose name is not CREMA-D's, and for a table of actors without their ids or sexes.
-    """
-    folder = audio_folder(config, "AudioWAV")
-    genders = read_genders(folder)
-    rows = [
-        {
-            "id": path.stem,
-            "path": str(path),
-            "raw_label": EMOTIONS[match["emotion"]],
-            "speaker": match["actor"],
-            "gender": genders.get(match["actor"], ""),
-            "text_id": match["sentence"],
-            "transcript": SENTENCES[match["sentence"]],
-        }
-        for path, match in named_files(config, folder, NAME, EXAMPLE)
-    ]
-    return build_manifest(pd.DataFrame(rows), config)
+    def load(self, root: Path) -> pd.DataFrame:
+        """The utterances of CREMA-D; `root` holds AudioWAV/ and, for the genders, VideoDemographics.csv.
+
+        The labels are what the actors were asked to play, not what listeners heard. Raises `UserError` for a wav
+        file whose name is not CREMA-D's, and for a table of actors without their ids or sexes.
+        """
+        folder = audio_folder(root, "AudioWAV")
+        genders = read_genders(folder)
+        rows = [
+            {
+                "id": path.stem,
+                "path": str(path),
+                "raw_label": EMOTIONS[match["emotion"]],
+                "speaker": match["actor"],
+                "gender": genders.get(match["actor"], ""),
+                "text_id": match["sentence"],
+                "transcript": SENTENCES[match["sentence"]],
+            }
+            for path, match in named_files(folder, NAME, EXAMPLE)
+        ]
+        return pd.DataFrame(rows)
 
 
 def read_genders(folder: Path) -> dict[str, str]:

@@ -2,42 +2,45 @@
 
 import logging
 from pathlib import Path
+from typing import Annotated
 
-from ser_lightning.config import DemoConfig
-from ser_lightning.corpora.manifest import Manifest, build_manifest
-from ser_lightning.corpora.table import read_rows
-from ser_lightning.errors import UserError
-from ser_lightning.files import make_folder_once
-from ser_lightning.identity import digest
+import pandas as pd
+from pydantic import Field
+
+from ser_lightning.corpora.table import COLUMNS, read_rows
 
 log = logging.getLogger(__name__)
 
-# Raised when the synthesis changes, so that a cached corpus of an older version is not taken for the new one.
-VERSION = 1
 
+class Demo:
+    """Synthetic speech, which says nothing about people.
 
-def load_demo(config: DemoConfig, cache: Path) -> Manifest:
-    """The manifest of the demo corpus, synthesised into `cache` if it is not there yet.
-
-    Raises `UserError` where espeak-ng cannot be used, and where a folder is given, which would be ignored.
+    Args:
+        utterances: how many utterances.
+        seed: equal seeds give equal bytes.
+        overlap: spread of the prosody inside a class: the larger, the harder.
     """
-    if config.root:
-        raise UserError(
-            f"corpus.root={config.root}: the demo corpus is synthesised and has no folder; "
-            "choose whose folder that is, e.g. corpus=emodb or corpus=table"
-        )
-    name = f"demo-{digest([VERSION, config.utterances, config.seed, config.overlap])}"
-    folder = cache / "corpora" / name
-    make_folder_once(folder, lambda unfinished: _synthesise(unfinished, config))
-    columns: dict[str, str | None] = {
-        column: column
-        for column in ("id", "path", "label", "speaker", "gender", "session", "dialogue", "kind", "text_id")
-    }
-    return build_manifest(read_rows(folder / "table.csv", folder, columns), config, synthetic=True)
 
+    synthetic = True
+    # Raised when the synthesis changes, so that a cached corpus of an older version is not taken for the new one.
+    version = 1
 
-def _synthesise(folder: Path, config: DemoConfig) -> None:
-    from ser_lightning.corpora.demo_speech import synthesise
+    def __init__(
+        self,
+        *,
+        utterances: Annotated[int, Field(ge=100)] = 800,
+        seed: Annotated[int, Field(ge=0)] = 0,
+        overlap: Annotated[float, Field(gt=0)] = 0.5,
+    ) -> None:
+        self.utterances, self.seed, self.overlap = utterances, seed, overlap
 
-    log.info("Making the synthetic demo corpus (%d utterances) in %s", config.utterances, folder.parent)
-    synthesise(folder, config.utterances, config.seed, config.overlap)
+    def make(self, folder: Path) -> None:
+        """Synthesise the corpus. Raises `UserError` where espeak-ng cannot be used."""
+        from ser_lightning.corpora.demo_speech import synthesise
+
+        log.info("Making the synthetic demo corpus (%d utterances) in %s", self.utterances, folder.parent)
+        synthesise(folder, self.utterances, self.seed, self.overlap)
+
+    def load(self, root: Path) -> pd.DataFrame:
+        """The utterances in the folder that `make` filled."""
+        return read_rows(root / "table.csv", root, {name: name for name in COLUMNS})

@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pandas as pd
+from pydantic import Field
 
-from ser_lightning.config import CorpusConfig, IEMOCAPConfig
-from ser_lightning.corpora.folders import corpus_root
-from ser_lightning.corpora.manifest import RATINGS, Manifest, build_manifest
+from ser_lightning.corpora.manifest import RATINGS
 from ser_lightning.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -57,67 +56,83 @@ NAME = re.compile(
 TRANSCRIPT = re.compile(r"(\S+) \[[^\]]*\]:\s*(.*)")
 
 
-def load(config: CorpusConfig) -> Manifest:
-    """The manifest of IEMOCAP; `config.root` is the release's folder, which holds Session1 to Session5, or its parent.
+class IEMOCAP:
+    """IEMOCAP's full release.
 
-    A turn's speaker is session and letter of the last field of its name, e.g. '1M' for Ses01F_impro01_M000. Its
-    `text_id` is the scene that was read, e.g. 'script01_1', the same in every session; '' where it is improvised. Its
-    `votes` are in the codes of `raw_label`, a word without a code in lower case; the actors' own (F1, M1) are left out.
-
-    Raises `UserError` for a missing session, a label file that is damaged or cut short, an utterance labelled twice,
-    and, unless `config.complete` is false, for counts that are not the full release's.
+    Args:
+        labels: the codes whose counts are of interest; None: all.
+        complete: the counts must be the full release's; false accepts a subset.
+        kinds: which turns: improvised, scripted.
     """
-    assert isinstance(config, IEMOCAPConfig)
-    if not config.kinds:
-        raise UserError(f"{config.name}: corpus.kinds is empty; name improvised, scripted or both")
-    release = _release_folder(config)
-    sessions = _session_folders(release, config)
-    turns = pd.DataFrame([turn for folder in sessions for turn in _read_session(folder, config.name)])
-    _refuse_second_labels(turns, config.name)
-    _warn_of_unlabelled(sessions, set(turns["id"]), config.name)
-    turns = turns[turns["kind"].isin(config.kinds)]
-    _check_counts(turns, config)
-    return build_manifest(turns, config)
+
+    def __init__(
+        self,
+        labels: Sequence[str] | None = None,
+        *,
+        complete: bool = True,
+        kinds: Annotated[list[Literal["improvised", "scripted"]], Field(min_length=1)] = ["improvised", "scripted"],  # noqa: B006
+    ) -> None:
+        self.codes = [code for code in CODES if labels is None or code in labels]
+        self.complete, self.kinds = complete, kinds
+
+    def load(self, root: Path) -> pd.DataFrame:
+        """The utterances of IEMOCAP; `root` is the release's folder, which holds Session1 to Session5, or its parent.
+
+        A turn's speaker is session and letter of the last field of its name, e.g. '1M' for Ses01F_impro01_M000. Its
+        `text_id` is the scene that was read, e.g. 'script01_1', the same in every session; '' where it is improvised.
+        Its `votes` are in the codes of `raw_label`, a word without a code in lower case; the actors' own (F1, M1) are
+        left out.
+
+        Raises `UserError` for a missing session, a label file that is damaged or cut short, an utterance labelled
+        twice, and, unless `complete` is false, for counts that are not the full release's.
+        """
+        release = _release_folder(root)
+        sessions = _session_folders(release, self.complete)
+        turns = pd.DataFrame([turn for folder in sessions for turn in _read_session(folder)])
+        _refuse_second_labels(turns)
+        _warn_of_unlabelled(sessions, set(turns["id"]))
+        turns = turns[turns["kind"].isin(self.kinds)]
+        _check_counts(turns, self.codes, self.kinds, self.complete)
+        return turns
 
 
-def _release_folder(config: IEMOCAPConfig) -> Path:
-    root = corpus_root(config)
+def _release_folder(root: Path) -> Path:
     for pattern in ("Session[1-5]", "*/Session[1-5]"):
         holders = sorted({session.parent for session in root.glob(pattern) if session.is_dir()})
         if len(holders) == 1:
             return holders[0]
         if holders:
             found = ", ".join(holder.name for holder in holders)
-            raise UserError(f"{config.name}: several folders in {root} hold sessions: {found}; set corpus.root to one")
+            raise UserError(f"several folders in {root} hold sessions: {found}; set corpus.root to one")
     raise UserError(
-        f"{config.name}: neither {root} nor a folder in it holds Session1; "
+        f"neither {root} nor a folder in it holds Session1; "
         "corpus.root is the folder IEMOCAP_full_release or its parent"
     )
 
 
-def _session_folders(release: Path, config: IEMOCAPConfig) -> list[Path]:
+def _session_folders(release: Path, complete: bool) -> list[Path]:
     missing = [name for name in SESSIONS if not (release / name).is_dir()]
-    if missing and config.complete:
+    if missing and complete:
         raise UserError(
-            f"{config.name}: there is no {', '.join(missing)} in {release}. The full release has Session1 to Session5: "
+            f"there is no {', '.join(missing)} in {release}. The full release has Session1 to Session5: "
             "copy what is missing, or accept the corpus without it by corpus.complete=false"
         )
     if missing:
-        log.warning("%s: there is no %s in %s", config.name, ", ".join(missing), release)
+        log.warning("IEMOCAP: there is no %s in %s", ", ".join(missing), release)
     return [release / name for name in SESSIONS if name not in missing]
 
 
-def _read_session(folder: Path, corpus: str) -> Iterator[dict[str, Any]]:
+def _read_session(folder: Path) -> Iterator[dict[str, Any]]:
     """A session's turns, of whatever code."""
     files = _files(folder / "dialog" / "EmoEvaluation", "Ses*.txt")
     if not files:
-        raise UserError(f"{corpus}: no label files {folder}/dialog/EmoEvaluation/Ses*.txt; copy them from the release")
+        raise UserError(f"no label files {folder}/dialog/EmoEvaluation/Ses*.txt; copy them from the release")
     transcripts = _read_transcripts(folder / "dialog" / "transcriptions")
     for file in files:
-        for turn in _read_labels(file, corpus):
+        for turn in _read_labels(file):
             name = NAME.fullmatch(turn["id"])
             if name is None:
-                raise _damaged(corpus, turn["place"], f"'{turn['id']}' is no name like Ses01F_impro01_M000")
+                raise _damaged(turn["place"], f"'{turn['id']}' is no name like Ses01F_impro01_M000")
             yield {
                 **turn,
                 "path": str(folder / "sentences" / "wav" / name["dialogue"] / f"{turn['id']}.wav"),
@@ -136,31 +151,31 @@ def _files(folder: Path, pattern: str) -> list[Path]:
     return sorted(path for path in folder.glob(pattern) if not path.name.startswith("._"))
 
 
-def _read_labels(file: Path, corpus: str) -> list[dict[str, Any]]:
+def _read_labels(file: Path) -> list[dict[str, Any]]:
     """The turns of one label file: id, code, means of the ratings, votes, and the place they stand at."""
-    lines = _read_lines(file, corpus)
+    lines = _read_lines(file)
     turns: list[dict[str, Any]] = []
     # Which of C (words) and A (ratings) the present turn has lines of
     evaluations: set[str] = set()
     for number, line in enumerate(lines[1:], 2):
         place = f"{file}, line {number}"
         if line.startswith("["):
-            turns.append(_read_head(line, place, corpus))
+            turns.append(_read_head(line, place))
             evaluations = set()
         elif line:
             evaluator = EVALUATOR.fullmatch(line)
             if not turns or (evaluator is None and number == len(lines)):
-                raise _damaged(corpus, place, f"'{line[:60]}' is cut off or out of place")
+                raise _damaged(place, f"'{line[:60]}' is cut off or out of place")
             if evaluator is None:
                 # An evaluator's comment may hold anything; no label depends on it.
-                log.warning("%s: %s: '%s' is not understood and not used", corpus, place, line[:60])
+                log.warning("IEMOCAP: %s: '%s' is not understood and not used", place, line[:60])
                 continue
             evaluations.add(evaluator[1])
             if evaluator[1] == "C" and evaluator[2].startswith("E"):
                 turns[-1]["votes"][evaluator[2]] = _codes(evaluator[3])
     if evaluations != {"C", "A"}:
         last = f"the turn {turns[-1]['id']}" if turns else "the first turn"
-        raise _damaged(corpus, f"{file}, line {len(lines)}", f"the file ends before {last} is complete")
+        raise _damaged(f"{file}, line {len(lines)}", f"the file ends before {last} is complete")
     return turns
 
 
@@ -170,34 +185,34 @@ def _codes(words: str) -> list[str]:
     return [WORDS.get(word, word) for word in chosen]
 
 
-def _read_lines(file: Path, corpus: str) -> list[str]:
+def _read_lines(file: Path) -> list[str]:
     """The lines of a label file, the title first, less empty ones at the end."""
     try:
         raw = file.read_bytes()
     except OSError as error:
-        raise UserError(f"{corpus}: the label file {file} cannot be read: {error.strerror}") from error
+        raise UserError(f"the label file {file} cannot be read: {error.strerror}") from error
     if b"\0" in raw:
-        raise UserError(f"{corpus}: the label file {file} is binary, not text; restore it from the release")
+        raise UserError(f"the label file {file} is binary, not text; restore it from the release")
     # Only the evaluators' comments could hold other than ASCII, and nobody reads them.
     text = raw.decode("utf-8-sig", errors="replace").rstrip()
     if not text:
-        raise UserError(f"{corpus}: the label file {file} is empty; restore it from the release")
+        raise UserError(f"the label file {file} is empty; restore it from the release")
     lines = [line.rstrip() for line in text.split("\n")]
     if not lines[0].startswith(TITLE):
-        raise _damaged(corpus, f"{file}, line 1", f"'{lines[0][:60]}' is not the title '{TITLE} ...'")
+        raise _damaged(f"{file}, line 1", f"'{lines[0][:60]}' is not the title '{TITLE} ...'")
     return lines
 
 
-def _read_head(line: str, place: str, corpus: str) -> dict[str, Any]:
+def _read_head(line: str, place: str) -> dict[str, Any]:
     head = HEAD.fullmatch(line)
     if head is None:
-        raise _damaged(corpus, place, f"'{line[:90]}' is no complete first line of a turn")
+        raise _damaged(place, f"'{line[:90]}' is no complete first line of a turn")
     means = dict(zip(RATINGS, map(float, head.groups()[4:]), strict=True))
     return {"id": head[3], "raw_label": head[4], **means, "votes": {}, "place": place}
 
 
-def _damaged(corpus: str, place: str, what: str) -> UserError:
-    return UserError(f"{corpus}: {place}: {what}; restore the label file from the release")
+def _damaged(place: str, what: str) -> UserError:
+    return UserError(f"{place}: {what}; restore the label file from the release")
 
 
 def _read_transcripts(folder: Path) -> dict[str, str]:
@@ -210,35 +225,31 @@ def _read_transcripts(folder: Path) -> dict[str, str]:
     return words
 
 
-def _refuse_second_labels(turns: pd.DataFrame, corpus: str) -> None:
+def _refuse_second_labels(turns: pd.DataFrame) -> None:
     twice = turns[turns["id"].duplicated(keep=False)]
     if len(twice):
         first = twice["id"].iloc[0]
         places = " and at ".join(twice.loc[twice["id"] == first, "place"])
         raise UserError(
-            f"{corpus}: {twice['id'].nunique()} utterances are labelled more than once; {first} at {places}. "
-            "Remove the copy"
+            f"{twice['id'].nunique()} utterances are labelled more than once; {first} at {places}. Remove the copy"
         )
 
 
-def _warn_of_unlabelled(sessions: Sequence[Path], labelled: set[str], corpus: str) -> None:
+def _warn_of_unlabelled(sessions: Sequence[Path], labelled: set[str]) -> None:
     """Recordings without a label hint at a label file that is missing or lost its end."""
     wavs = (wav for session in sessions for wav in _files(session / "sentences" / "wav", "*/*.wav"))
     counts = Counter(wav.parent.name for wav in wavs if wav.stem not in labelled)
     if counts:
         listed = ", ".join(f"{dialogue} ({count})" for dialogue, count in sorted(counts.items())[:5])
         more = f" and {len(counts) - 5} more dialogues" if len(counts) > 5 else ""
-        log.warning(
-            "%s: %d recordings have no label and are not used: %s%s", corpus, sum(counts.values()), listed, more
-        )
+        log.warning("IEMOCAP: %d recordings have no label and are not used: %s%s", sum(counts.values()), listed, more)
 
 
-def _check_counts(turns: pd.DataFrame, config: IEMOCAPConfig) -> None:
-    """Hold the counts of the mapped codes against the full release's."""
-    codes = [code for code in CODES if code in _mapped(config)]
+def _check_counts(turns: pd.DataFrame, codes: Sequence[str], kinds: Sequence[str], complete: bool) -> None:
+    """Hold the counts against the full release's."""
     found = Counter(zip(turns["kind"], turns["speaker"], turns["raw_label"], strict=True))
     differences, total, full = [], 0, 0
-    for kind, code in product(sorted(set(config.kinds)), codes):
+    for kind, code in product(sorted(set(kinds)), codes):
         for speaker, counts in RELEASE[kind].items():
             expected, have = counts[CODES.index(code)], found[kind, speaker, code]
             total, full = total + have, full + expected
@@ -247,18 +258,12 @@ def _check_counts(turns: pd.DataFrame, config: IEMOCAPConfig) -> None:
     if not differences:
         return
     summary = f"{total} utterances of {', '.join(codes)} found, the full release has {full}"
-    if not config.complete:
-        log.warning("%s: %s; accepted by corpus.complete=false", config.name, summary)
+    if not complete:
+        log.warning("IEMOCAP: %s; accepted by corpus.complete=false", summary)
         return
     table = pd.DataFrame(sorted(differences), columns=["session", "speaker", "kind", "code", "found", "expected"])
     more = f"\nand {len(table) - 20} more" if len(table) > 20 else ""
     raise UserError(
-        f"{config.name}: {summary}. Complete the corpus, or accept it as it is by corpus.complete=false. "
+        f"{summary}. Complete the corpus, or accept it as it is by corpus.complete=false. "
         f"Counts that differ:\n{table[:20].to_string(index=False)}{more}"
     )
-
-
-def _mapped(config: IEMOCAPConfig) -> set[str]:
-    if not config.classes:
-        return set(CODES) - set(config.ignore)
-    return {code for codes in config.classes.values() for code in codes}

@@ -24,9 +24,6 @@ DESCRIPTION = ("speaker", "gender", "session", "dialogue", "kind", "text_id")
 RATINGS = ("valence", "activation", "dominance")
 COLUMNS = ("id", "path", "raw_label", "label", *DESCRIPTION, "transcript", "votes", *RATINGS, "seconds")
 
-# 49 frames, the fewest that the network's convolutions leave a time step of.
-SHORTEST = 0.48
-
 
 @dataclass(frozen=True)
 class Manifest:
@@ -74,11 +71,14 @@ class Manifest:
         return replace(self, table=table, left_out=left_out)
 
 
-def build_manifest(rows: pd.DataFrame, config: CorpusConfig, synthetic: bool = False) -> Manifest:
+def build_manifest(
+    rows: pd.DataFrame, config: CorpusConfig, shortest: float = 0.0, synthetic: bool = False
+) -> Manifest:
     """Map labels to classes, look at every file's header, and hand on what is usable.
 
-    `rows` has the columns id, path, raw_label and any further ones of `COLUMNS`. Raises `UserError` for a duplicate id,
-    a label that is neither mapped nor ignored, a class without utterances, or too many unusable recordings.
+    `rows` has the columns id, path, raw_label and any further ones of `COLUMNS`; what is shorter than `shortest`
+    seconds cannot be used. Raises `UserError` for a duplicate id, a label that is neither mapped nor ignored, a class
+    without utterances, or too many unusable recordings.
     """
     _refuse_duplicates(rows, config)
     rows = _map_labels(rows, config)
@@ -90,7 +90,7 @@ def build_manifest(rows: pd.DataFrame, config: CorpusConfig, synthetic: bool = F
         rows["votes"] = pd.Series([{} for _ in range(len(rows))], index=rows.index, dtype=object)
     rows = rows.sort_values("id", ignore_index=True)
     with ThreadPoolExecutor(8) as pool:
-        headers = list(pool.map(_read_header, rows["path"]))
+        headers = list(pool.map(lambda path: _read_header(path, shortest), rows["path"]))
     rows["seconds"] = [seconds for seconds, _ in headers]
     found = zip(rows["id"], rows["path"], headers, strict=True)
     problems = {utterance: f"{path}: {why}" for utterance, path, (_, why) in found if why}
@@ -159,7 +159,7 @@ def _class_of(classes: Mapping[str, Sequence[str]], corpus: str) -> dict[str, st
     return mapping
 
 
-def _read_header(path: str) -> tuple[float, str]:
+def _read_header(path: str, shortest: float) -> tuple[float, str]:
     """A recording's length in seconds, and why it cannot be used ('' if it can)."""
     file = Path(path)
     if not file.is_file():
@@ -172,8 +172,8 @@ def _read_header(path: str) -> tuple[float, str]:
         return 0.0, f"not readable as audio ({str(error).split(': ')[-1].rstrip('.')})"
     if missing := _missing_bytes(file):
         return info.duration, f"truncated: {missing} of the bytes that its header announces are missing"
-    if info.duration < SHORTEST:
-        return info.duration, f"{info.duration:.2f} s is shorter than the {SHORTEST} s that the network needs"
+    if info.duration < shortest:
+        return info.duration, f"{info.duration:.2f} s is shorter than the {shortest:g} s that the network needs"
     return info.duration, ""
 
 

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser_lightning.config import CorpusConfig
 from ser_lightning.corpora.folders import audio_folder, named_files
-from ser_lightning.corpora.manifest import Manifest, build_manifest
 from ser_lightning.errors import UserError
 
 # The paper says surprise, the files surprised.
@@ -21,28 +19,31 @@ NAME = re.compile(rf"(?P<speaker>[A-Z]+\d+)_(?P<emotion>{'|'.join(EMOTIONS)})_(?
 EXAMPLE = "WR0_surprised_64.wav (speaker, emotion anger fear happiness neutral sadness surprised, sentence)"
 
 
-def load(config: CorpusConfig) -> Manifest:
-    """The manifest of nEMO; `config.root` holds samples/ and, for genders and transcripts, data.tsv.
+class NEMO:
+    """nEMO (Christop 2024)."""
 
-    Raises `UserError` for a missing folder, for a wav file whose name is not nEMO's, and for a table without file_id.
-    """
-    folder = audio_folder(config, "samples")
-    table = read_table(folder)
-    rows = []
-    for path, match in named_files(config, folder, NAME, EXAMPLE):
-        described = table.get(path.stem, {})
-        rows.append(
-            {
-                "id": path.stem,
-                "path": str(path),
-                "raw_label": EMOTIONS[match["emotion"]],
-                "speaker": match["speaker"],
-                "gender": described.get("gender", ""),
-                "text_id": match["sentence"],
-                "transcript": described.get("raw_text", ""),
-            }
-        )
-    return build_manifest(pd.DataFrame(rows), config)
+    def load(self, root: Path) -> pd.DataFrame:
+        """The utterances of nEMO; `root` holds samples/ and, for genders and transcripts, data.tsv.
+
+        Raises `UserError` for a wav file whose name is not nEMO's, and for a table without file_id.
+        """
+        folder = audio_folder(root, "samples")
+        table = read_table(folder)
+        rows = []
+        for path, match in named_files(folder, NAME, EXAMPLE):
+            described = table.get(path.stem, {})
+            rows.append(
+                {
+                    "id": path.stem,
+                    "path": str(path),
+                    "raw_label": EMOTIONS[match["emotion"]],
+                    "speaker": match["speaker"],
+                    "gender": described.get("gender", ""),
+                    "text_id": match["sentence"],
+                    "transcript": described.get("raw_text", ""),
+                }
+            )
+        return pd.DataFrame(rows)
 
 
 def read_table(folder: Path) -> dict[str, dict[str, str]]:

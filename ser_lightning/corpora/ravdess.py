@@ -2,12 +2,11 @@
 
 import logging
 import re
+from pathlib import Path
 
 import pandas as pd
 
-from ser_lightning.config import CorpusConfig
 from ser_lightning.corpora.folders import audio_folder, named_files
-from ser_lightning.corpora.manifest import Manifest, build_manifest
 from ser_lightning.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -27,33 +26,37 @@ EMOTIONS = {
 STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
 
 
-def load(config: CorpusConfig) -> Manifest:
-    """The manifest of RAVDESS's speech; `config.root` holds the folders Actor_01 to Actor_24.
+class RAVDESS:
+    """RAVDESS, its speech (Livingstone & Russo 2018)."""
 
-    Song and the sound of videos are set aside with a warning. Raises `UserError` for a missing folder, for a wav file
-    whose name is not RAVDESS's, and where no file is speech.
-    """
-    # The copy on Kaggle holds every file twice: in Actor_*/ and in this folder.
-    folder = audio_folder(config, "audio_speech_actors_01-24")
-    files = named_files(config, folder, NAME, EXAMPLE)
-    speech = [(path, match) for path, match in files if (match["modality"], match["channel"]) == ("03", "01")]
-    if not speech:
-        raise UserError(f"{config.name}: none of the {len(files)} wav files in {folder} is speech, named 03-01-*.wav")
-    if len(speech) < len(files):
-        log.warning(
-            "%s: %d of %d files are song or belong to videos (not named 03-01-*) and are set aside",
-            config.name, len(files) - len(speech), len(files),
-        )  # fmt: skip
-    rows = [
-        {
-            "id": path.stem,
-            "path": str(path),
-            "raw_label": EMOTIONS[match["emotion"]],
-            "speaker": match["actor"],
-            "gender": "male" if int(match["actor"]) % 2 else "female",
-            "text_id": match["statement"],
-            "transcript": STATEMENTS[match["statement"]],
-        }
-        for path, match in speech
-    ]
-    return build_manifest(pd.DataFrame(rows), config)
+    def load(self, root: Path) -> pd.DataFrame:
+        """The utterances of RAVDESS's speech; `root` holds the folders Actor_01 to Actor_24.
+
+        Song and the sound of videos are set aside with a warning. Raises `UserError` for a wav file whose name is not
+        RAVDESS's, and where no file is speech.
+        """
+        # The copy on Kaggle holds every file twice: in Actor_*/ and in this folder.
+        folder = audio_folder(root, "audio_speech_actors_01-24")
+        files = named_files(folder, NAME, EXAMPLE)
+        speech = [(path, match) for path, match in files if (match["modality"], match["channel"]) == ("03", "01")]
+        if not speech:
+            raise UserError(f"none of the {len(files)} wav files in {folder} is speech, named 03-01-*.wav")
+        if len(speech) < len(files):
+            log.warning(
+                "RAVDESS: %d of %d files are song or belong to videos (not named 03-01-*) and are set aside",
+                len(files) - len(speech),
+                len(files),
+            )
+        rows = [
+            {
+                "id": path.stem,
+                "path": str(path),
+                "raw_label": EMOTIONS[match["emotion"]],
+                "speaker": match["actor"],
+                "gender": "male" if int(match["actor"]) % 2 else "female",
+                "text_id": match["statement"],
+                "transcript": STATEMENTS[match["statement"]],
+            }
+            for path, match in speech
+        ]
+        return pd.DataFrame(rows)

@@ -1,12 +1,11 @@
 """Surrey Audio-Visual Expressed Emotion (Haq & Jackson 2010), its sound: everything stands in the file names."""
 
 import re
+from pathlib import Path
 
 import pandas as pd
 
-from ser_lightning.config import CorpusConfig
 from ser_lightning.corpora.folders import audio_folder, named_files
-from ser_lightning.corpora.manifest import Manifest, build_manifest
 from ser_lightning.errors import UserError
 
 EMOTIONS = {
@@ -18,28 +17,31 @@ NAME = re.compile(rf"((?P<speaker>{'|'.join(SPEAKERS)})_)?(?P<emotion>{'|'.join(
 EXAMPLE = f"DC_a01.wav or DC/a01.wav (speaker {' '.join(SPEAKERS)}, emotion {' '.join(EMOTIONS)}, sentence)"
 
 
-def load(config: CorpusConfig) -> Manifest:
-    """The manifest of SAVEE; `config.root` holds the files, or AudioData/ or folders DC, JE, JK, KL of them.
+class SAVEE:
+    """Surrey Audio-Visual Expressed Emotion (Haq & Jackson 2010), its sound."""
 
-    Raises `UserError` for a missing folder, for a wav file whose name is not SAVEE's, and for one without a speaker.
-    """
-    rows = []
-    for path, match in named_files(config, audio_folder(config, "AudioData"), NAME, EXAMPLE):
-        speaker = match["speaker"] or path.parent.name
-        if speaker not in SPEAKERS:
-            raise UserError(f"{config.name}: neither name nor folder of {path} says who speaks; name it like {EXAMPLE}")
-        sentence = match["emotion"] + match["number"]
-        rows.append(
-            {
-                "id": f"{speaker}_{sentence}",
-                "path": str(path),
-                "raw_label": EMOTIONS[match["emotion"]],
-                "speaker": speaker,
-                "gender": "male",
-                "text_id": text_of(match["emotion"], match["number"]),
-            }
-        )
-    return build_manifest(pd.DataFrame(rows), config)
+    def load(self, root: Path) -> pd.DataFrame:
+        """The utterances of SAVEE; `root` holds the files, or AudioData/ or folders DC, JE, JK, KL of them.
+
+        Raises `UserError` for a wav file whose name is not SAVEE's, and for one without a speaker.
+        """
+        rows = []
+        for path, match in named_files(audio_folder(root, "AudioData"), NAME, EXAMPLE):
+            speaker = match["speaker"] or path.parent.name
+            if speaker not in SPEAKERS:
+                raise UserError(f"neither name nor folder of {path} says who speaks; name it like {EXAMPLE}")
+            sentence = match["emotion"] + match["number"]
+            rows.append(
+                {
+                    "id": f"{speaker}_{sentence}",
+                    "path": str(path),
+                    "raw_label": EMOTIONS[match["emotion"]],
+                    "speaker": speaker,
+                    "gender": "male",
+                    "text_id": text_of(match["emotion"], match["number"]),
+                }
+            )
+        return pd.DataFrame(rows)
 
 
 def text_of(emotion: str, number: str) -> str:

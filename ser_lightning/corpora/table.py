@@ -1,25 +1,35 @@
 """Any corpus that a table describes: CSV, TSV or JSON lines, a row per utterance."""
 
 from pathlib import Path
+from typing import Optional
 
 import pandas as pd
 
-from ser_lightning.config import CorpusConfig, TableConfig
-from ser_lightning.corpora.folders import corpus_root
-from ser_lightning.corpora.manifest import DESCRIPTION, Manifest, build_manifest
+from ser_lightning.corpora.manifest import DESCRIPTION
 from ser_lightning.errors import UserError
 
+COLUMNS = ("id", "path", "label", *DESCRIPTION)
 
-def load(config: CorpusConfig) -> Manifest:
-    """The manifest of the utterances in `corpus.table`, their audio paths relative to `corpus.root`.
 
-    Raises `UserError` for a missing or unreadable table and for a column that is missing or has empty cells.
+class Table:
+    """Any corpus that a table describes.
+
+    Args:
+        table: CSV, TSV or JSON-lines file; relative paths start here or at corpus.root.
+        columns: our column -> the table's column, null where it has none.
     """
-    assert isinstance(config, TableConfig)
-    root = corpus_root(config)
-    file = Path(config.table).expanduser()
-    file = file if file.is_absolute() or file.is_file() else root / file
-    return build_manifest(read_rows(file, root, config.columns), config)
+
+    def __init__(self, *, table: str, columns: dict[str, Optional[str]]) -> None:
+        self.table, self.columns = table, columns
+
+    def load(self, root: Path) -> pd.DataFrame:
+        """The utterances in `table`, their audio paths relative to `root`.
+
+        Raises `UserError` for a missing or unreadable table and for a column that is missing or has empty cells.
+        """
+        file = Path(self.table).expanduser()
+        file = file if file.is_absolute() or file.is_file() else root / file
+        return read_rows(file, root, self.columns)
 
 
 def read_rows(file: Path, root: Path, columns: dict[str, str | None]) -> pd.DataFrame:

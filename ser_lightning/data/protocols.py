@@ -1,14 +1,12 @@
-"""How each protocol divides a corpus: the role of every utterance in every fold of one repetition.
-
-Each function returns an array [folds, utterances] of "train", "dev", "test" or, for what a protocol leaves out, "".
-"""
+"""Evaluation protocols: the role of every utterance in every fold of one repetition."""
 
 from pathlib import Path
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
-from ser_lightning.config import FileSplit, PaperSplit, SessionSplit, SpeakerSplit, SplitConfig, TextSplit
 from ser_lightning.corpora import Manifest
 from ser_lightning.errors import UserError
 
@@ -17,34 +15,144 @@ PARTS = ("train", "dev", "test")
 STRATA = ["raw_label", "session", "kind", "gender"]
 
 
-def divide(manifest: Manifest, config: SplitConfig, repeat: int) -> np.ndarray:
-    """The roles [folds, utterances] of one repetition of the configured protocol."""
-    match config:
-        case PaperSplit():
-            return paper(manifest, config, repeat)
-        case SessionSplit():
-            return session(manifest, config)
-        case TextSplit():
-            return text(manifest, config, repeat)
-        case SpeakerSplit():
-            return speaker(manifest, config, repeat)
-        case FileSplit():
-            return file(manifest, config, repeat)
-    raise TypeError(f"no protocol for {config}")
+class Division(Protocol):
+    """Who trains, who selects (dev), who tests."""
+
+    def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
+        """The roles [folds, utterances] of one repetition: "train", "dev", "test", or "" for what is not used.
+
+        Raises `UserError` where the corpus does not tell what the protocol asks for.
+        """
+        ...
 
 
-def paper(manifest: Manifest, config: PaperSplit, repeat: int) -> np.ndarray:
+class Paper:
     """The paper's random, stratified, speaker-dependent division, PAPER 4.
 
-    Ten parts; fold k takes part 2k as dev, 2k + 1 as test, the other eight for training. With `reshuffle` every
-    repetition divides anew; without, all repetitions share one division (author's code). With `swap`, fold 5 + k is
-    fold k with dev and test exchanged.
+    Ten parts; fold k takes part 2k as dev, 2k + 1 as test, the other eight for training.
+
+    Args:
+        reshuffle: a new division for every repetition (text) or one for all (author's code).
+        seed: of the division.
+        swap: five more folds, 5 to 9, in which dev and test of 0 to 4 are exchanged.
     """
-    parts = tenths(manifest, _rng(config, repeat))
-    pairs = [(2 * fold, 2 * fold + 1) for fold in range(5)]
-    if config.swap:
-        pairs += [(test, dev) for dev, test in pairs]
-    return np.stack([_roles(parts == dev, parts == test) for dev, test in pairs])
+
+    def __init__(self, *, reshuffle: bool = True, seed: Annotated[int, Field(ge=0)] = 0, swap: bool = False) -> None:
+        self.reshuffle, self.seed, self.swap = reshuffle, seed, swap
+
+    def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
+        """The roles [folds, utterances] of one repetition."""
+        parts = tenths(manifest, _rng(self.seed, repeat, self.reshuffle))
+        pairs = [(2 * fold, 2 * fold + 1) for fold in range(5)]
+        if self.swap:
+            pairs += [(test, dev) for dev, test in pairs]
+        return np.stack([_roles(parts == dev, parts == test) for dev, test in pairs])
+
+
+class Session:
+    """Leave one session out: fold k tests the k-th session and selects on the one after it.
+
+    Args:
+        dev: 'session': the next session selects, five folds; 'speaker': of the two speakers of the session left out one
+            tests and the other selects, ten folds.
+    """
+
+    def __init__(self, *, dev: Literal["session", "speaker"] = "session") -> None:
+        self.dev = dev
+
+    def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
+        """The roles [folds, utterances]; they are the same in every repetition.
+
+        Raises `UserError` where sessions, or speakers in them, are unknown or too few.
+        """
+        sessions = _known(manifest, "session").to_numpy()
+        names = sorted(set(sessions))
+        if len(names) < 3:
+            raise UserError(
+                f"{manifest.corpus}: {len(names)} sessions are too few for split=session, which needs three"
+            )
+        if self.dev == "session":
+            following = dict(zip(names, [*names[1:], names[0]], strict=True))
+            return np.stack([_roles(sessions == following[name], sessions == name) for name in names])
+        return np.stack([roles for name in names for roles in _speakers_apart(manifest, sessions == name, name)])
+
+
+def _speakers_apart(manifest: Manifest, held_out: np.ndarray, session: str) -> list[np.ndarray]:
+    """A fold per speaker of a session: it tests the speaker, selects on the session's others, trains on the rest."""
+    speakers = _known(manifest, "speaker").to_numpy()
+    present = sorted(set(speakers[held_out]))
+    if len(present) < 2:
+        raise UserError(
+            f"{manifest.corpus}: session {session} has one speaker, so that none is left to select on; use "
+            "split.dev=session"
+        )
+    return [_roles(held_out & (speakers != one), held_out & (speakers == one)) for one in present]
+
+
+class Speaker:
+    """Leave speakers out: fold k tests the k-th group of speakers, selects on the next, trains on the others.
+
+    Args:
+        groups: groups that the speakers are dealt into; as many as there are speakers: leave one speaker out.
+        reshuffle: a new deal for every repetition.
+        seed: of the deal.
+    """
+
+    def __init__(
+        self,
+        *,
+        groups: Annotated[int, Field(ge=3)] = 5,
+        reshuffle: bool = True,
+        seed: Annotated[int, Field(ge=0)] = 0,
+    ) -> None:
+        self.groups, self.reshuffle, self.seed = groups, reshuffle, seed
+
+    def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
+        """The roles [folds, utterances]. Raises `UserError` where speakers are unknown or fewer than groups."""
+        speakers = _known(manifest, "speaker")
+        _require(manifest, speakers, self.groups, "speakers", f"split.groups={self.groups}")
+        group = deal(manifest, speakers, self.groups, _rng(self.seed, repeat, self.reshuffle))
+        return np.stack([_roles(group == (k + 1) % self.groups, group == k) for k in range(self.groups)])
+
+
+class Text(Speaker):
+    """Leave speakers and sentences out: no voice and no sentence of a part occurs in another.
+
+    Speakers and sentences are dealt into groups; fold k tests what the k-th group of speakers says of the k-th group
+    of sentences, selects on the next of both, and trains on what is left of both. The other utterances are not used.
+    Utterances without a text id (improvised speech) have words of their own, and go by their speaker alone.
+    """
+
+    def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
+        """The roles [folds, utterances].
+
+        Raises `UserError` where speakers are unknown or fewer than groups, or where there are fewer than three
+        sentences.
+        """
+        rng = _rng(self.seed, repeat, self.reshuffle)
+        speakers, texts = _known(manifest, "speaker"), manifest.table["text_id"]
+        free = (texts == "").to_numpy()
+        if free.all():
+            raise UserError(
+                f"{manifest.corpus}: split=text needs a text_id, which this corpus does not have; use split=speaker"
+            )
+        _require(manifest, speakers, self.groups, "speakers", f"split.groups={self.groups}")
+        _require(manifest, texts[~free], 3, "sentences", "split=text")
+        sentences = min(self.groups, texts[~free].nunique())
+        voice = deal(manifest, speakers, self.groups, rng)
+        words = deal(manifest, texts, sentences, rng)
+        folds = []
+        for k in range(self.groups):
+            after = (k + 1) % self.groups
+            # where sentences are fewer than groups, the next one must still be another
+            tested = k % sentences
+            selected = (tested + 1) % sentences
+            role = np.full(len(manifest), "", dtype="<U5")
+            role[(voice == k) & (free | (words == tested))] = "test"
+            role[(voice == after) & (free | (words == selected))] = "dev"
+            role[(voice != k) & (voice != after) & (free | ((words != tested) & (words != selected)))] = "train"
+            folds.append(role)
+        return np.stack(folds)
 
 
 def tenths(manifest: Manifest, rng: np.random.Generator) -> np.ndarray:
@@ -59,79 +167,6 @@ def tenths(manifest: Manifest, rng: np.random.Generator) -> np.ndarray:
         parts[shuffled] = (dealt + np.arange(len(shuffled))) % 10
         dealt += len(shuffled)
     return parts
-
-
-def session(manifest: Manifest, config: SessionSplit) -> np.ndarray:
-    """Leave one session out: fold k tests the k-th session and selects on the one after it.
-
-    With `dev` = "speaker", a fold per speaker: it tests the speaker, selects on the others of that session, and trains
-    on the other sessions. Raises `UserError` where sessions, or speakers in them, are unknown or too few.
-    """
-    sessions = _known(manifest, "session").to_numpy()
-    names = sorted(set(sessions))
-    if len(names) < 3:
-        raise UserError(f"{manifest.corpus}: {len(names)} sessions are too few for split=session, which needs three")
-    if config.dev == "session":
-        following = dict(zip(names, [*names[1:], names[0]], strict=True))
-        return np.stack([_roles(sessions == following[name], sessions == name) for name in names])
-    speakers = _known(manifest, "speaker").to_numpy()
-    folds = []
-    for name in names:
-        present = sorted(set(speakers[sessions == name]))
-        if len(present) < 2:
-            raise UserError(
-                f"{manifest.corpus}: session {name} has one speaker, so that none is left to select on; use "
-                "split.dev=session"
-            )
-        held_out = sessions == name
-        folds += [_roles(held_out & (speakers != one), held_out & (speakers == one)) for one in present]
-    return np.stack(folds)
-
-
-def speaker(manifest: Manifest, config: SpeakerSplit, repeat: int) -> np.ndarray:
-    """Leave speakers out: fold k tests the k-th group of speakers, selects on the next, trains on the others.
-
-    Raises `UserError` where speakers are unknown or fewer than groups.
-    """
-    speakers = _known(manifest, "speaker")
-    _require(manifest, speakers, config.groups, "speakers", f"split.groups={config.groups}")
-    group = deal(manifest, speakers, config.groups, _rng(config, repeat))
-    return np.stack([_roles(group == (k + 1) % config.groups, group == k) for k in range(config.groups)])
-
-
-def text(manifest: Manifest, config: TextSplit, repeat: int) -> np.ndarray:
-    """Leave speakers and sentences out: no voice and no sentence of a part occurs in another.
-
-    Speakers and sentences are dealt into groups; fold k tests what the k-th group of speakers says of the k-th group
-    of sentences, selects on the next of both, and trains on what is left of both. The other utterances are not used.
-    Utterances without a text id (improvised speech) have words of their own, and go by their speaker alone.
-
-    Raises `UserError` where speakers are unknown or fewer than groups, or where there are fewer than three sentences.
-    """
-    rng = _rng(config, repeat)
-    speakers, texts = _known(manifest, "speaker"), manifest.table["text_id"]
-    free = (texts == "").to_numpy()
-    if free.all():
-        raise UserError(
-            f"{manifest.corpus}: split=text needs a text_id, which this corpus does not have; use split=speaker"
-        )
-    _require(manifest, speakers, config.groups, "speakers", f"split.groups={config.groups}")
-    _require(manifest, texts[~free], 3, "sentences", "split=text")
-    sentences = min(config.groups, texts[~free].nunique())
-    voice = deal(manifest, speakers, config.groups, rng)
-    words = deal(manifest, texts, sentences, rng)
-    folds = []
-    for k in range(config.groups):
-        after = (k + 1) % config.groups
-        # where sentences are fewer than groups, the next one must still be another
-        tested = k % sentences
-        selected = (tested + 1) % sentences
-        role = np.full(len(manifest), "", dtype="<U5")
-        role[(voice == k) & (free | (words == tested))] = "test"
-        role[(voice == after) & (free | (words == selected))] = "dev"
-        role[(voice != k) & (voice != after) & (free | ((words != tested) & (words != selected)))] = "train"
-        folds.append(role)
-    return np.stack(folds)
 
 
 def deal(manifest: Manifest, owner: pd.Series, groups: int, rng: np.random.Generator) -> np.ndarray:
@@ -154,21 +189,31 @@ def deal(manifest: Manifest, owner: pd.Series, groups: int, rng: np.random.Gener
     return pd.Series(group, index=counts.index)[owner.to_numpy()].to_numpy()
 
 
-def file(manifest: Manifest, config: FileSplit, repeat: int) -> np.ndarray:
-    """The division that `config.table` holds: a row per (repeat, fold, id), or per id where there is one fold.
+class File:
+    """A division that a table holds: a row per (repeat, fold, id), or per id where there is one fold.
 
-    Utterances of the corpus that it does not name are not used. Raises `UserError` for a table that cannot be read,
-    lacks a column, names a part or utterance that there is not, names one twice, or lacks the repetition.
+    Args:
+        table: CSV with the columns id and part (train, dev, test), and repeat and fold if there are several.
     """
-    table = _read_division(Path(config.table).expanduser(), manifest)
-    chosen = table[table["repeat"] == repeat]
-    folds = sorted(set(chosen["fold"]))
-    if folds != list(range(len(folds))) or not folds:
-        raise UserError(f"{config.table}: repetition {repeat} has the folds {folds or 'none'}; number them from 0")
-    position = pd.Series(np.arange(len(manifest)), index=manifest.table["id"])
-    roles = np.full((len(folds), len(manifest)), "", dtype="<U5")
-    roles[chosen["fold"], position[chosen["id"]]] = chosen["part"].to_numpy(dtype=str)
-    return roles
+
+    def __init__(self, *, table: str) -> None:
+        self.table = table
+
+    def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
+        """The roles [folds, utterances]; utterances of the corpus that the table does not name are not used.
+
+        Raises `UserError` for a table that cannot be read, lacks a column, names a part or utterance that there is not,
+        names one twice, or lacks the repetition.
+        """
+        table = _read_division(Path(self.table).expanduser(), manifest)
+        chosen = table[table["repeat"] == repeat]
+        folds = sorted(set(chosen["fold"]))
+        if folds != list(range(len(folds))) or not folds:
+            raise UserError(f"{self.table}: repetition {repeat} has the folds {folds or 'none'}; number them from 0")
+        position = pd.Series(np.arange(len(manifest)), index=manifest.table["id"])
+        roles = np.full((len(folds), len(manifest)), "", dtype="<U5")
+        roles[chosen["fold"], position[chosen["id"]]] = chosen["part"].to_numpy(dtype=str)
+        return roles
 
 
 def _read_division(path: Path, manifest: Manifest) -> pd.DataFrame:
@@ -218,5 +263,5 @@ def _require(manifest: Manifest, owners: pd.Series, number: int, noun: str, aske
         raise UserError(f"{manifest.corpus}: {asker} needs at least {number} {noun}, and there are {owners.nunique()}")
 
 
-def _rng(config: PaperSplit | SpeakerSplit, repeat: int) -> np.random.Generator:
-    return np.random.default_rng([config.seed, repeat if config.reshuffle else 0])
+def _rng(seed: int, repeat: int, reshuffle: bool) -> np.random.Generator:
+    return np.random.default_rng([seed, repeat if reshuffle else 0])

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ser_lightning.config import SplitConfig
 from ser_lightning.corpora import Manifest
-from ser_lightning.data.protocols import PARTS, divide
+from ser_lightning.data.protocols import PARTS, Division
 from ser_lightning.errors import UserError
 from ser_lightning.files import write_whole
 from ser_lightning.identity import digest_rows
@@ -40,15 +40,16 @@ def make_splits(manifest: Manifest, config: SplitConfig) -> list[Split]:
     Raises `UserError` for a fold that the protocol does not have, where a class is absent from a part, and where the
     corpus does not tell what the protocol asks for (see `protocols`).
     """
+    protocol: Division = config.make()
     splits = []
     for repeat in config.repeats:
-        roles = divide(manifest, config, repeat)  # [folds, utterances]
+        roles = protocol.divide(manifest, repeat)  # [folds, utterances]
         for fold in range(len(roles)) if config.folds is None else config.folds:
             if fold >= len(roles):
                 raise UserError(
-                    f"split.folds={fold}: the {config.protocol} protocol has the folds 0 to {len(roles) - 1} here"
+                    f"split.folds={fold}: the {config.name} protocol has the folds 0 to {len(roles) - 1} here"
                 )
-            splits.append(_split(manifest, config.protocol, repeat, fold, roles[fold]))
+            splits.append(_split(manifest, config.name, repeat, fold, roles[fold]))
     return splits
 
 

@@ -13,14 +13,14 @@ class BadRecordingError(Exception):
     """A recording that holds nothing to learn from; the message says why."""
 
 
-def read_audio(path: str | Path) -> np.ndarray:
-    """The samples [n] of a recording, float32 in [-1, 1], channels averaged, resampled to 16 kHz.
+def read_audio(path: str | Path, sample_rate: int = RATE) -> np.ndarray:
+    """The samples [n] of a recording, float32 in [-1, 1], channels averaged, resampled to `sample_rate` in Hz.
 
     Raises `BadRecordingError` as `decode` does.
     """
     wave, rate = decode(path)  # [n, channels]
     mono = wave.mean(axis=1)  # [n]
-    return mono if rate == RATE else soxr.resample(mono, rate, RATE)
+    return mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate)
 
 
 def decode(path: str | Path) -> tuple[np.ndarray, int]:

@@ -4,10 +4,14 @@ Equal to librosa's (`melspectrogram` or `stft` with center=True, pad_mode="refle
 input. The transform is computed in float64: in float32, bins far below the maximum are off by more than 1e-3 dB.
 """
 
+from functools import cache
+from typing import Annotated, Optional
+
 import numpy as np
 import torch
 import torchaudio
-from torch import Tensor, nn
+from pydantic import Field
+from torch import Tensor
 
 from ser_lightning.features.audio import RATE
 
@@ -23,11 +27,21 @@ def to_decibels(power: Tensor, floor: float | None = FLOOR_DB) -> Tensor:
     return decibels if floor is None else decibels.clamp(min=float(decibels.max()) - floor)
 
 
-class _LogSpectrogram(nn.Module):
+class LogSpectrogram:
+    """A spectrogram in dB; what kind of power it is of, its subclasses say.
+
+    Args:
+        floor: dB below an utterance's maximum, the quietest that is kept; null: no floor.
+    """
+
+    sample_rate = RATE
+    rate = RATE / SHIFT
+    # Fewer samples cannot be padded by reflection.
+    shortest = DFT // 2 + 1
+    dtype = "float32"
     bins: int
 
-    def __init__(self, floor: float | None = FLOOR_DB) -> None:
-        super().__init__()
+    def __init__(self, *, floor: Annotated[Optional[float], Field(gt=0)] = 80.0) -> None:
         self.floor = floor
         self.transform = torchaudio.transforms.Spectrogram(
             n_fft=DFT,
@@ -40,53 +54,53 @@ class _LogSpectrogram(nn.Module):
             pad_mode="reflect",
         )
 
-    def forward(self, wave: Tensor | np.ndarray) -> Tensor:
+    def __call__(self, wave: np.ndarray) -> np.ndarray:
         """The spectrogram [frames, bins] in dB, float32, of a wave [samples] at 16 kHz; frames = 1 + samples // 160.
 
-        Raises `ValueError` for fewer than 513 samples, which cannot be padded by reflection.
+        Raises `ValueError` for fewer than 513 samples.
         """
-        if wave.ndim != 1 or wave.shape[0] <= DFT // 2:
-            raise ValueError(f"expected one wave of more than {DFT // 2} samples, got shape {tuple(wave.shape)}")
+        if wave.ndim != 1 or wave.shape[0] < self.shortest:
+            raise ValueError(f"expected one wave of {self.shortest} samples or more, got shape {tuple(wave.shape)}")
         spectrum = self.transform(torch.as_tensor(wave, dtype=torch.float64)).T  # [frames, 513]
         # Not by torchaudio, which takes the root first
         power = (spectrum.real.square() + spectrum.imag.square()).to(torch.float32)
-        return to_decibels(self.scale(power), self.floor)
+        return to_decibels(self.scale(power), self.floor).numpy()
 
     def scale(self, power: Tensor) -> Tensor:
         """From DFT power [frames, 513] to the power whose decibels are wanted [frames, bins]."""
         raise NotImplementedError
 
 
-class LogMel(_LogSpectrogram):
+class LogMel(LogSpectrogram):
     """128 log-Mel bands, 0-8 kHz, Slaney's scale and area normalisation."""
 
     bins = 128
-    bank: Tensor
-
-    def __init__(self, floor: float | None = FLOOR_DB) -> None:
-        super().__init__(floor)
-        bank = torchaudio.functional.melscale_fbanks(
-            DFT_BINS, 0.0, RATE / 2, self.bins, RATE, norm="slaney", mel_scale="slaney"
-        )
-        self.register_buffer("bank", bank)  # [513, 128]
 
     def scale(self, power: Tensor) -> Tensor:
-        return power @ self.bank
+        """Power in bands [frames, 128]."""
+        return power @ _mel_bank()
 
 
-class LogSTFT(_LogSpectrogram):
+class LogSTFT(LogSpectrogram):
     """All 513 DFT bins, 0-8 kHz, with 1e-8 added to the power."""
 
     bins = DFT_BINS
 
     def scale(self, power: Tensor) -> Tensor:
+        """Power [frames, 513]."""
         return power + 1e-8
 
 
-SPECTROGRAMS: dict[str, type[_LogSpectrogram]] = {"logmel": LogMel, "logstft": LogSTFT}
+@cache
+def _mel_bank() -> Tensor:
+    """Slaney's bank [513, 128]."""
+    bands = LogMel.bins
+    return torchaudio.functional.melscale_fbanks(
+        DFT_BINS, 0.0, RATE / 2, bands, RATE, norm="slaney", mel_scale="slaney"
+    )
 
 
-def middle(spectrogram: Tensor, frames: int) -> Tensor:
+def middle(spectrogram: np.ndarray, frames: int) -> np.ndarray:
     """The middle `frames` rows of a longer spectrogram [any, bins]; a shorter one whole."""
     start = max(0, (spectrogram.shape[0] - frames) // 2)
     return spectrogram[start : start + frames]

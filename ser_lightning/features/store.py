@@ -9,10 +9,10 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import joblib
 import numpy as np
@@ -21,8 +21,9 @@ from rich.progress import track
 
 from ser_lightning.config import FeaturesConfig
 from ser_lightning.corpora import Manifest
-from ser_lightning.features.audio import RATE, BadRecordingError, read_audio
-from ser_lightning.features.spectrogram import SHIFT, SPECTROGRAMS, middle
+from ser_lightning.errors import UserError
+from ser_lightning.features.audio import BadRecordingError, read_audio
+from ser_lightning.features.spectrogram import middle
 from ser_lightning.files import make_folder_once
 from ser_lightning.identity import digest, digest_rows
 from ser_lightning.memory import keep_memory
@@ -88,6 +89,26 @@ class FeatureStore:
         return mean.astype(np.float32), deviation.astype(np.float32)
 
 
+class FrontEnd(Protocol):
+    """From sound to frames, one utterance at a time, in several threads.
+
+    Attributes:
+        sample_rate: Hz of the sound it is given.
+        bins: numbers in a frame.
+        rate: frames per second; None for one that gives a single row per utterance.
+        shortest: fewest samples that it can do with.
+    """
+
+    sample_rate: int
+    bins: int
+    rate: float | None
+    shortest: int
+
+    def __call__(self, wave: np.ndarray) -> np.ndarray:
+        """The frames [frames, bins], float32, of mono sound [samples] in [-1, 1]."""
+        ...
+
+
 def build_store(manifest: Manifest, config: FeaturesConfig, cache: Path, progress: bool = True) -> FeatureStore:
     """The corpus's store in `cache`, computed first if it is not there; two processes compute it once.
 
@@ -130,15 +151,16 @@ def _key(manifest: Manifest, config: FeaturesConfig) -> str:
     for row in manifest.table.itertuples():
         status = Path(str(row.path)).stat()
         files.append([row.id, Path(str(row.path)).name, status.st_size, status.st_mtime_ns])
-    return digest([VERSION, asdict(config), files])
+    return digest([VERSION, config.target, config.code, config.own, config.max_seconds, files])
 
 
 def _write(folder: Path, manifest: Manifest, config: FeaturesConfig, progress: bool) -> None:
-    bins = SPECTROGRAMS[config.name].bins
+    front_end: FrontEnd = config.make()
+    bins = front_end.bins
     offsets, sums, squares, ids, contents, problems = [0], [], [], [], [], {}
     with (folder / "frames.npy").open("wb+") as file:
         _write_npy_header(file, 0, bins)
-        for name, content, spectrogram in spectrograms(manifest, config, progress):
+        for name, content, spectrogram in all_frames(manifest, front_end, config, progress):
             if isinstance(spectrogram, str):
                 problems[name] = spectrogram
                 continue
@@ -161,7 +183,7 @@ def _write(folder: Path, manifest: Manifest, config: FeaturesConfig, progress: b
     )
     header = {
         "corpus": manifest.corpus,
-        "features": asdict(config),
+        "features": config.settings,
         "version": VERSION,
         "audio": digest_rows(contents),
         "problems": problems,
@@ -178,22 +200,30 @@ def _write_npy_header(file: IO[bytes], frames: int, bins: int) -> None:
         file.seek(0, os.SEEK_END)
 
 
-def spectrograms(
-    manifest: Manifest, config: FeaturesConfig, progress: bool
+def all_frames(
+    manifest: Manifest, front_end: FrontEnd, config: FeaturesConfig, progress: bool
 ) -> Iterator[tuple[str, str, np.ndarray | str]]:
-    """(id, hash of the file, spectrogram [frames, bins] or the reason why there is none), utterance by utterance.
+    """(id, hash of the file, frames [frames, bins] or the reason why there are none), utterance by utterance.
 
     Threads, for reading, resampling and transforms all release Python's lock.
     """
-    extract = SPECTROGRAMS[config.name](config.floor)
-    frames = round(config.max_seconds * RATE / SHIFT)
+    longest = round(config.max_seconds * front_end.rate) if front_end.rate else 1
 
     def one(name: str, path: str) -> tuple[str, str, np.ndarray | str]:
         content = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         try:
-            return name, content, middle(extract(read_audio(path)), frames).numpy()
+            wave = read_audio(path, front_end.sample_rate)
         except BadRecordingError as error:
             return name, content, f"{path}: {error}"
+        if len(wave) < front_end.shortest:
+            return name, content, f"{path}: {len(wave)} samples are fewer than the {front_end.shortest} of a frame"
+        frames = middle(np.asarray(front_end(wave), dtype=np.float32), longest)
+        if frames.ndim != 2 or frames.shape[1] != front_end.bins or not np.isfinite(frames).all():
+            raise UserError(
+                f"features={config.name} makes of {path} an array {list(frames.shape)} where finite numbers [frames, "
+                f"{front_end.bins}] are expected"
+            )
+        return name, content, np.ascontiguousarray(frames)
 
     threads, workers = torch.get_num_threads(), joblib.cpu_count()
     torch.set_num_threads(1)

@@ -3,7 +3,10 @@
 Dai et al., ICASSP 2019, after Wen et al., ECCV 2016.
 """
 
+from typing import Annotated, Literal
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ser_lightning.losses.joint import LabeledBatch
@@ -81,18 +84,24 @@ class CenterLoss(nn.Module):
     Args:
         features: length of z.
         classes: number of centres.
-        alpha: rate of the centres, see `update_centers`.
-        rule: "ema" or "wen", see `update_centers`.
-        warm_up: number of first steps without the loss and with an alpha of 1 (author's code: 20).
+        alpha: rate of the centres' moving average, equation (4).
+        rule: centre update: 'ema' is equation (4), 'wen' is Wen et al. 2016 (author's code).
+        warm_up: first steps with lambda = 0 and alpha = 1 (author's code: 20).
     """
 
     centers: Tensor
     steps: Tensor
 
-    def __init__(self, features: int, classes: int, *, alpha: float = 0.5, rule: str = "ema", warm_up: int = 0) -> None:
+    def __init__(
+        self,
+        features: int,
+        classes: int,
+        *,
+        alpha: Annotated[float, Field(ge=0, le=1)] = 0.5,
+        rule: Literal["ema", "wen"] = "ema",
+        warm_up: Annotated[int, Field(ge=0)] = 0,
+    ) -> None:
         super().__init__()
-        if rule not in RULES:
-            raise ValueError(f"rule must be one of {', '.join(RULES)}, got '{rule}'")
         self.alpha, self.rule, self.warm_up = alpha, rule, warm_up
         self.register_buffer("centers", torch.zeros(classes, features))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))

@@ -1,6 +1,6 @@
 """The convolutional recurrent network of the paper, PAPER 2."""
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,14 +29,14 @@ class CRNN(nn.Module):
 
     Args:
         bins: frequency bins of the input (128 Mel bands, 513 STFT bins).
-        tied: one set of GRU weights for both directions (author's code).
-        reset: GRU reset gate "after" the recurrent product (torch, cuDNN) or "before" it (author's code).
+        tied: one GRU for both directions (author's code).
+        reset: GRU reset gate after the recurrent product (torch, cuDNN) or before it (author's code).
     """
 
     features = 64
     fewest = 49
 
-    def __init__(self, bins: int = 128, *, tied: bool = False, reset: str = "after") -> None:
+    def __init__(self, bins: int = 128, *, tied: bool = False, reset: Literal["after", "before"] = "after") -> None:
         super().__init__()
         self.bins = bins
         convolutions, channels = [], 1

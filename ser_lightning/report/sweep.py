@@ -1,7 +1,6 @@
 """What a sweep (`train -m`) does before its first job and after its last."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -94,11 +93,13 @@ def _jobs(config: DictConfig) -> Iterator[tuple[list[str], Config]]:
 def _refuse_mixture(jobs: list[Config]) -> None:
     """Jobs of several corpora or protocols have no table in common."""
     for first, job in pairwise(jobs):
-        if job.split.protocol != first.split.protocol:
-            raise UserError("split.protocol differs between the jobs of this sweep; give each protocol its own sweep")
+        if job.split.name != first.split.name:
+            raise UserError(
+                "the protocol (split) differs between the jobs of this sweep; give each protocol its own sweep"
+            )
         if _identity(job) != _identity(first):
             raise UserError("the corpus differs between the jobs of this sweep; give each corpus its own sweep")
 
 
 def _identity(config: Config) -> dict[str, Any]:
-    return {name: value for name, value in asdict(config.corpus).items() if name != "training"}
+    return config.corpus.model_dump(exclude={"training"})

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +61,9 @@ def run_loggers(
                 resume=True,
                 name=f"{tags[0]} {signature}",
                 group=config.study.name,
-                job_type=config.split.protocol,
+                job_type=config.split.name,
                 tags=tags,
-                config=asdict(config),
+                config=config.described,
             )
             begun = stack.enter_context(run)
             if begun is not None:

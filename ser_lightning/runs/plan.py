@@ -1,7 +1,7 @@
 """The runs of one Hydra job: a configuration on its folds and repetitions, with the data that each needs."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from ser_lightning.config import Config
@@ -74,15 +74,23 @@ def record_corpus(study: Path, planned: Sequence[PlannedRun]) -> None:
 
 def prepare(config: Config) -> tuple[Manifest, FeatureStore]:
     """The corpus's usable utterances and their frames; made once per process."""
-    key = digest([asdict(config.corpus), asdict(config.features), config.paths.output])
+    parts = [config.corpus.model_dump(), config.features.model_dump(), config.model.target, config.model.code]
+    key = digest([*parts, config.paths.output])
     if key not in _prepared:
         cache = Path(config.paths.output) / "cache"
-        manifest = load_manifest(config.corpus, cache)
+        manifest = load_manifest(config.corpus, cache, shortest_seconds(config))
         store = build_store(manifest, config.features, cache)
         manifest = manifest.without(store.problems, config.corpus.max_bad_share)
         refuse_empty_classes(manifest)
         _prepared[key] = manifest, store
     return _prepared[key]
+
+
+def shortest_seconds(config: Config) -> float:
+    """The shortest sound that front end and encoder can do with."""
+    front_end, fewest = config.features.load(), getattr(config.model.load(), "fewest", 1)
+    frames = (fewest - 1) / front_end.rate if front_end.rate else 0.0
+    return max(frames, front_end.shortest / front_end.sample_rate)
 
 
 _prepared: dict[str, tuple[Manifest, FeatureStore]] = {}

@@ -118,6 +118,7 @@ class StudyProgress:
 def describe(planned: "PlannedRun") -> str:
     """A run in a few words, e.g. 'logmel lam 0.3 alpha 0.5 fold 0'."""
     config, split = planned.config, planned.split
-    loss = f"lam {config.loss.lam:g}" + (f" alpha {config.loss.alpha:g}" if config.loss.lam else "")
+    alpha = config.loss.own.get("alpha")
+    loss = f"lam {config.loss.lam:g}" + (f" alpha {alpha:g}" if config.loss.lam and alpha is not None else "")
     repeat = f" repeat {split.repeat}" if split.repeat else ""
     return f"{config.features.name} {loss}{repeat} fold {split.fold}"

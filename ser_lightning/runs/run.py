@@ -15,20 +15,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
-from omegaconf import OmegaConf
 
 from ser_lightning.config import Config, TrainerConfig
 from ser_lightning.data.datamodule import SpectrogramDataModule
 from ser_lightning.data.protocols import PARTS
 from ser_lightning.errors import UserError
 from ser_lightning.files import write_whole
-from ser_lightning.heads import Linear
-from ser_lightning.losses import CenterLoss, JointLoss, class_weights
+from ser_lightning.losses import JointLoss, class_weights
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
-from ser_lightning.models import CRNN
 from ser_lightning.recognizer import EmotionRecognizer
 from ser_lightning.runs.attempt import ATTEMPT, Watch
 from ser_lightning.runs.checkpoint import (
@@ -101,7 +99,7 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
     config, manifest, split, folder = run.config, run.manifest, run.split, run.folder
     checkpoint = resumable(folder, run.signature)
     _clear(folder, keep=(ATTEMPT, LAST) if checkpoint else (ATTEMPT,))
-    write_whole(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)))
+    write_whole(folder / "config.yaml", yaml.safe_dump(config.described, sort_keys=False, allow_unicode=True))
     tags = [_tag(config), config.corpus.name, config.features.name, f"repeat {split.repeat}", f"fold {split.fold}"]
     if manifest.synthetic:
         tags.append("synthetic demo")
@@ -193,7 +191,7 @@ def fold_data(run: PlannedRun, device: torch.device) -> SpectrogramDataModule:
 
 def make_recognizer(run: PlannedRun, data: SpectrogramDataModule, bf16: bool) -> EmotionRecognizer:
     """A run's recognizer before its training; torch's random state decides its weights."""
-    front_end = {"features": asdict(run.config.features), "signature": run.signature, **data.normalisation}
+    front_end = {"features": run.config.features.settings, "signature": run.signature, **data.normalisation}
     seed = _seed(run.config.seed, run.split.repeat, run.split.fold, 1)
     return assemble(run.config, data.classes, data.bins, data.class_counts, seed, bf16, front_end)
 
@@ -208,25 +206,25 @@ def assemble(
     front_end: dict[str, Any] | None = None,
 ) -> EmotionRecognizer:
     """The recognizer of a configuration, for so many classes and bins; `seed` is that of the loss's own weights."""
-    encoder = CRNN(bins, tied=config.model.tied, reset=config.model.reset)
-    head = Linear(encoder.features, len(classes))
+    encoder = config.model.make(bins=bins)
+    head = config.head.make(features=encoder.features, classes=len(classes))
     # In turn only when both are made, since making them draws random numbers too
     for part in (encoder, head):
-        part.initialise()
+        if hasattr(part, "initialise"):
+            part.initialise()
     term = None
     if config.loss.lam:
         # Of a random state of its own, so that a loss with weights leaves the network's as they are without it
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            loss = config.loss
-            term = CenterLoss(encoder.features, len(classes), alpha=loss.alpha, rule=loss.rule, warm_up=loss.warm_up)
+            term = config.loss.make(features=encoder.features, classes=len(classes), class_counts=list(class_counts))
     weights = class_weights(class_counts, config.loss.class_weights)
     return EmotionRecognizer(
         classes,
         encoder,
         head,
         JointLoss(term, config.loss.lam, weights, getattr(head, "margin", None)),
-        partial(torch.optim.Adam, lr=config.optimizer.learning_rate, fused=True),
+        config.optimizer.make(),
         bf16,
         front_end,
     )
@@ -325,7 +323,8 @@ def _seed(*parts: int) -> int:
 
 
 def _tag(config: Config) -> str:
-    return f"lam {config.loss.lam:g}" + (f" alpha {config.loss.alpha:g}" if config.loss.lam else "")
+    alpha = config.loss.own.get("alpha")
+    return f"lam {config.loss.lam:g}" + (f" alpha {alpha:g}" if config.loss.lam and alpha is not None else "")
 
 
 def _device_name(trainer: Trainer, count: int) -> str:

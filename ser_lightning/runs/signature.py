@@ -1,51 +1,74 @@
 """What makes a run this run: everything that its numbers depend on, and nothing else."""
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ser_lightning.identity import digest
 
 if TYPE_CHECKING:
+    from ser_lightning.components import Part
     from ser_lightning.config import Config
     from ser_lightning.corpora import Manifest
     from ser_lightning.data.splits import Split
 
 # Raised when the same settings would give other numbers.
-SCHEMA = 1
+SCHEMA = 2
 
 
 def settings(config: "Config") -> dict[str, Any]:
-    """The part of a configuration that decides a run's numbers: no paths, loggers, devices, folds or study.
+    """What a study and its report call a job by: the part of a configuration that its numbers depend on.
 
-    With lambda 0 the centres play no part, so that alpha, rule and warm-up are left out.
+    No paths, loggers, devices, folds or study. With lambda 0 no loss is added, so that nothing of it is left.
     """
-    whole = asdict(config)
-    loss = whole["loss"]
-    if loss["lam"] == 0:
-        loss = {"lam": 0.0, "class_weights": loss["class_weights"]}
-    trainer = {
-        name: value for name, value in whole["trainer"].items() if name not in ("accelerator", "devices", "workers")
-    }
-    split = {name: value for name, value in whole["split"].items() if name not in ("folds", "repeats", "table")}
-    return {
-        "features": whole["features"],
-        "split": split,
-        "batching": whole["batching"],
-        "model": whole["model"],
-        "loss": loss,
-        "optimizer": whole["optimizer"],
-        "trainer": trainer,
-        "seed": whole["seed"],
-    }
+    described = config.described
+    groups = ("features", "split", "batching", "model", "head", "loss", "optimizer", "trainer", "seed")
+    chosen = {name: described[name] for name in groups}
+    if config.loss.lam == 0:
+        chosen["loss"] = {"lam": 0.0, "class_weights": config.loss.class_weights}
+    chosen["split"] = _without(chosen["split"], "folds", "repeats", "table")
+    chosen["trainer"] = _without(chosen["trainer"], "accelerator", "devices", "workers")
+    return chosen
+
+
+def identity(config: "Config") -> dict[str, Any]:
+    """What of a configuration decides a run's numbers: the classes of its parts, by name, and what these are given.
+
+    Of a user's own part also its code; of a setting that is a path the content of the file.
+    """
+    parts = {name: _identity(part) for name, part in config.parts.items() if name != "corpus"}
+    if config.loss.lam == 0:
+        parts["loss"] = {"lam": 0.0, "class_weights": config.loss.class_weights}
+    parts["split"] = _without(parts["split"], "folds", "repeats", "table")
+    trainer = _without(config.trainer.model_dump(), "accelerator", "devices", "workers")
+    return {**parts, "batching": config.batching.model_dump(), "trainer": trainer, "seed": config.seed}
+
+
+def _identity(part: "Part") -> dict[str, Any]:
+    own = {key: _content(value) if key in part.paths else value for key, value in part.own.items()}
+    shared = _without(part.settings, "name", *part.own)
+    code = {"code": part.code} if part.code else {}
+    return {"class": part.target.rpartition(".")[2], **shared, **own, **code}
+
+
+def _content(path: Any) -> Any:
+    """A name for the content of a file, or of all files of a folder; a path that leads nowhere stays as it is."""
+    place = Path(str(path)).expanduser()
+    files = [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file())
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files] or path
+
+
+def _without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in names}
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings under dotted keys, as on the command line."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in settings.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
-    return found
+        values |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return values
 
 
 def signature(config: "Config", manifest: "Manifest", audio: str, split: "Split") -> str:
@@ -56,7 +79,7 @@ def signature(config: "Config", manifest: "Manifest", audio: str, split: "Split"
     return digest(
         {
             "schema": SCHEMA,
-            "settings": settings(config),
+            "settings": identity(config),
             "corpus": [manifest.corpus, manifest.digest, list(manifest.classes), audio],
             "split": [split.repeat, split.fold, split.digest],
         }

@@ -413,7 +413,7 @@ def test_a_missing_dialogue_is_an_error_or_one_line_of_warning(labels, caplog):
     refusal(labels, SUBSET)
     (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert record.getMessage() == (
-        f"iemocap: {found} utterances of neu, ang, sad, exc, hap found, the full release has 5531; "
+        f"IEMOCAP: {found} utterances of neu, ang, sad, exc, hap found, the full release has 5531; "
         "accepted by corpus.complete=false"
     )
 

@@ -23,7 +23,7 @@ def corpus(tmp_path):
     def load(*overrides, extra=(), header="path,label,speaker", changed=()):
         (tmp_path / "table.csv").write_text("\n".join([header, *[*lines, *extra, *changed]]))
         config = compose(["corpus=table", f"corpus.root={tmp_path}", "corpus.table=table.csv", *overrides])
-        return load_manifest(config.corpus, tmp_path)
+        return load_manifest(config.corpus, tmp_path, shortest=0.48)
 
     load.folder = tmp_path
     return load

@@ -61,7 +61,7 @@ def test_song_and_videos_sound_are_counted_and_set_aside(tmp_path, caplog):
         manifest = load(tmp_path)
     assert sorted(manifest.table["raw_label"]) == ["angry", "happy", "neutral", "sad"]
     assert [record.getMessage() for record in caplog.records] == [
-        "ravdess: 2 of 6 files are song or belong to videos (not named 03-01-*) and are set aside"
+        "RAVDESS: 2 of 6 files are song or belong to videos (not named 03-01-*) and are set aside"
     ]
 
 

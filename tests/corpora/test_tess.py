@@ -67,7 +67,7 @@ def test_two_speakers_are_warned_of(root, caplog):
     with caplog.at_level(logging.WARNING):
         load(root)
     assert [record.getMessage() for record in caplog.records] == [
-        "tess: two speakers only, so that no result says how well new speakers are recognised"
+        "TESS: two speakers only, so that no result says how well new speakers are recognised"
     ]
 
 

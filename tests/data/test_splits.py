@@ -1,7 +1,6 @@
 """Protocols: shares, disjointness, strata, who is apart from whom, independence of the order of files."""
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,17 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_lightning.config import FileSplit, PaperSplit, SessionSplit, SpeakerSplit, TextSplit
+from ser_lightning.config import compose
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.protocols import deal, tenths
 from ser_lightning.data.splits import make_splits, write_splits
 from ser_lightning.errors import UserError
 
-PAPER = PaperSplit(protocol="paper", folds=None, repeats=[0], reshuffle=True, seed=0, swap=False)
-SPEAKER = SpeakerSplit(protocol="speaker", folds=None, repeats=[0], groups=5, reshuffle=True, seed=0)
-TEXT = TextSplit(protocol="text", folds=None, repeats=[0], groups=4, reshuffle=True, seed=0)
-SESSION = SessionSplit(protocol="session", folds=None, repeats=[0], dev="session")
+PAPER, SPEAKER, SESSION = (compose([f"split={name}"]).split for name in ("paper", "speaker", "session"))
+TEXT = compose(["split=text", "split.groups=4"]).split
 CLASSES = ("neu", "ang", "hap", "sad")
+
+
+def changed(config, folds=None, repeats=(0,), **settings):
+    return config.model_copy(update={"folds": folds, "repeats": list(repeats), "own": {**config.own, **settings}})
 
 
 def corpus(utterances, seed=0, classes=CLASSES):
@@ -41,7 +42,7 @@ def corpus(utterances, seed=0, classes=CLASSES):
 
 
 def one_split(manifest, config, repeat=0, fold=0):
-    (split,) = make_splits(manifest, replace(config, repeats=[repeat], folds=[fold]))
+    (split,) = make_splits(manifest, changed(config, [fold], [repeat]))
     return split
 
 
@@ -54,7 +55,7 @@ def facts(manifest, split, part, column):
 @given(utterances=st.integers(300, 700), seed=st.integers(0, 1000), repeat=st.integers(0, 5))
 def test_five_folds_test_and_select_on_everything_once(utterances, seed, repeat):
     manifest = corpus(utterances, seed)
-    splits = make_splits(manifest, replace(PAPER, repeats=[repeat]))
+    splits = make_splits(manifest, changed(PAPER, repeats=[repeat]))
     assert len(splits) == 5
     for split in splits:
         parts = {part: set(split.ids(part)) for part in ("train", "dev", "test")}
@@ -102,7 +103,7 @@ def test_labels_are_dealt_evenly_where_all_speakers_have_the_same_counts():
 
 def test_repetitions_divide_anew_or_not():
     manifest = corpus(400)
-    unshuffled = replace(PAPER, reshuffle=False)
+    unshuffled = changed(PAPER, reshuffle=False)
     assert one_split(manifest, PAPER, 0, 0).digest != one_split(manifest, PAPER, 1, 0).digest
     assert one_split(manifest, unshuffled, 0, 0).digest == one_split(manifest, unshuffled, 1, 0).digest
     assert one_split(manifest, PAPER, 1, 2).digest == one_split(manifest, PAPER, 1, 2).digest
@@ -123,7 +124,7 @@ def test_published_division_is_not_moved_by_the_libraries():
 
 def test_swapped_folds_test_what_the_others_selected_on():
     manifest = corpus(400)
-    splits = make_splits(manifest, replace(PAPER, swap=True))
+    splits = make_splits(manifest, changed(PAPER, swap=True))
     assert len(splits) == 10
     for first, second in zip(splits[:5], splits[5:], strict=True):
         assert (first.ids("dev"), first.ids("test")) == (second.ids("test"), second.ids("dev"))
@@ -142,7 +143,7 @@ def test_speakers_are_apart_and_each_is_tested_once(utterances, seed, groups):
     manifest = corpus(utterances, seed)
     # every speaker has every class, as ten speakers of chance would not always
     manifest.table["label"] = [CLASSES[number % 4] for number in manifest.table.groupby("speaker").cumcount()]
-    splits = make_splits(manifest, replace(SPEAKER, groups=groups, seed=seed))
+    splits = make_splits(manifest, changed(SPEAKER, groups=groups, seed=seed))
     assert len(splits) == groups
     for split in splits:
         train, dev, test = (facts(manifest, split, part, "speaker") for part in ("train", "dev", "test"))
@@ -173,7 +174,7 @@ def test_groups_of_speakers_are_of_like_size_classes_and_gender():
 def test_neither_voice_nor_sentence_of_a_part_is_in_another(seed):
     manifest = corpus(2000, seed)
     manifest.table.loc[::3, "text_id"] = ""
-    for split in make_splits(manifest, replace(TEXT, seed=seed)):
+    for split in make_splits(manifest, changed(TEXT, seed=seed)):
         for column in ("speaker", "text_id"):
             train, dev, test = (facts(manifest, split, part, column) - {""} for part in ("train", "dev", "test"))
             assert [train & dev, train & test, dev & test] == [set()] * 3
@@ -201,7 +202,7 @@ def test_session_folds():
 
 def test_session_folds_that_select_on_the_other_speaker():
     manifest = corpus(600)
-    splits = make_splits(manifest, replace(SESSION, dev="speaker"))
+    splits = make_splits(manifest, changed(SESSION, dev="speaker"))
     tested = [facts(manifest, split, "test", "speaker") for split in splits]
     assert tested[:3] == [{"1female"}, {"1male"}, {"2female"}]
     assert facts(manifest, splits[0], "dev", "speaker") == {"1male"}
@@ -209,7 +210,7 @@ def test_session_folds_that_select_on_the_other_speaker():
     assert len(splits) == 10
 
 
-@pytest.mark.parametrize("config", [PAPER, SPEAKER, TEXT, SESSION], ids=lambda config: config.protocol)
+@pytest.mark.parametrize("config", [PAPER, SPEAKER, TEXT, SESSION], ids=lambda config: config.name)
 def test_the_order_of_files_on_disk_is_of_no_effect(config):
     """Loaders sort by id, whatever order the disk gives; the division is then a function of names and facts."""
     manifest = corpus(1200)
@@ -229,14 +230,14 @@ def test_unknown_speakers_are_named():
 
 def test_more_groups_than_speakers():
     with pytest.raises(UserError, match=r"split\.groups=11 needs at least 11 speakers, and there are 10"):
-        make_splits(corpus(400), replace(SPEAKER, groups=11))
+        make_splits(corpus(400), changed(SPEAKER, groups=11))
 
 
 def test_a_written_division_is_read_back_as_the_same(tmp_path):
     manifest = corpus(1200)
-    splits = make_splits(manifest, replace(SPEAKER, repeats=[0, 1]))
+    splits = make_splits(manifest, changed(SPEAKER, repeats=[0, 1]))
     write_splits(splits, tmp_path / "split.csv")
-    config = FileSplit(protocol="file", folds=None, repeats=[0, 1], table=str(tmp_path / "split.csv"))
+    config = compose(["split=file", "split.repeats=[0,1]", f"split.table={tmp_path}/split.csv"]).split
     again = make_splits(manifest, config)
     assert [(split.repeat, split.fold, split.digest) for split in again] == [
         (split.repeat, split.fold, split.digest) for split in splits
@@ -256,6 +257,6 @@ def test_a_written_division_is_read_back_as_the_same(tmp_path):
 )
 def test_a_faulty_division_is_refused_by_line(tmp_path, text, message):
     (tmp_path / "split.csv").write_text(text)
-    config = FileSplit(protocol="file", folds=None, repeats=[0], table=str(tmp_path / "split.csv"))
+    config = compose(["split=file", f"split.table={tmp_path}/split.csv"]).split
     with pytest.raises(UserError, match=message):
         make_splits(corpus(20), config)

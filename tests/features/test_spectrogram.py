@@ -3,7 +3,6 @@
 import librosa
 import numpy as np
 import pytest
-import torch
 
 from ser_lightning.features import LogMel, LogSTFT
 from ser_lightning.features.audio import read_audio
@@ -30,7 +29,7 @@ def test_equal_to_librosa_on_real_speech(emodb_root, ravdess_root, ours, theirs)
         wave = read_audio(file)
         spectrogram = ours(wave)
         assert spectrogram.shape == (1 + len(wave) // 160, ours.bins)
-        assert np.abs(spectrogram.numpy() - theirs(wave.astype(np.float64))).max() < 1e-3
+        assert np.abs(spectrogram - theirs(wave.astype(np.float64))).max() < 1e-3
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(LogMel(), librosa_mel), (LogSTFT(), librosa_stft)], ids=["mel", "stft"])
@@ -38,11 +37,11 @@ def test_equal_to_librosa_on_noise_of_any_level(ours, theirs):
     rng = np.random.default_rng(0)
     for level in (1e-5, 1e-2, 1.0):
         wave = level * rng.standard_normal(12_345)
-        assert np.abs(ours(wave).numpy() - theirs(wave)).max() < 1e-3
+        assert np.abs(ours(wave) - theirs(wave)).max() < 1e-3
 
 
 def test_the_floor_is_80_db_below_the_maximum():
-    wave = torch.sin(2 * torch.pi * 1000 * torch.arange(16_000) / 16_000)
+    wave = np.sin(2 * np.pi * 1000 * np.arange(16_000) / 16_000)
     spectrogram = LogSTFT()(wave)
     assert (spectrogram.max() - spectrogram.min()).item() == pytest.approx(80, abs=1e-4)
     assert spectrogram[50].argmax().item() == 1000 * 1024 // 16_000
@@ -54,18 +53,18 @@ def test_another_floor_or_none_is_librosas_top_db(ours, theirs):
     # From loud to silence, so that there is a floor to be seen
     wave = rng.standard_normal(12_345) * np.logspace(0, -9, 12_345)
     for floor in (60.0, None):
-        assert np.abs(ours(floor)(wave).numpy() - theirs(wave, top_db=floor)).max() < 1e-3
-    assert np.ptp(ours(None)(wave).numpy()) > 80
+        assert np.abs(ours(floor=floor)(wave) - theirs(wave, top_db=floor)).max() < 1e-3
+    assert np.ptp(ours(floor=None)(wave)) > 80
 
 
 def test_too_short_a_wave_is_refused():
-    with pytest.raises(ValueError, match="512"):
-        LogMel()(torch.zeros(512))
+    with pytest.raises(ValueError, match="513"):
+        LogMel()(np.zeros(512))
 
 
 def test_the_middle_is_kept():
-    spectrogram = torch.arange(1500.0)[:, None].expand(-1, 3)
+    spectrogram = np.repeat(np.arange(1500.0)[:, None], 3, axis=1)
     kept = middle(spectrogram, 1400)
     assert kept.shape == (1400, 3)
     assert (kept[0, 0].item(), kept[-1, 0].item()) == (50, 1449)
-    assert torch.equal(middle(spectrogram[:1400], 1400), spectrogram[:1400])
+    assert np.array_equal(middle(spectrogram[:1400], 1400), spectrogram[:1400])

@@ -5,11 +5,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_lightning.corpora.manifest import SHORTEST
+from ser_lightning.config import compose
 from ser_lightning.heads import Linear
 from ser_lightning.models import CRNN
 from ser_lightning.models.crnn import output_length, seen_frames
 from ser_lightning.models.gru import BidirectionalGRU, ResetBeforeGRU
+from ser_lightning.runs.plan import shortest_seconds
 
 VARIANTS = [
     {},
@@ -167,5 +168,5 @@ def test_bad_input_is_refused():
 
 
 def test_the_shortest_accepted_recording_leaves_one_step():
-    frames = 1 + round(SHORTEST * 16_000) // 160
+    frames = 1 + round(shortest_seconds(compose([])) * 16_000) // 160
     assert CRNN().output_lengths(torch.tensor([frames, frames - 1])).tolist() == [1, 0]

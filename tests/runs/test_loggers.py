@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -150,7 +150,7 @@ def test_a_failed_training_is_closed_as_failed(small):
 
 
 def test_a_run_that_goes_on_has_its_earlier_rows_and_is_kept_once(small, tmp_path):
-    config = replace(small("logger=wandb"), paths=replace(small().paths, output=str(tmp_path)))
+    config = small("logger=wandb", f"paths.output={tmp_path}")
     folder = tmp_path / "runs" / "abc"
 
     def part(rows, steps):

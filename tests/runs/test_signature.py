@@ -1,7 +1,5 @@
 """A run is its signature: what matters changes it, what does not leaves it."""
 
-from dataclasses import replace
-
 import pytest
 
 from ser_lightning.data.splits import make_splits
@@ -14,7 +12,7 @@ def sign(small):
     def signature_of(*overrides, fold=0, repeat=0):
         config = small(*overrides)
         manifest, store = prepare(config)
-        (split,) = make_splits(manifest, replace(config.split, folds=[fold], repeats=[repeat]))
+        (split,) = make_splits(manifest, config.split.model_copy(update={"folds": [fold], "repeats": [repeat]}))
         return signature(config, manifest, store.audio, split)
 
     return signature_of

@@ -1,0 +1,195 @@
+"""A user's own code: read once, when a command begins, and kept by its content, so that later edits change nothing."""
+
+import ast
+import importlib
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import packages_distributions, requires, version
+from pathlib import Path
+from typing import Any
+
+from ser_lightning.components.sources import PACKAGE, find_class, find_module, installed, parse
+from ser_lightning.errors import UserError
+from ser_lightning.files import make_folder_once
+from ser_lightning.identity import digest
+
+
+@dataclass(frozen=True)
+class UserCode:
+    """The files that a part of the user's consists of.
+
+    Attributes:
+        files: path in the user's folder -> content.
+        packages: what they import that neither Python nor this package brings along -> its version.
+    """
+
+    files: Mapping[str, str]
+    packages: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """Names the code."""
+        return digest([sorted(self.files.items()), sorted(self.packages.items())])
+
+    def __or__(self, other: "UserCode") -> "UserCode":
+        return UserCode({**self.files, **other.files}, {**self.packages, **other.packages})
+
+    def write(self, cache: Path) -> Path:
+        """The folder in `cache` that holds the files, made if it is not there."""
+        folder = cache / "code" / self.digest
+
+        def fill(unfinished: Path) -> None:
+            for name, content in self.files.items():
+                file = unfinished / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(content, encoding="utf-8")
+
+        make_folder_once(folder, fill)
+        return folder
+
+
+def read_code(target: str, folder: Path) -> UserCode | None:
+    """All files of the user's `folder` that the class of a `_target_` can reach by imports; None if it is not theirs.
+
+    Raises `UserError`, with file and line, for an import that leads nowhere.
+    """
+    source = find_class(target, folder)
+    if source.root.resolve() != folder.resolve() or source.file.is_relative_to(PACKAGE):
+        return None
+    files: dict[str, str] = {}
+    packages: dict[str, str] = {}
+    waiting = [(source.target.rpartition(".")[0], source.file)]
+    while waiting:
+        module, file = waiting.pop()
+        name = file.relative_to(source.root).as_posix()
+        if name in files:
+            continue
+        files[name] = file.read_text(encoding="utf-8")
+        for node, imported in _imports(parse(file), module, file.name == "__init__.py", folder):
+            place = find_module(imported, folder)
+            if place is not None and place[1].resolve() == source.root.resolve():
+                waiting += _with_parents(imported, place[0], folder)
+            elif _is_installed(top := imported.split(".")[0], folder):
+                packages |= _version(top)
+            elif not _may_be_absent(parse(file), node):
+                raise UserError(
+                    f"{file.name}:{node.lineno}: there is no module {imported}, neither beside {source.file.name} nor "
+                    "installed"
+                )
+    return UserCode(files, packages)
+
+
+def import_class(target: str, folder: str | None) -> Any:
+    """The class that a `_target_` names; a user's from the `folder` that `UserCode.write` made.
+
+    Raises `UserError`, with file and line, where the import fails.
+    """
+    module, _, name = target.rpartition(".")
+    if folder is not None:
+        _look_in(folder)
+    try:
+        return getattr(importlib.import_module(module), name)
+    except Exception as error:
+        raise UserError(f"_target_={target}: {place_of(error, folder)}{type(error).__name__}: {error}") from error
+
+
+def place_of(error: BaseException, folder: str | None) -> str:
+    """Where in a user's own code an error was raised, e.g. 'mine.py:37: '; '' where it was not there."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        file = Path(trace.tb_frame.f_code.co_filename)
+        if folder is not None and file.is_relative_to(folder):
+            place = f"{file.relative_to(folder)}:{trace.tb_lineno}: "
+        trace = trace.tb_next
+    return place
+
+
+class _OwnModules(MetaPathFinder):
+    """Finds a user's modules in the folder of their copy, whatever the folder that a command is given in has by now.
+
+    It is asked first, but knows no other names, and `read_code` has seen that nothing installed has these.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.names = {path.stem for path in Path(folder).iterdir()}
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> ModuleSpec | None:
+        return PathFinder.find_spec(name, [self.folder]) if path is None and name in self.names else None
+
+
+def _look_in(folder: str) -> None:
+    """Let imports find this folder's modules, and forget those of the same names from elsewhere."""
+    present = [finder for finder in sys.meta_path if isinstance(finder, _OwnModules)]
+    if any(finder.folder == folder for finder in present):
+        return
+    own = _OwnModules(folder)
+    for finder in present:
+        sys.meta_path.remove(finder)
+    names = own.names.union(*(finder.names for finder in present))
+    for name in [name for name in sys.modules if name.split(".")[0] in names]:
+        del sys.modules[name]
+    sys.meta_path.insert(0, own)
+
+
+def _imports(tree: ast.Module, module: str, is_package: bool, folder: Path) -> Iterator[tuple[ast.stmt, str]]:
+    """Every import of a module, with the full name of what is imported."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = module if is_package else module.rpartition(".")[0]
+            for _ in range(node.level - 1):
+                base = base.rpartition(".")[0]
+            parent = ".".join(filter(None, [base if node.level else "", node.module or ""]))
+            if node.module:
+                yield node, parent
+            for alias in node.names:
+                # A name may be a module of its own
+                if find_module(f"{parent}.{alias.name}".strip("."), folder) or not node.module:
+                    yield node, f"{parent}.{alias.name}".strip(".")
+
+
+def _with_parents(module: str, file: Path, folder: Path) -> list[tuple[str, Path]]:
+    """A module and the packages it lies in, whose __init__.py is run before it."""
+    parents = [module.rsplit(".", depth)[0] for depth in range(1, module.count(".") + 1)]
+    places = [(parent, find_module(parent, folder)) for parent in parents]
+    return [(module, file), *((parent, place[0]) for parent, place in places if place)]
+
+
+def _is_installed(top: str, folder: Path) -> bool:
+    return top in sys.stdlib_module_names or top == PACKAGE.name or installed(top, folder) is not None
+
+
+def _version(top: str) -> dict[str, str]:
+    """The version of what is installed under this name; nothing for what this package itself needs.
+
+    Those stand in every result, and change no name of a run with shipped parts either.
+    """
+    if top in sys.stdlib_module_names or top == PACKAGE.name or top in ("torch", "numpy"):
+        return {}
+    names = _distributions().get(top, [])
+    return {name: version(name) for name in names if re.sub(r"[-_.]+", "-", name).lower() not in _needed()}
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return packages_distributions()
+
+
+@cache
+def _needed() -> set[str]:
+    listed = requires("ser-lightning") or []
+    return {re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", line)[0]).lower() for line in listed if "extra ==" not in line}
+
+
+def _may_be_absent(tree: ast.Module, node: ast.stmt) -> bool:
+    """Whether an import stands in a try."""
+    return any(
+        isinstance(block, ast.Try) and any(node in ast.walk(item) for item in block.body) for block in ast.walk(tree)
+    )

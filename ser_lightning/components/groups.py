@@ -1,0 +1,160 @@
+"""The choices of every group: the files of `conf/`, and of ./conf, the user's own, as Hydra gets to know them."""
+
+import base64
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ser_lightning.components.code import UserCode, read_code
+from ser_lightning.components.part import CODE, TARGET
+from ser_lightning.components.settings import read_signature
+from ser_lightning.components.sources import PACKAGE
+from ser_lightning.errors import UserError
+
+CONF = PACKAGE / "conf"
+
+# Groups whose choices are classes
+PARTS = ("corpus", "features", "split", "model", "head", "loss", "optimizer")
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads 3e-4 as a number, as Hydra does."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One file of a group.
+
+    Attributes:
+        group: its folder, "" for those that are no choices, such as train.yaml.
+        name: the file's, without .yaml.
+        values: what it says.
+        package: where Hydra puts it, if not under its group.
+        folder: the user's folder, for one of their own.
+    """
+
+    group: str
+    name: str
+    values: dict[str, Any]
+    package: str | None
+    folder: Path | None
+
+    @property
+    def target(self) -> str | None:
+        """The class that it names."""
+        target = self.values.get(TARGET) if self.group in PARTS else None
+        return target if isinstance(target, str) else None
+
+    @property
+    def complete(self) -> dict[str, Any]:
+        """What it says, and the defaults of its class, which must be there to be set on the command line.
+
+        One that cannot be read is complete as it is: whoever chooses it is told then.
+        """
+        if self.group not in PARTS:
+            return self.values
+        values = {"name": self.name, **self.values}
+        if self.target is None:
+            return values
+        try:
+            values = {**read_signature(self.target, self.folder).defaults, **values}
+            code = self.code
+        except UserError:
+            return values
+        return {**values, CODE: code.digest} if code else values
+
+    @property
+    def code(self) -> UserCode | None:
+        """The user's own code behind it."""
+        return read_code(self.target, self.folder) if self.target and self.folder else None
+
+
+def all_choices() -> list[Choice]:
+    """All files of `conf/`, then those of ./conf whose group and name are new."""
+    return [*shipped_choices(), *(choice for choice in own_choices() if not _is_shipped(choice))]
+
+
+def hidden_choices() -> list[Choice]:
+    """Files of ./conf that do not count, since there is one of their name in `conf/`."""
+    return [choice for choice in own_choices() if _is_shipped(choice)]
+
+
+def own_choices() -> list[Choice]:
+    """The files of ./conf in the folders that `conf/` has too."""
+    folder = Path.cwd()
+    own = folder / "conf"
+    if not own.is_dir() or own.resolve() == CONF.resolve():
+        return []
+    groups = {choice.group for choice in shipped_choices()} - {""}
+    return [choice for choice in _read(own, folder) if choice.group in groups]
+
+
+def _is_shipped(choice: Choice) -> bool:
+    return any((choice.group, choice.name) == (other.group, other.name) for other in shipped_choices())
+
+
+@cache
+def shipped_choices() -> list[Choice]:
+    """The files of `conf/`."""
+    return list(_read(CONF, None))
+
+
+def _read(conf: Path, folder: Path | None) -> Iterator[Choice]:
+    for file in sorted(conf.rglob("*.yaml")):
+        place = file.parent.relative_to(conf).as_posix()
+        text = file.read_text(encoding="utf-8")
+        package = re.match(r"# @package (\S+)", text)
+        try:
+            values = yaml.load(text, Loader=_Loader) or {}
+        except yaml.YAMLError as error:
+            raise UserError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+        yield Choice("" if place == "." else place, file.stem, values, package[1] if package else None, folder)
+
+
+def register() -> None:
+    """Put all choices, and the users' own code behind theirs, into Hydra's memory.
+
+    What is edited afterwards changes nothing in a command that is running, nor in the jobs that it has others start.
+    """
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.plugins import Plugins
+    from omegaconf import OmegaConf
+
+    # Plugins put configurations there too when they are first looked for, some under the same names.
+    Plugins.instance()
+    store = ConfigStore.instance()
+    for choice in all_choices():
+        node = OmegaConf.create(choice.complete)
+        store.store(f"{choice.name}.yaml", node, group=choice.group or None, package=choice.package)
+        if CODE in choice.complete and (code := choice.code):
+            store.store(f"{code.digest}.yaml", OmegaConf.create({"packed": _pack(code)}), group=CODE)
+
+
+def registered_code(digest: str) -> UserCode:
+    """The code of this name, as it was when the command began."""
+    from hydra.core.config_store import ConfigStore
+
+    node = ConfigStore.instance().load(f"{CODE}/{digest}.yaml").node
+    return _unpack(node["packed"])
+
+
+# As one word: OmegaConf would take what stands in braces for its own.
+def _pack(code: UserCode) -> str:
+    text = yaml.safe_dump({"files": dict(code.files), "packages": dict(code.packages)})
+    return base64.b64encode(zlib.compress(text.encode())).decode()
+
+
+def _unpack(packed: str) -> UserCode:
+    content: Mapping[str, Any] = yaml.safe_load(zlib.decompress(base64.b64decode(packed)))
+    return UserCode(content["files"], content["packages"])

@@ -1,0 +1,109 @@
+"""A part that was chosen: its class, by name, and its checked settings."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, Field
+
+from ser_lightning.components.code import import_class, place_of
+from ser_lightning.components.settings import Signature, read_signature
+from ser_lightning.components.validation import STRICT, Text, validate
+from ser_lightning.errors import UserError
+
+# What stands in a composed configuration beside the settings: the class, and what names a user's own code
+TARGET, CODE = "_target_", "_code_"
+
+
+class Part(BaseModel):
+    """What `conf/<group>/<name>.yaml` and the command line say of one part; subclasses add what a group has in common.
+
+    Attributes:
+        group: as on the command line.
+        bench: what the bench passes to the constructors of this group, by name.
+        target: module.Class.
+        own: the constructor's settings, checked.
+        takes: what of `bench` the constructor takes.
+        paths: the settings that are paths.
+        code: names the user's own code that the class is written in; None for others.
+        folder: where that code was copied to.
+    """
+
+    model_config = STRICT
+    group: ClassVar[str]
+    bench: ClassVar[tuple[str, ...]] = ()
+
+    name: Annotated[Text, Field(description="what it is called in reports")]
+    target: str
+    own: dict[str, Any]
+    takes: list[str]
+    paths: list[str]
+    code: str | None = None
+    folder: str | None = None
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any], folder: Path | None = None) -> Self:
+        """The part that a composed configuration describes; a user's own class is looked for in `folder`.
+
+        Raises `UserError` for a key that is unknown, missing, of the wrong type or out of range, and for a constructor
+        that wants what the bench does not have.
+        """
+        chosen, target = f"{cls.group}={values.get('name')}", values.get(TARGET)
+        if not isinstance(target, str):
+            raise UserError(f"{chosen}: its yaml names no class; it needs a line {TARGET}: module.Class")
+        signature = read_signature(target, folder)
+        takes = cls.wanted(signature, target)
+        common = cls.common()
+        settings = {key: value for key, value in values.items() if key not in (*common, TARGET, CODE)}
+        model = signature.model(target.rpartition(".")[2])
+        own = validate(model, settings, cls.group, chosen, known=common).model_dump()
+        code = values.get(CODE)
+        facts = {
+            "target": target,
+            "own": own,
+            "takes": takes,
+            "paths": sorted(signature.paths),
+            "code": code,
+            "folder": str(folder) if code else None,
+        }
+        shared = {key: values[key] for key in common if key in values}
+        return validate(cls, {**shared, **facts}, cls.group, chosen)
+
+    @classmethod
+    def common(cls) -> list[str]:
+        """The keys that all parts of the group have."""
+        own = ("target", "own", "takes", "paths", "code", "folder")
+        return [name for name in cls.model_fields if name not in own]
+
+    @classmethod
+    def wanted(cls, signature: Signature, target: str) -> list[str]:
+        """Which of `bench` a constructor takes. Raises `UserError` where it wants more."""
+        absent = [name for name in signature.bench if name not in (*cls.bench, *signature.optional)]
+        if absent:
+            offer = ", ".join(cls.bench) or "nothing"
+            raise UserError(
+                f"{signature.place}: {target.rpartition('.')[2]} takes {absent[0]}, which is not among what a part of "
+                f"this kind is given ({offer}); settings of its own stand behind a *, e.g. *, {absent[0]}: float = 1.0"
+            )
+        return [name for name in signature.bench if name in cls.bench]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Name, common keys and the part's own, as they stand in the configuration."""
+        shared = self.model_dump(include=set(self.common()))
+        return {**shared, **self.own}
+
+    def load(self) -> Any:
+        """The class. Raises `UserError` where its module cannot be imported."""
+        return import_class(self.target, self.folder)
+
+    def make(self, **bench: Any) -> Any:
+        """The part itself. Raises `UserError`, with file and line, where the constructor of a user's own fails."""
+        constructor = self.load()
+        try:
+            return constructor(**{name: bench[name] for name in self.takes}, **self.own)
+        except Exception as error:
+            if self.folder is None or isinstance(error, UserError):
+                raise
+            place = place_of(error, self.folder)
+            raise UserError(f"{self.group}={self.name}: {place}{type(error).__name__}: {error}") from error

@@ -1,0 +1,163 @@
+"""What a part's constructor takes: from the bench by name, and from a person as keyword-only settings."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Optional, Union
+
+from pydantic import BaseModel, Field, create_model
+
+from ser_lightning.components.sources import Source, find_class, find_module, parse
+from ser_lightning.components.validation import STRICT, Text
+from ser_lightning.errors import UserError
+
+# What the annotation of a setting may consist of
+NAMES: dict[str, Any] = {
+    **{"Annotated": Annotated, "Literal": Literal, "Optional": Optional, "Union": Union, "Field": Field, "Any": Any},
+    **{"bool": bool, "int": int, "float": float, "str": Text, "list": list, "dict": dict, "tuple": tuple, "None": None},
+    **{"Path": Text, "Sequence": list, "Mapping": dict},
+}
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The constructor of a part.
+
+    Attributes:
+        bench: names of what the bench passes.
+        optional: those of `bench` that have a default.
+        settings: name -> (type, default), `...` where there is none.
+        meanings: name -> what it is, from the docstring's Args.
+        paths: the settings whose type is a path.
+        place: where it stands, e.g. mine.py:37.
+    """
+
+    bench: tuple[str, ...]
+    optional: frozenset[str]
+    settings: Mapping[str, tuple[Any, Any]]
+    meanings: Mapping[str, str]
+    paths: frozenset[str]
+    place: str
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Every setting's default; "???", which is Hydra's sign for a missing value, where it has none."""
+        return {name: "???" if default is ... else default for name, (_, default) in self.settings.items()}
+
+    def model(self, name: str) -> type[BaseModel]:
+        """The settings as a pydantic model."""
+        described = {
+            key: (Annotated[kind, Field(description=self.meanings.get(key))], default)
+            for key, (kind, default) in self.settings.items()
+        }
+        fields: dict[str, Any] = described
+        return create_model(name, __config__=STRICT, **fields)
+
+
+def read_signature(target: str, folder: Path | None = None) -> Signature:
+    """The constructor of the class that a `_target_` names, read from its file, inherited ones too.
+
+    Raises `UserError`, with file and line, for a type or default that cannot be read from the file.
+    """
+    return _shipped(target) if folder is None else _of_class(find_class(target, folder), folder)
+
+
+@cache
+def _shipped(target: str) -> Signature:
+    return _of_class(find_class(target), None)
+
+
+def _of_class(source: Source, folder: Path | None) -> Signature:
+    init = next(
+        (item for item in source.node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"), None
+    )
+    inherited = None if init is not None and init.args.kwarg is None else _of_base(source, folder)
+    empty = Signature((), frozenset(), {}, {}, frozenset(), source.place(source.node))
+    if init is None:
+        return inherited or empty
+    base = inherited or empty
+    arguments = init.args.args[1:]
+    optional = [argument.arg for argument in arguments[len(arguments) - len(init.args.defaults) :]]
+    settings = dict(base.settings)
+    paths = set(base.paths)
+    for argument, default in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True):
+        settings[argument.arg] = _kind(source, argument, default), _default(source, default)
+        if argument.annotation is not None and re.search(r"\bPath\b", ast.unparse(argument.annotation)):
+            paths.add(argument.arg)
+    text = f"{ast.get_docstring(source.node) or ''}\n{ast.get_docstring(init) or ''}"
+    meanings = {**base.meanings, **dict(_meanings(text))}
+    bench = tuple(argument.arg for argument in arguments)
+    return Signature(bench, frozenset(optional), settings, meanings, frozenset(paths), source.place(init))
+
+
+def _of_base(source: Source, folder: Path | None) -> Signature | None:
+    """The constructor that a class inherits, from the first base whose file can be found."""
+    for base in source.node.bases:
+        if not isinstance(base, ast.Name):
+            continue
+        if any(isinstance(item, ast.ClassDef) and item.name == base.id for item in source.tree.body):
+            module = source.target.rpartition(".")[0]
+        else:
+            module = _imported_from(source.tree, base.id) or ""
+        place = find_module(module, folder) if module else None
+        if place and any(isinstance(item, ast.ClassDef) and item.name == base.id for item in parse(place[0]).body):
+            return _of_class(find_class(f"{module}.{base.id}", folder), folder)
+    return None
+
+
+def _imported_from(tree: ast.Module, name: str) -> str | None:
+    for item in tree.body:
+        if isinstance(item, ast.ImportFrom) and any((alias.asname or alias.name) == name for alias in item.names):
+            return item.module
+    return None
+
+
+def _kind(source: Source, argument: ast.arg, default: ast.expr | None) -> Any:
+    """The type of a setting; where none is written, that of its default, any number for a number."""
+    if argument.annotation is None:
+        value = _default(source, default)
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            return bool if isinstance(value, bool) else Any
+        return Text if isinstance(value, str) else int | float
+    try:
+        code = compile(ast.Expression(argument.annotation), source.file.name, "eval")
+        return eval(code, {"__builtins__": {}}, NAMES)
+    except Exception as error:
+        raise UserError(
+            f"{source.place(argument)}: the type of {argument.arg} is not understood ({error}); write it with "
+            f"{', '.join(name for name in NAMES if name != 'None')}"
+        ) from error
+
+
+def _default(source: Source, default: ast.expr | None) -> Any:
+    if default is None:
+        return ...
+    if isinstance(default, ast.Name):
+        default = _constant(source.tree, default.id) or default
+    try:
+        return ast.literal_eval(default)
+    except ValueError as error:
+        raise UserError(
+            f"{source.place(default)}: the default {ast.unparse(default)} must be a plain value, such as 0.1 or 'mean'"
+        ) from error
+
+
+def _constant(tree: ast.Module, name: str) -> ast.expr | None:
+    for item in tree.body:
+        if isinstance(item, ast.Assign) and any(
+            isinstance(goal, ast.Name) and goal.id == name for goal in item.targets
+        ):
+            return item.value
+    return None
+
+
+def _meanings(docstring: str) -> Iterator[tuple[str, str]]:
+    """Name and meaning of each entry below "Args:", as one line."""
+    _, _, entries = docstring.partition("Args:\n")
+    block = re.split(r"\n\s*\n|\n(?=\S)", entries)[0]
+    for entry in re.finditer(r"^ {4}([\w, ]+): (.*(?:\n {5,}.*)*)", block, re.MULTILINE):
+        for name in entry[1].split(","):
+            yield name.strip(), " ".join(entry[2].split()).rstrip(".")
