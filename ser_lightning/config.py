@@ -242,6 +242,10 @@ class Config:
     paths: PathsConfig = field(default_factory=PathsConfig)
     study: StudyConfig = field(default_factory=StudyConfig)
     seed: int = key("of initialisation and of the order of batches", low=0)
+    rerun: bool = key(
+        "train finished runs again unless the present code and libraries made them, e.g. since the code has changed; "
+        "repeated, it goes on; their former folders are kept in runs/.former"
+    )
 
 
 CORPORA: dict[str, type[CorpusConfig]] = {"demo": DemoConfig, "table": TableConfig, "iemocap": IEMOCAPConfig}

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -210,6 +211,23 @@ def test_wandb_sync_is_all_that_is_left_to_do(small, server):
     sent = {row["_step"]: row["dev/ua"] for row in server.history[planned.signature] if "dev/ua" in row}
     assert sent == {step: row["dev/ua"] for step, row in curve_of(planned).items() if "dev/ua" in row}
     assert server.begun[planned.signature]["groupName"] == config.study.name
+
+
+@pytest.mark.parametrize(
+    ("rerun", "rows", "goes_on"), [(False, [], True), (True, [], False), (True, [{"step": 5, "dev/ua": 0.5}], True)]
+)
+def test_a_run_trained_anew_replaces_the_former_on_wandb(small, tmp_path, monkeypatch, rerun, rows, goes_on):
+    begun = []
+
+    @contextmanager
+    def record(*places, resume, **arguments):
+        begun.append(resume)
+        yield None
+
+    monkeypatch.setattr("ser_lightning.runs.loggers.wandb_run", record)
+    with run_loggers(small("logger=wandb", f"rerun={rerun}"), tmp_path / "abc", "abc", ["lam 0"], rows):
+        pass
+    assert begun == [goes_on]
 
 
 def test_a_service_process_that_ends_does_not_stop_a_training(small, monkeypatch, caplog):
