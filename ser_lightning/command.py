@@ -15,8 +15,8 @@ from ser_lightning.errors import UserError, stop
 from ser_lightning.files import no_space
 from ser_lightning.invocation import command_line
 
-# Paths and the study's own name do not name a study: the same sweep on another disk is the same sweep.
-_NOT_IN_STUDY_NAME = ("paths.", "study", "logger", "hydra", "corpus.root", "corpus.table")
+# Paths and the study's own name do not name a study: the same sweep on another disk, or trained anew, is the same.
+_NOT_IN_STUDY_NAME = ("paths.", "study", "logger", "hydra", "rerun", "corpus.root", "corpus.table")
 
 
 def run_command(main: Callable[[Config], Any], config_name: str) -> None:

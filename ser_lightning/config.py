@@ -184,6 +184,13 @@ class Config(BaseModel):
     paths: PathsConfig
     study: StudyConfig
     seed: Annotated[int, says("of initialisation and of the order of batches", ge=0)]
+    rerun: Annotated[
+        bool,
+        says(
+            "train finished runs again unless the present code and libraries made them, e.g. since the code has "
+            "changed; repeated, it goes on; their former folders are kept in runs/.former"
+        ),
+    ]
 
     @property
     def described(self) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def fit(*overrides: str) -> list[RunResult]:
     settings = compose(*words)
     study = study_folder(settings.paths.output, settings.study.name)
     write_command(study, "train", words)
-    return train_job(settings, study, 0, job_name(words))
+    return train_job(settings, study, 0, job_name(words), alone=True)
 
 
 def load_study(study: str | Path, output: str | Path | None = None) -> Study:

@@ -26,6 +26,7 @@ def main(config: Config) -> None:
     from ser_lightning.report.study import report_study
     from ser_lightning.report.upload import upload_report
     from ser_lightning.runs.job import train_all
+    from ser_lightning.runs.plan import note_other_code
     from ser_lightning.runs.progress import StudyProgress
     from ser_lightning.runs.study import study_folder, write_command
 
@@ -37,7 +38,8 @@ def main(config: Config) -> None:
     write_command(study, "reproduce", overrides)
     rounds = record_plan(config, overrides, study)
     failures, due = [], 0.0
-    with StudyProgress(list(chain.from_iterable(rounds))) as progress:
+    every = list(chain.from_iterable(rounds))
+    with StudyProgress(every, note_other_code(every)) as progress:
         for planned in rounds:
             if planned is rounds[-1] or any(run.finished is None for run in planned):
                 try:

@@ -33,7 +33,7 @@ def main(config: Config) -> float:
     study, name = study_folder(config.paths.output, config.study.name), job_name(hydra.overrides.task)
     if hydra.mode is RunMode.RUN:
         write_command(study, "train", list(hydra.overrides.task))
-        results = train_job(config, study, 0, name)
+        results = train_job(config, study, 0, name, alone=True)
         show(config, study)
         return mean_dev_ua(results)
     try:
@@ -49,16 +49,19 @@ def main(config: Config) -> float:
         return nan
 
 
-def train_job(config: Config, study: Path, number: int, name: str) -> list["RunResult"]:
-    """Plan a job's runs, tell the study of them, train those that are missing; the results of all, in order."""
+def train_job(config: Config, study: Path, number: int, name: str, alone: bool = False) -> list["RunResult"]:
+    """Plan a job's runs, tell the study of them, train those that are missing; the results of all, in order.
+
+    `alone`: this is no job of a sweep, at whose end is said which runs are kept although the code has changed.
+    """
     from ser_lightning.runs.job import train_all
-    from ser_lightning.runs.plan import plan_job, record, record_corpus
+    from ser_lightning.runs.plan import note_other_code, plan_job, record, record_corpus
     from ser_lightning.runs.progress import StudyProgress
 
     planned = plan_job(config)
     record_corpus(study, planned)
     write_job(study, number, record(name, config, planned))
-    with StudyProgress(planned) as progress:
+    with StudyProgress(planned, note_other_code(planned) if alone else None) as progress:
         return train_all(planned, progress)
 
 

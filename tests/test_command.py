@@ -16,6 +16,7 @@ def test_equal_commands_share_a_study_whatever_their_order_and_paths():
     one = study_name(["loss.lam=0,0.5", "corpus=emodb", "corpus.root=/a"])
     assert one == study_name(["corpus=emodb", "corpus.root=/b/c", "paths.output=/d", "loss.lam=0,0.5", "logger=csv"])
     assert one != study_name(["loss.lam=0,0.6", "corpus=emodb"])
+    assert one == study_name(["loss.lam=0,0.5", "corpus=emodb", "rerun=true"])
     assert study_name([]) == "default"
 
 

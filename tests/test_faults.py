@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 import torch
 
 from ser_lightning.config import compose
+from ser_lightning.runs.code import code_digest
 from ser_lightning.runs.ledger import read_predictions, read_result
 from ser_lightning.runs.plan import plan_job
 from ser_lightning.runs.status import study_status
@@ -148,6 +150,33 @@ def test_a_sweep_killed_at_twenty_random_moments(place, start, undisturbed):
     finish(start(output, *SWEEP, *COMMON), output)
     assert undisturbed["signature"].nunique() == 7
     pd.testing.assert_frame_equal(ledger(output), undisturbed)
+
+
+def test_a_rerun_killed_goes_on_and_trains_nothing_a_third_time(place, start):
+    output = place("rerun")
+    words = ["-m", "loss.lam=0,0.5", *COMMON]
+    finish(start(output, *words), output)
+    first = ledger(output)
+    before = {}
+    for file in output.glob("runs/*/result.json"):
+        file.write_text(re.sub(r'"digest": "\w+"', '"digest": "other"', file.read_text()))
+        before[file.parent.name] = {path.name: path.read_bytes() for path in file.parent.iterdir()}
+
+    def former():
+        folders = sorted((output / "runs" / ".former").glob("*"))
+        return {folder.name: {path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders}
+
+    process = start(output, *words, "rerun=true")
+    # in the midst of the first run's training
+    wait_for(lambda: list(output.glob("runs/*/last.ckpt")))
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(DEADLINE)
+    for _ in range(2):
+        finish(start(output, *words, "rerun=true"), output)
+        assert former() == {f"{name}-0": content for name, content in before.items()}
+    results = [read_result(output / "runs" / name) for name in before]
+    assert [result.code["digest"] for result in results] == [code_digest()] * 2
+    pd.testing.assert_frame_equal(ledger(output), first)
 
 
 def test_two_processes_share_a_sweep_between_them(place, start, undisturbed):

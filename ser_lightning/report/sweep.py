@@ -49,13 +49,18 @@ class SweepReport(Callback):
         from ser_lightning.report.study import compile_report
         from ser_lightning.report.tables import print_table
         from ser_lightning.report.upload import upload_report
+        from ser_lightning.runs.code import describe_other_code
         from ser_lightning.runs.ledger import read_results
         from ser_lightning.runs.study import read_jobs
 
         study = study_folder(config.paths.output, config.study.name)
         runs = study.parent.parent / "runs"
-        jobs = read_jobs(study)
-        if any(read_results(runs, job.runs) for job in jobs):
+        try:
+            names = {name for job in read_jobs(study) for name in job.runs}
+            results = read_results(runs, names)
+        except UserError as error:
+            stop(error)
+        if results:
             try:
                 material = read_material(study, runs)
                 report = compile_report(material)
@@ -64,7 +69,8 @@ class SweepReport(Callback):
                 print_table(material.summary, report.caption)
             except UserError as error:
                 stop(error)
-            print("\n".join([*report.answer, f"Report: {study / PAGE}"]))
+            kept = describe_other_code(results)
+            print("\n".join([*filter(None, [kept]), *report.answer, f"Report: {study / PAGE}"]))
         else:
             print("No job of this sweep has finished, so that there is no report yet.")
         _stop_at_failures(study, runs)

@@ -13,8 +13,9 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from ser_lightning.errors import UserError
 from ser_lightning.files import write_whole
+from ser_lightning.runs.code import code_digest
 
-BEST, LAST, METRICS = "best.ckpt", "last.ckpt", "metrics.csv"
+BEST, LAST, METRICS, CODE = "best.ckpt", "last.ckpt", "metrics.csv", "code"
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def resumable(folder: Path, signature: str) -> dict[str, Any] | None:
-    """The checkpoint that a run can go on from; None where there is none, or, with a warning, none that is whole."""
+    """The checkpoint that a run can go on from; None where there is none.
+
+    With a warning also None where it is damaged, or of other code than the present: no run is of two codes.
+    """
     path = folder / LAST
     if not path.exists():
         return None
@@ -52,6 +56,8 @@ def resumable(folder: Path, signature: str) -> dict[str, Any] | None:
         content = read_checkpoint(path)
         if content["recognizer"].get("signature") != signature:
             raise UserError(f"{path} is of another run")
+        if content.get(CODE) != code_digest():
+            raise UserError(f"{path} is of other code than the present")
     except UserError as error:
         log.warning("%s; the run starts again", error)
         return None
@@ -101,6 +107,7 @@ class LastEpoch(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if trainer.is_global_zero:
             checkpoint[METRICS] = (self.folder / METRICS).read_text()
+            checkpoint[CODE] = code_digest()
 
     def elapsed(self) -> float:
         """Seconds of training, those before an interruption included."""

@@ -15,7 +15,7 @@ from ser_lightning.config import Config, job_number, launcher
 from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError, ends_the_job
 from ser_lightning.memory import keep_memory, release_memory
 from ser_lightning.runs.attempt import attempt, reason_for, run_lock
-from ser_lightning.runs.ledger import RunResult
+from ser_lightning.runs.ledger import RESULT, RunResult, read_result, set_aside
 from ser_lightning.runs.plan import PlannedRun
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def train_all(planned: Sequence[PlannedRun], progress: "StudyProgress") -> list[
         missing = busy
     if failures:
         raise _failed(failures, planned)
-    finished = [run.finished for run in planned]
+    finished = [read_result(run.folder) for run in planned]
     return [result for result in finished if result is not None]
 
 
@@ -73,8 +73,11 @@ def train_once(run: PlannedRun, wait: bool = True, number: int = 0) -> RunResult
     with run_lock(run.folder, wait) as ours:
         if not ours:
             return None
+        # Another process may have finished it, or trained it anew, in the meantime.
         if run.finished is not None:
             return run.finished
+        if run.config.rerun and (run.folder / RESULT).exists():
+            set_aside(run.folder)
         keep_memory(True)
         try:
             with attempt(run.folder) as watch:

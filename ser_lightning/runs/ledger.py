@@ -2,10 +2,15 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from ser_lightning.errors import UserError
 from ser_lightning.files import write_whole
 
 if TYPE_CHECKING:
@@ -13,11 +18,26 @@ if TYPE_CHECKING:
 
 RESULT, PREDICTIONS, FEATURES = "result.json", "predictions.parquet", "features.parquet"
 METRICS = "metrics.csv"
+# Beside the runs' folders: those of runs that were trained anew since.
+FORMER = ".former"
+# Raised when a reader of before would misunderstand what is written now; a further field is no reason.
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What `result.json` of a finished run says; UA and WA in [0, 1], of the test part unless named dev."""
+    """What `result.json` of a finished run says.
+
+    A file is read whatever version wrote it: fields that it lacks get their defaults, fields that are not known here
+    are kept in `extra` and written back.
+
+    Attributes:
+        scores: dev and test -> metric -> value, e.g. ua and wa in [0, 1].
+        confusion, dev_confusion: counts [classes, classes] of test and dev, rows true, columns predicted.
+        code: version and digest of the code that made the run; empty where an earlier version did not say.
+        schema: number of the form in which the file is written.
+        extra: fields that a later version wrote.
+    """
 
     signature: str
     corpus: str
@@ -26,10 +46,7 @@ class RunResult:
     repeat: int
     fold: int
     classes: list[str]
-    ua: float
-    wa: float
-    dev_ua: float
-    dev_wa: float
+    scores: dict[str, dict[str, float]]
     confusion: list[list[int]]
     dev_confusion: list[list[int]]
     utterances: dict[str, int]
@@ -43,18 +60,63 @@ class RunResult:
     device: str
     settings: dict[str, Any]
     versions: dict[str, str]
+    code: dict[str, str] = field(default_factory=dict)
+    schema: int = SCHEMA
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ua(self) -> float:
+        """UA of the test part, in [0, 1]."""
+        return self.scores["test"]["ua"]
+
+    @property
+    def wa(self) -> float:
+        """WA of the test part, in [0, 1]."""
+        return self.scores["test"]["wa"]
+
+    @property
+    def dev_ua(self) -> float:
+        """UA of the dev part, in [0, 1]."""
+        return self.scores["dev"]["ua"]
+
+    @property
+    def dev_wa(self) -> float:
+        """WA of the dev part, in [0, 1]."""
+        return self.scores["dev"]["wa"]
 
     def write(self, folder: Path) -> None:
         """Write result.json, the last file of a run, whole or not at all."""
-        write_whole(folder / RESULT, json.dumps(asdict(self), indent=1))
+        record = asdict(self)
+        extra = record.pop("extra")
+        write_whole(folder / RESULT, json.dumps({"schema": record.pop("schema"), **record, **extra}, indent=1))
 
 
 def read_result(folder: Path) -> RunResult | None:
-    """The result of a finished run; None where the run is not finished."""
+    """The result of a finished run; None where there is no result.json, and only there.
+
+    Raises `UserError` where it is there and cannot be read: files are written whole, so that it is damaged, and a run
+    that is paid for is not to be trained over silently.
+    """
+    file = folder / RESULT
     try:
-        return RunResult(**json.loads((folder / RESULT).read_text()))
-    except (FileNotFoundError, json.JSONDecodeError, TypeError):
+        return _parse_result(json.loads(file.read_text()))
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}); nothing is trained in its place") from error
+    except ValueError as error:
+        raise UserError(
+            f"{file} cannot be read ({_reason(error)}); put back a copy of it, or move the folder {folder} "
+            "elsewhere and repeat the command, which trains the run anew"
+        ) from error
+
+
+def set_aside(folder: Path) -> None:
+    """Move the whole folder of a finished run to `.former/<signature>-<n>` beside it, in one step."""
+    former = folder.parent / FORMER
+    former.mkdir(exist_ok=True)
+    places = (former / f"{folder.name}-{number}" for number in count())
+    folder.rename(next(place for place in places if not place.exists()))
 
 
 def read_results(runs: Path, signatures: Iterable[str]) -> list[RunResult]:
@@ -87,3 +149,50 @@ def _read_parquet(file: Path) -> "pd.DataFrame":
 
     with ParquetFile(file) as parquet:
         return parquet.read().to_pandas()
+
+
+def _parse_result(record: Any) -> RunResult:
+    """A result from what its file holds. Raises `ValueError` where that lacks what no rule can supply."""
+    if not isinstance(record, dict):
+        raise ValueError("it holds no mapping")
+    if "schema" not in record:
+        record = _from_first_schema(record)
+    known = {item.name for item in fields(RunResult)} - {"extra"}
+    extra = {name: value for name, value in record.items() if name not in known}
+    try:
+        result = _adapter().validate_python({**{name: record[name] for name in known & record.keys()}, "extra": extra})
+        for part in ("dev", "test"):
+            if missing := {"ua", "wa"} - result.scores.get(part, {}).keys():
+                raise ValueError(f"scores.{part} has no {' and no '.join(sorted(missing))}")
+    except ValueError as error:
+        schema = record.get("schema")
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise ValueError(
+                f"a later version of ser_lightning wrote it, schema {schema}, and can read it; here: {_reason(error)}"
+            ) from error
+        raise
+    return result
+
+
+def _from_first_schema(record: dict[str, Any]) -> dict[str, Any]:
+    """The form of before schemas were numbered, which had UA and WA in fields of their own."""
+    places = {"ua": ("test", "ua"), "wa": ("test", "wa"), "dev_ua": ("dev", "ua"), "dev_wa": ("dev", "wa")}
+    if missing := places.keys() - record.keys():
+        raise ValueError(f"it has no {' and no '.join(sorted(missing))}")
+    scores: dict[str, dict[str, Any]] = {"test": {}, "dev": {}}
+    for name, (part, metric) in places.items():
+        scores[part][metric] = record[name]
+    return {**{name: value for name, value in record.items() if name not in places}, "scores": scores}
+
+
+@cache
+def _adapter() -> TypeAdapter[RunResult]:
+    return TypeAdapter(RunResult)
+
+
+def _reason(error: ValueError) -> str:
+    """Why a file cannot be read, in a line."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
+    return str(error)

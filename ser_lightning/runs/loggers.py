@@ -58,7 +58,8 @@ def run_loggers(
                 config.logger,
                 config.paths.output,
                 signature,
-                resume=True,
+                # Trained anew, it replaces the former; what goes on adds to its own.
+                resume=bool(rows) or not config.rerun,
                 name=f"{tags[0]} {signature}",
                 group=config.study.name,
                 job_type=config.split.name,

@@ -13,6 +13,7 @@ from ser_lightning.features import FeatureStore, build_store
 from ser_lightning.features.sound import measure_corpus
 from ser_lightning.identity import digest
 from ser_lightning.leakage import FoldAudit
+from ser_lightning.runs.code import describe_other_code, is_current
 from ser_lightning.runs.ledger import RunResult, read_result
 from ser_lightning.runs.signature import settings, signature
 from ser_lightning.runs.study import SPLIT, UTTERANCES, Job
@@ -36,8 +37,14 @@ class PlannedRun:
 
     @property
     def finished(self) -> RunResult | None:
-        """The run's result if its folder has one."""
-        return read_result(self.folder)
+        """The run's result if its folder has one that stands: with `rerun`, of the present code and libraries.
+
+        Raises `UserError` where it cannot be read.
+        """
+        result = read_result(self.folder)
+        if result is not None and self.config.rerun and not is_current(result):
+            return None
+        return result
 
     @property
     def epoch_steps(self) -> int:
@@ -58,6 +65,12 @@ def plan_job(config: Config) -> list[PlannedRun]:
     audits = audit_splits(manifest, measure_corpus(manifest, cache), splits, cache)
     names = [signature(config, manifest, store.audio, split) for split in splits]
     return [PlannedRun(config, manifest, store, *of) for of in zip(splits, audits, names, strict=True)]
+
+
+def note_other_code(planned: Sequence[PlannedRun]) -> str | None:
+    """A line on the runs that are kept although the code has changed since; None where there are none."""
+    finished = {run.signature: run.finished for run in planned}
+    return describe_other_code(result for result in finished.values() if result is not None)
 
 
 def record(name: str, config: Config, planned: Sequence[PlannedRun]) -> Job:

@@ -23,12 +23,14 @@ class StudyProgress:
 
     Args:
         planned: all runs; those that are finished already do not count.
+        note: a line on those, if there is something to say.
     """
 
-    def __init__(self, planned: Sequence["PlannedRun"]) -> None:
+    def __init__(self, planned: Sequence["PlannedRun"], note: str | None = None) -> None:
         unique = {run.signature: run for run in planned}
         self._missing = {name: run for name, run in unique.items() if run.finished is None}
         self._found, self._done = len(unique) - len(self._missing), 0
+        self._note = note
         self._open = dict(self._missing)
         self._tasks: dict[str, TaskID] = {}
         self._ended, self._thread = Event(), Thread(target=self._follow, daemon=True)
@@ -49,6 +51,8 @@ class StudyProgress:
     def __enter__(self) -> "StudyProgress":
         if self._found:
             self.console.print(f"{self._found} of {self._found + len(self._missing)} runs are finished already")
+        if self._note:
+            self.console.print(self._note, highlight=False, soft_wrap=True)
         if self._missing and (said := whereabouts(next(iter(self._missing.values())).config)):
             self.console.print(said, highlight=False, soft_wrap=True)
         self._all = self._bars.add_task(self._title(), total=sum(run.cost for run in self._missing.values()))

@@ -1,14 +1,12 @@
 """Train one run: from a fold's data to a folder with its result."""
 
 import logging
-import platform
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +36,12 @@ from ser_lightning.runs.checkpoint import (
     resumable,
     write_checkpoint,
 )
-from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult
+from ser_lightning.runs.code import present_code, present_versions
+from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RESULT, RunResult
 from ser_lightning.runs.loggers import log_result, run_loggers
 from ser_lightning.runs.plan import PlannedRun
 from ser_lightning.runs.ranks import PATIENCE, choose_devices, ranks
 from ser_lightning.runs.signature import settings
-
-LIBRARIES = ("ser-lightning", "torch", "lightning", "torchaudio", "numpy")
 
 
 class BestOnDev(Callback):
@@ -97,6 +94,8 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
     features.parquet, and result.json last; last.ckpt and attempt.json lie in it only until then.
     """
     config, manifest, split, folder = run.config, run.manifest, run.split, run.folder
+    # Now, when it is loaded: the files may be other ones when the training ends.
+    code = present_code()
     checkpoint = resumable(folder, run.signature)
     _clear(folder, keep=(ATTEMPT, LAST) if checkpoint else (ATTEMPT,))
     write_whole(folder / "config.yaml", yaml.safe_dump(config.described, sort_keys=False, allow_unicode=True))
@@ -120,10 +119,7 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
             repeat=split.repeat,
             fold=split.fold,
             classes=list(manifest.classes),
-            ua=unweighted_accuracy(test),
-            wa=weighted_accuracy(test),
-            dev_ua=unweighted_accuracy(dev),
-            dev_wa=weighted_accuracy(dev),
+            scores={part: _scores(confusion) for part, confusion in (("test", test), ("dev", dev))},
             confusion=test.tolist(),
             dev_confusion=dev.tolist(),
             utterances={part: len(data.parts[part]) for part in PARTS},
@@ -136,7 +132,8 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
             precision="bf16 convolutions" if recognizer.bf16 else "32",
             device=_device_name(trainer, config.trainer.devices),
             settings=settings(config),
-            versions={"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}},
+            versions=present_versions(),
+            code=code,
         )
         log_result(loggers, result, folder)
     result.write(folder)
@@ -145,7 +142,9 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
 
 
 def _clear(folder: Path, keep: Iterable[str]) -> None:
-    """Remove from a run's folder all files but some."""
+    """Remove from a run's folder all files but some. Raises `UserError` where it has a result: it is never cleared."""
+    if (folder / RESULT).exists():
+        raise UserError(f"{folder} has a {RESULT}, so that it is not cleared; repeat the command, which keeps it")
     folder.mkdir(parents=True, exist_ok=True)
     for file in folder.iterdir():
         if file.name not in keep:
@@ -316,6 +315,10 @@ def _confusion(predictions: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     labels = predictions["label"].map({name: i for i, name in enumerate(classes)}).to_numpy()
     logits = predictions[[f"logit_{name}" for name in classes]].to_numpy()
     return confusion_counts(labels, logits.argmax(axis=1), len(classes))
+
+
+def _scores(confusion: np.ndarray) -> dict[str, float]:
+    return {"ua": unweighted_accuracy(confusion), "wa": weighted_accuracy(confusion)}
 
 
 def _seed(*parts: int) -> int:

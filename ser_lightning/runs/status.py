@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from ser_lightning.errors import UserError
 from ser_lightning.runs.attempt import read_attempt
 from ser_lightning.runs.ledger import read_result
 from ser_lightning.runs.signature import flat
@@ -51,7 +52,10 @@ def _of_job(job: Job, runs: Path) -> Iterator[RunStatus]:
 
 
 def _state(folder: Path) -> tuple[str, str]:
-    result = read_result(folder)
+    try:
+        result = read_result(folder)
+    except UserError as error:
+        return "failed", str(error)
     if result is not None:
         return "done", f"UA {100 * result.ua:.1f} %, {result.seconds:.0f} s"
     last = read_attempt(folder)
@@ -78,9 +82,9 @@ def _of_other_settings(study: str, jobs: list[Job], runs: Path) -> Iterator[RunS
             continue
         config = yaml.safe_load(text)
         if config["study"]["name"] == study:
-            result = read_result(file.parent)
-            place = _place(result.repeat, result.fold) if result else ""
-            yield RunStatus(file.parent.name, "", place, "other settings", _difference(config, jobs))
+            yield RunStatus(
+                file.parent.name, "", _known_place(file.parent), "other settings", _difference(config, jobs)
+            )
 
 
 def _difference(config: Mapping[str, Any], jobs: list[Job]) -> str:
@@ -103,6 +107,15 @@ def _at(config: Mapping[str, Any], key: str) -> Any:
     for name in key.split("."):
         config = config.get(name, {})
     return config
+
+
+def _known_place(folder: Path) -> str:
+    """Where a run stands that is no longer asked for; empty if unfinished, or damaged, which harms nobody."""
+    try:
+        result = read_result(folder)
+    except UserError:
+        return ""
+    return _place(result.repeat, result.fold) if result else ""
 
 
 def _place(repeat: int, fold: int) -> str:

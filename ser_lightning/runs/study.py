@@ -132,5 +132,7 @@ def said_alike(names: Sequence[str]) -> set[str]:
 
 def job_name(overrides: Sequence[str]) -> str:
     """How a job is called in tables: what it sets, e.g. 'loss.alpha=0.1 loss.lam=0.5'."""
-    telling = [word for word in overrides if not word.startswith(("study.", "paths.", "logger", "corpus.root"))]
+    telling = [
+        word for word in overrides if not word.startswith(("study.", "paths.", "logger", "rerun", "corpus.root"))
+    ]
     return " ".join(telling) or "default"

@@ -123,10 +123,7 @@ class Simulation:
             fold=fold,
             classes=CLASSES,
             # Wrong on purpose: a report must count the predictions.
-            ua=0.111,
-            wa=0.111,
-            dev_ua=0.6,
-            dev_wa=0.6,
+            scores={"test": {"ua": 0.111, "wa": 0.111}, "dev": {"ua": 0.6, "wa": 0.6}},
             confusion=[[0] * 4] * 4,
             dev_confusion=[[0] * 4] * 4,
             # Training parts are eight times as large, as in the paper's protocol.

@@ -104,8 +104,22 @@ def test_the_end_of_a_sweep_names_its_report(simulation, sweep, capsys):
         simulation.add_job(number, f"loss.alpha={alpha}", settings, folds=[0])
         simulation.finish(settings, 0, 0, RIGHT)
     SweepReport().on_multirun_end(sweep())
-    last = capsys.readouterr().out.splitlines()[-1]
-    assert last == f"Report: {simulation.study / 'report.html'}"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == f"Report: {simulation.study / 'report.html'}"
+    # simulated runs do not say which code made them
+    assert lines.count("2 finished runs were not made by the present code; rerun=true trains them anew") == 1
+
+
+def test_a_damaged_result_ends_a_sweep_in_one_line_and_in_error(simulation, sweep, capsys):
+    settings = settings_of("logmel", 0.3, 0.5)
+    simulation.add_job(0, "loss.alpha=0.5", settings, folds=[0])
+    file = simulation.finish(settings, 0, 0, RIGHT) / "result.json"
+    file.write_text("")
+    with pytest.raises(SystemExit) as end:
+        SweepReport().on_multirun_end(sweep())
+    assert end.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ser_lightning: {file} cannot be read (")
 
 
 def test_a_sweep_of_which_nothing_finished_says_so(simulation, sweep, capsys):

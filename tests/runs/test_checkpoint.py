@@ -6,9 +6,14 @@ import pytest
 import torch
 
 from ser_lightning.errors import UserError
-from ser_lightning.runs.checkpoint import LAST, logged_rows, read_checkpoint, resumable, write_checkpoint
+from ser_lightning.runs.checkpoint import CODE, LAST, logged_rows, read_checkpoint, resumable, write_checkpoint
+from ser_lightning.runs.code import code_digest
 
-CONTENT = {"state_dict": {"weight": torch.arange(3.0)}, "recognizer": {"signature": "abc", "classes": ["neu", "ang"]}}
+CONTENT = {
+    "state_dict": {"weight": torch.arange(3.0)},
+    "recognizer": {"signature": "abc", "classes": ["neu", "ang"]},
+    CODE: code_digest(),
+}
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -70,6 +75,13 @@ def test_a_checkpoint_of_another_run_is_not_gone_on_with(tmp_path, caplog):
     assert resumable(tmp_path, "abc") is not None
     assert resumable(tmp_path, "def") is None
     assert f"{tmp_path / LAST} is of another run; the run starts again" in caplog.text
+
+
+@pytest.mark.parametrize("code", ["0" * 12, None])
+def test_a_checkpoint_of_other_code_is_not_gone_on_with(tmp_path, caplog, code):
+    write_checkpoint({**CONTENT, CODE: code}, tmp_path / LAST)
+    assert resumable(tmp_path, "abc") is None
+    assert f"{tmp_path / LAST} is of other code than the present; the run starts again" in caplog.text
 
 
 def test_no_checkpoint(tmp_path):

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -52,10 +52,6 @@ def logged(run):
     return rows
 
 
-def as_plain(config):
-    return {**asdict(config), "corpus": asdict(config.corpus)}
-
-
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     """A W&B server, and a key for it."""
@@ -76,7 +72,7 @@ def test_an_offline_run_is_the_run_and_all_of_it(small):
     assert (run.group, run.job_type, run.project, run.exit_code) == ("mine", "paper", "ser_lightning", 0)
     assert run.name == f"lam 0.3 alpha 0.5 {planned.signature}"
     assert run.tags == ["lam 0.3 alpha 0.5", "demo", "logmel", "repeat 0", "fold 0", "synthetic demo"]
-    assert {key: run.config[key] for key in as_plain(config)} == as_plain(config)
+    assert {key: run.config[key] for key in config.described} == config.described
     assert (run.config["fold"], run.config["repeat"]) == (0, 0)
 
     curve = curve_of(planned)
@@ -210,6 +206,23 @@ def test_wandb_sync_is_all_that_is_left_to_do(small, server):
     sent = {row["_step"]: row["dev/ua"] for row in server.history[planned.signature] if "dev/ua" in row}
     assert sent == {step: row["dev/ua"] for step, row in curve_of(planned).items() if "dev/ua" in row}
     assert server.begun[planned.signature]["groupName"] == config.study.name
+
+
+@pytest.mark.parametrize(
+    ("rerun", "rows", "goes_on"), [(False, [], True), (True, [], False), (True, [{"step": 5, "dev/ua": 0.5}], True)]
+)
+def test_a_run_trained_anew_replaces_the_former_on_wandb(small, tmp_path, monkeypatch, rerun, rows, goes_on):
+    begun = []
+
+    @contextmanager
+    def record(*places, resume, **arguments):
+        begun.append(resume)
+        yield None
+
+    monkeypatch.setattr("ser_lightning.runs.loggers.wandb_run", record)
+    with run_loggers(small("logger=wandb", f"rerun={rerun}"), tmp_path / "abc", "abc", ["lam 0"], rows):
+        pass
+    assert begun == [goes_on]
 
 
 def test_a_service_process_that_ends_does_not_stop_a_training(small, monkeypatch, caplog):

@@ -13,6 +13,7 @@ import torch
 from ser_lightning.errors import UserError
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
 from ser_lightning.runs.checkpoint import BEST
+from ser_lightning.runs.code import code_digest
 from ser_lightning.runs.job import mean_dev_ua, train_all, train_once
 from ser_lightning.runs.ledger import read_predictions, read_result
 from ser_lightning.runs.plan import plan_job
@@ -47,6 +48,7 @@ def test_the_folder_of_a_run(run, small):
     assert written["protocol"] == "paper"
     assert (written["repeat"], written["fold"], written["steps"]) == (0, 0, 6)
     assert set(written["versions"]) >= {"python", "torch", "lightning", "ser-lightning"}
+    assert written["code"] == {"version": written["versions"]["ser-lightning"], "digest": code_digest()}
     assert read_result(folder) == result
 
 
@@ -101,14 +103,6 @@ def test_an_unfinished_run_is_trained_anew_to_the_same_bits(run, small):
     _, again = train(small())
     pd.testing.assert_frame_equal(read_predictions(folder.parent, [planned.signature]), first)
     assert (again.ua, again.dev_ua, again.confusion) == (result.ua, result.dev_ua, result.confusion)
-
-
-def test_a_truncated_result_counts_as_unfinished(run, small, tmp_path):
-    planned, _ = run
-    text = (folder_of(planned, small()) / "result.json").read_text()
-    (tmp_path / "result.json").write_text(text[: len(text) // 2])
-    assert read_result(tmp_path) is None
-    assert read_result(tmp_path / "nowhere") is None
 
 
 def test_checks_every_n_steps_from_the_first_check_on(small):
