@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.components.groups import hidden_choices, register
+from ser_lightning.components.groups import PARTS, hidden_choices, register
 from ser_lightning.config import Config, check, choices, known_keys, launcher, nearest_key
 from ser_lightning.errors import UserError, stop
 from ser_lightning.files import no_space
@@ -65,7 +65,7 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
             file=sys.stderr,
         )
     try:
-        register()
+        register(swept_choices(sys.argv[1:]))
         hydra.main(version_base="1.3", config_path=None, config_name=config_name)(job)()
     except KeyboardInterrupt:
         stop("interrupted; the same command goes on from there", status=130)
@@ -152,6 +152,16 @@ def study_override(overrides: Sequence[str]) -> list[str]:
     if any(word.startswith("study") for word in overrides):
         return []
     return [f"study.name={study_name(overrides)}"]
+
+
+def swept_choices(arguments: Sequence[str]) -> dict[str, list[str]]:
+    """The groups of which a sweep goes through several parts, and which.
+
+    >>> swept_choices(["-m", "loss=mine,center", "loss.lam=0,0.1", "corpus=demo"])
+    {'loss': ['mine', 'center']}
+    """
+    pairs = (word.partition("=") for word in arguments)
+    return {group: names.split(",") for group, _, names in pairs if group in PARTS and "," in names}
 
 
 def study_name(overrides: Sequence[str]) -> str:
