@@ -58,13 +58,8 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
             stop(f"hydra/launcher is for sweeps: {command_line('train')} -m hydra/launcher=...")
         _add(absolute_output(overrides))
     signal.signal(signal.SIGTERM, _terminate)
-    for choice in hidden_choices():
-        print(
-            f"ser_lightning: conf/{choice.group}/{choice.name}.yaml is not used, for {choice.group}={choice.name} is "
-            "this package's own; give the file another name",
-            file=sys.stderr,
-        )
     try:
+        _tell_hidden()
         register(swept_choices(sys.argv[1:]))
         hydra.main(version_base="1.3", config_path=None, config_name=config_name)(job)()
     except KeyboardInterrupt:
@@ -80,6 +75,14 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
         if debugging or said is None:
             raise
         stop(said)
+
+
+def _tell_hidden() -> None:
+    """Say which files of ./conf do not count."""
+    for choice in hidden_choices():
+        place = f"conf/{choice.group}/{choice.name}.yaml"
+        reason = f"{choice.group}={choice.name} is this package's own; give the file another name"
+        print(f"ser_lightning: {place} is not used, for {reason}", file=sys.stderr)
 
 
 def help_text(main: Callable[[Config], Any]) -> str:
