@@ -13,7 +13,7 @@ from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.components.sources import PACKAGE, find_class, find_module, installed, parse
+from ser_lightning.components.sources import PACKAGE, absolute, find_class, find_module, installed, parse, refuse_taken
 from ser_lightning.errors import UserError
 from ser_lightning.files import make_folder_once
 from ser_lightning.identity import digest
@@ -63,20 +63,23 @@ def read_code(target: str, folder: Path) -> UserCode | None:
         return None
     files: dict[str, str] = {}
     packages: dict[str, str] = {}
-    waiting = [(source.target.rpartition(".")[0], source.file)]
+    start = target.rpartition(".")[0]
+    place = find_module(start, folder)
+    waiting = _with_parents(start, place[0], folder) if place else []
     while waiting:
         module, file = waiting.pop()
         name = file.relative_to(source.root).as_posix()
         if name in files:
             continue
         files[name] = file.read_text(encoding="utf-8")
-        for node, imported in _imports(parse(file), module, file.name == "__init__.py", folder):
-            place = find_module(imported, folder)
-            if place is not None and place[1].resolve() == source.root.resolve():
+        for node, imported in _imports(parse(file), module, file, folder):
+            refuse_taken(imported, folder, f"{file.name}:{node.lineno}")
+            place, top = find_module(imported, folder), imported.split(".")[0]
+            if place is not None and place[1].resolve() == source.root.resolve() and top != PACKAGE.name:
                 waiting += _with_parents(imported, place[0], folder)
-            elif _is_installed(top := imported.split(".")[0], folder):
+            elif _is_installed(top, folder):
                 packages |= _version(top)
-            elif not _may_be_absent(parse(file), node):
+            elif not _is_folder(imported, folder) and not _may_be_absent(parse(file), node):
                 raise UserError(
                     f"{file.name}:{node.lineno}: there is no module {imported}, neither beside {source.file.name} nor "
                     "installed"
@@ -95,7 +98,12 @@ def import_class(target: str, folder: str | None) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except Exception as error:
-        raise UserError(f"_target_={target}: {place_of(error, folder)}{type(error).__name__}: {error}") from error
+        raise UserError(f"_target_={target}: {describe(error, folder)}") from error
+
+
+def describe(error: BaseException, folder: str | None) -> str:
+    """An exception in a line, after its place in a user's own code: 'mine.py:37: ValueError: too small'."""
+    return " ".join(f"{place_of(error, folder)}{type(error).__name__}: {error}".split())
 
 
 def place_of(error: BaseException, folder: str | None) -> str:
@@ -137,21 +145,18 @@ def _look_in(folder: str) -> None:
     sys.meta_path.insert(0, own)
 
 
-def _imports(tree: ast.Module, module: str, is_package: bool, folder: Path) -> Iterator[tuple[ast.stmt, str]]:
+def _imports(tree: ast.Module, module: str, file: Path, folder: Path) -> Iterator[tuple[ast.stmt, str]]:
     """Every import of a module, with the full name of what is imported."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = module if is_package else module.rpartition(".")[0]
-            for _ in range(node.level - 1):
-                base = base.rpartition(".")[0]
-            parent = ".".join(filter(None, [base if node.level else "", node.module or ""]))
+            parent = absolute(node, module, file)
             if node.module:
                 yield node, parent
             for alias in node.names:
                 # A name may be a module of its own
-                if find_module(f"{parent}.{alias.name}".strip("."), folder) or not node.module:
+                if find_module(f"{parent}.{alias.name}".strip("."), folder):
                     yield node, f"{parent}.{alias.name}".strip(".")
 
 
@@ -164,6 +169,11 @@ def _with_parents(module: str, file: Path, folder: Path) -> list[tuple[str, Path
 
 def _is_installed(top: str, folder: Path) -> bool:
     return top in sys.stdlib_module_names or top == PACKAGE.name or installed(top, folder) is not None
+
+
+def _is_folder(module: str, folder: Path) -> bool:
+    """Whether it is a package without an __init__.py."""
+    return folder.joinpath(*module.split(".")).is_dir()
 
 
 def _version(top: str) -> dict[str, str]:
@@ -189,7 +199,11 @@ def _needed() -> set[str]:
 
 
 def _may_be_absent(tree: ast.Module, node: ast.stmt) -> bool:
-    """Whether an import stands in a try."""
-    return any(
-        isinstance(block, ast.Try) and any(node in ast.walk(item) for item in block.body) for block in ast.walk(tree)
-    )
+    """Whether an import stands in a try, or is for type checkers alone."""
+    blocks = [
+        block
+        for block in ast.walk(tree)
+        if isinstance(block, ast.Try)
+        or (isinstance(block, ast.If) and ast.unparse(block.test).endswith("TYPE_CHECKING"))
+    ]
+    return any(node in ast.walk(item) for block in blocks for item in block.body)

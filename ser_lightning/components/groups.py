@@ -97,7 +97,7 @@ def own_choices() -> list[Choice]:
     if not own.is_dir() or own.resolve() == CONF.resolve():
         return []
     groups = {choice.group for choice in shipped_choices()} - {""}
-    return [choice for choice in _read(own, folder) if choice.group in groups]
+    return [choice for group in sorted(groups) for choice in _read(own, sorted((own / group).glob("*.yaml")), folder)]
 
 
 def _is_shipped(choice: Choice) -> bool:
@@ -107,18 +107,20 @@ def _is_shipped(choice: Choice) -> bool:
 @cache
 def shipped_choices() -> list[Choice]:
     """The files of `conf/`."""
-    return list(_read(CONF, None))
+    return list(_read(CONF, sorted(CONF.rglob("*.yaml")), None))
 
 
-def _read(conf: Path, folder: Path | None) -> Iterator[Choice]:
-    for file in sorted(conf.rglob("*.yaml")):
+def _read(conf: Path, files: Sequence[Path], folder: Path | None) -> Iterator[Choice]:
+    for file in files:
         place = file.parent.relative_to(conf).as_posix()
-        text = file.read_text(encoding="utf-8")
-        package = re.match(r"# @package (\S+)", text)
         try:
+            text = file.read_text(encoding="utf-8")
             values = yaml.load(text, Loader=_Loader) or {}
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
             raise UserError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+            raise UserError(f"{file} must hold settings, each a line 'key: value' whose key is a word")
+        package = re.match(r"# @package (\S+)", text)
         yield Choice("" if place == "." else place, file.stem, values, package[1] if package else None, folder)
 
 

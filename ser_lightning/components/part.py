@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, Field
 
-from ser_lightning.components.code import import_class, place_of
+from ser_lightning.components.code import describe, import_class
 from ser_lightning.components.settings import Signature, read_signature
 from ser_lightning.components.validation import STRICT, Text, validate
 from ser_lightning.errors import UserError
@@ -107,5 +107,4 @@ class Part(BaseModel):
         except Exception as error:
             if self.folder is None or isinstance(error, UserError):
                 raise
-            place = place_of(error, self.folder)
-            raise UserError(f"{self.group}={self.name}: {place}{type(error).__name__}: {error}") from error
+            raise UserError(f"{self.group}={self.name}: {describe(error, self.folder)}") from error

@@ -1,23 +1,42 @@
 """What a part's constructor takes: from the bench by name, and from a person as keyword-only settings."""
 
 import ast
+import copy
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional, Union
+from typing import Annotated, Any, Literal, Optional, Union, get_args
 
 from pydantic import BaseModel, Field, create_model
+from pydantic.fields import FieldInfo
 
-from ser_lightning.components.sources import Source, find_class, find_module, parse
+from ser_lightning.components.sources import PACKAGE, Source, find_class, imported_name
 from ser_lightning.components.validation import STRICT, Text
 from ser_lightning.errors import UserError
+
+
+class _Tuple:
+    """`tuple[...]` as a setting's type: YAML and the command line have lists alone."""
+
+    def __class_getitem__(cls, kinds: Any) -> Any:
+        return Annotated[tuple[kinds], Field(strict=False)]
+
 
 # What the annotation of a setting may consist of
 NAMES: dict[str, Any] = {
     **{"Annotated": Annotated, "Literal": Literal, "Optional": Optional, "Union": Union, "Field": Field, "Any": Any},
-    **{"bool": bool, "int": int, "float": float, "str": Text, "list": list, "dict": dict, "tuple": tuple, "None": None},
+    **{
+        "bool": bool,
+        "int": int,
+        "float": float,
+        "str": Text,
+        "list": list,
+        "dict": dict,
+        "tuple": _Tuple,
+        "None": None,
+    },
     **{"Path": Text, "Sequence": list, "Mapping": dict},
 }
 
@@ -30,7 +49,7 @@ class Signature:
         bench: names of what the bench passes.
         optional: those of `bench` that have a default.
         settings: name -> (type, default), `...` where there is none.
-        meanings: name -> what it is, from the docstring's Args.
+        meanings: name -> what it is, from its Field or the docstring's Args.
         paths: the settings whose type is a path.
         place: where it stands, e.g. mine.py:37.
     """
@@ -50,7 +69,7 @@ class Signature:
     def model(self, name: str) -> type[BaseModel]:
         """The settings as a pydantic model."""
         described = {
-            key: (Annotated[kind, Field(description=self.meanings.get(key))], default)
+            key: (Annotated[kind, Field(description=self.meanings[key])] if key in self.meanings else kind, default)
             for key, (kind, default) in self.settings.items()
         }
         fields: dict[str, Any] = described
@@ -88,7 +107,8 @@ def _of_class(source: Source, folder: Path | None) -> Signature:
         if argument.annotation is not None and re.search(r"\bPath\b", ast.unparse(argument.annotation)):
             paths.add(argument.arg)
     text = f"{ast.get_docstring(source.node) or ''}\n{ast.get_docstring(init) or ''}"
-    meanings = {**base.meanings, **dict(_meanings(text))}
+    described = {name: _description(kind) for name, (kind, _) in settings.items()}
+    meanings = {**base.meanings, **dict(_meanings(text)), **{name: text for name, text in described.items() if text}}
     bench = tuple(argument.arg for argument in arguments)
     return Signature(bench, frozenset(optional), settings, meanings, frozenset(paths), source.place(init))
 
@@ -96,22 +116,13 @@ def _of_class(source: Source, folder: Path | None) -> Signature:
 def _of_base(source: Source, folder: Path | None) -> Signature | None:
     """The constructor that a class inherits, from the first base whose file can be found."""
     for base in source.node.bases:
-        if not isinstance(base, ast.Name):
+        try:
+            found = find_class(imported_name(source, ast.unparse(base)), folder)
+        except UserError:
+            # Built in, or not there: the import says so
             continue
-        if any(isinstance(item, ast.ClassDef) and item.name == base.id for item in source.tree.body):
-            module = source.target.rpartition(".")[0]
-        else:
-            module = _imported_from(source.tree, base.id) or ""
-        place = find_module(module, folder) if module else None
-        if place and any(isinstance(item, ast.ClassDef) and item.name == base.id for item in parse(place[0]).body):
-            return _of_class(find_class(f"{module}.{base.id}", folder), folder)
-    return None
-
-
-def _imported_from(tree: ast.Module, name: str) -> str | None:
-    for item in tree.body:
-        if isinstance(item, ast.ImportFrom) and any((alias.asname or alias.name) == name for alias in item.names):
-            return item.module
+        if found.root in (source.root, folder, PACKAGE.parent):
+            return _of_class(found, folder)
     return None
 
 
@@ -121,15 +132,32 @@ def _kind(source: Source, argument: ast.arg, default: ast.expr | None) -> Any:
         value = _default(source, default)
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             return bool if isinstance(value, bool) else Any
-        return Text if isinstance(value, str) else int | float
+        return Text if isinstance(value, str) else float | int
     try:
-        code = compile(ast.Expression(argument.annotation), source.file.name, "eval")
+        code = compile(ast.Expression(_bare(argument.annotation)), source.file.name, "eval")
         return eval(code, {"__builtins__": {}}, NAMES)
     except Exception as error:
         raise UserError(
             f"{source.place(argument)}: the type of {argument.arg} is not understood ({error}); write it with "
             f"{', '.join(name for name in NAMES if name != 'None')}"
         ) from error
+
+
+def _bare(annotation: ast.expr) -> ast.expr:
+    """An annotation without quotes and without the modules that its names are of: Optional for t.Optional."""
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        annotation = ast.parse(annotation.value, mode="eval").body
+
+    class Bare(ast.NodeTransformer):
+        def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+            return ast.copy_location(ast.Name(node.attr, ast.Load()), node)
+
+    return Bare().visit(copy.deepcopy(annotation))
+
+
+def _description(kind: Any) -> str | None:
+    """What the Field of a type says of it."""
+    return next((fact.description for fact in get_args(kind) if isinstance(fact, FieldInfo)), None)
 
 
 def _default(source: Source, default: ast.expr | None) -> Any:
@@ -147,10 +175,10 @@ def _default(source: Source, default: ast.expr | None) -> Any:
 
 def _constant(tree: ast.Module, name: str) -> ast.expr | None:
     for item in tree.body:
-        if isinstance(item, ast.Assign) and any(
-            isinstance(goal, ast.Name) and goal.id == name for goal in item.targets
-        ):
-            return item.value
+        if isinstance(item, ast.Assign | ast.AnnAssign):
+            goals = item.targets if isinstance(item, ast.Assign) else [item.target]
+            if any(isinstance(goal, ast.Name) and goal.id == name for goal in goals):
+                return item.value
     return None
 
 

@@ -38,8 +38,13 @@ class Source:
 def find_class(target: str, folder: Path | None = None) -> Source:
     """The class that a `_target_` names: of this package, installed, or of the user's `folder`, looked at last.
 
-    Raises `UserError` where there is no such module or class, or its file is not Python.
+    A class that the module imports from another, as packages do in __init__.py, is that other's. Raises `UserError`
+    where there is no such module or class, or its file is not Python.
     """
+    return _find_class(target, folder, ())
+
+
+def _find_class(target: str, folder: Path | None, through: tuple[str, ...]) -> Source:
     module, _, name = target.rpartition(".")
     if module == "__main__":
         raise UserError(
@@ -48,16 +53,62 @@ def find_class(target: str, folder: Path | None = None) -> Source:
         )
     if not module:
         raise UserError(f"_target_={target}: name module and class, e.g. mine.{target}")
+    refuse_taken(module, folder, f"_target_={target}")
     file, root = find_module(module, folder) or (None, None)
+    if file is None and module.split(".")[0] in sys.stdlib_module_names:
+        raise UserError(f"_target_={target}: Python itself has a module {module}; give the file another name")
     if file is None or root is None:
         where = f" in {folder}, and none is installed" if folder else ""
         raise UserError(f"_target_={target}: there is no {module.replace('.', '/')}.py{where}")
     tree = parse(file)
     node = next((item for item in tree.body if isinstance(item, ast.ClassDef) and item.name == name), None)
+    if node is None and (origin := _imported(tree, module, file, name)) and origin not in through:
+        return _find_class(origin, folder, (*through, origin))
     if node is None:
         classes = [item.name for item in tree.body if isinstance(item, ast.ClassDef)]
         raise UserError(f"_target_={target}: {file} has no class {name}; it has {', '.join(classes) or 'none'}")
     return Source(target, file, root, tree, node)
+
+
+def refuse_taken(module: str, folder: Path | None, asker: str) -> None:
+    """Raise where a file of the user's has the name of another module, which every import of that name leads to."""
+    top, *rest = module.split(".")
+    own = _inside(folder, [top, *rest], folder) if folder is not None else None
+    other = installed(top, folder) if own is not None and top not in (PACKAGE.name, *sys.stdlib_module_names) else None
+    if own is not None and other is not None and find_module(module, folder) != own:
+        raise UserError(f"{asker}: a module {top} is installed; give {own[0].relative_to(own[1])} another name")
+
+
+def imported_name(source: Source, name: str) -> str:
+    """The module.Class that a name, perhaps dotted, stands for in the file of a class."""
+    module, (first, *rest) = source.target.rpartition(".")[0], name.split(".")
+    if not rest and any(isinstance(item, ast.ClassDef) and item.name == first for item in source.tree.body):
+        return f"{module}.{first}"
+    return ".".join([_imported(source.tree, module, source.file, first) or first, *rest])
+
+
+def _imported(tree: ast.Module, module: str, file: Path, name: str) -> str | None:
+    """What an import of a file binds to a name: a module, or something in one."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return f"{absolute(node, module, file)}.{alias.name}"
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if (alias.asname or alias.name.split(".")[0]) == name:
+                    return alias.name if alias.asname else name
+    return None
+
+
+def absolute(node: ast.ImportFrom, module: str, file: Path) -> str:
+    """The module that a `from ... import` in the file of this module names; relative ones begin with dots."""
+    if not node.level:
+        return node.module or ""
+    base = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    for _ in range(node.level - 1):
+        base = base.rpartition(".")[0]
+    return ".".join(filter(None, [base, node.module]))
 
 
 def find_module(module: str, folder: Path | None = None) -> tuple[Path, Path] | None:
@@ -82,7 +133,14 @@ def find_module(module: str, folder: Path | None = None) -> tuple[Path, Path] | 
 def installed(top: str, folder: Path | None) -> ModuleSpec | None:
     """What an import of this name leads to, were there no user's `folder`."""
     here = folder.resolve() if folder is not None else None
-    return PathFinder.find_spec(top, [entry for entry in sys.path if Path(entry).resolve() != here])
+    path = [entry for entry in sys.path if Path(entry).resolve() != here]
+    for finder in sys.meta_path:
+        # Others, such as those of editable installs; this package's own finds users' copies
+        if not str(getattr(finder, "__module__", "")).startswith(f"{PACKAGE.name}."):
+            spec = PathFinder.find_spec(top, path) if finder is PathFinder else finder.find_spec(top, None)
+            if spec is not None:
+                return spec
+    return None
 
 
 def parse(file: Path) -> ast.Module:

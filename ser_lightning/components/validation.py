@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -61,8 +61,7 @@ def _explain(model: type[BaseModel], error: Mapping[str, Any], prefix: str, chos
     if kind == "missing" or _missing(value):
         return f"{path} is not set" + (f": {meaning}" if meaning else "")
     if kind == "extra_forbidden":
-        above = path.removesuffix(keys[-1])
-        return unknown_key(path, chosen, [above + name for name in (*inner.model_fields, *known)])
+        return unknown_key(path, chosen, [*inner.model_fields, *(known if len(keys) == 1 else ())])
     if kind == "too_short" and not value:
         return f"{path} is empty: name at least one, e.g. {path}=[0]"
     if kind == "literal_error":
@@ -78,6 +77,8 @@ def _walk(model: type[BaseModel], location: Sequence[Any]) -> tuple[list[str], t
     for step in location[1:]:
         field = model.model_fields.get(keys[-1])
         nested = field.annotation if field else None
+        if any(get_origin(kind) is dict for kind in (nested, *get_args(nested))):
+            return [*keys, str(step)], model
         if not (isinstance(nested, type) and issubclass(nested, BaseModel)):
             break
         model = nested
@@ -86,14 +87,15 @@ def _walk(model: type[BaseModel], location: Sequence[Any]) -> tuple[list[str], t
 
 
 def unknown_key(path: str, chosen: str, known: Sequence[str]) -> str:
-    """That a key is none, with the one that was probably meant.
+    """That a key is none, with the one beside it that was probably meant.
 
-    >>> unknown_key("loss.alhpa", "loss=center", ["loss.alpha", "loss.lam"])
+    >>> unknown_key("loss.alhpa", "loss=center", ["alpha", "lam"])
     'loss.alhpa is not a setting of loss=center; did you mean loss.alpha?'
     """
-    close = difflib.get_close_matches(path, sorted(known), n=1, cutoff=0.6)
+    above, dot, key = path.rpartition(".")
+    close = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.6)
     return (
         f"{path} is not a setting"
         + (f" of {chosen}" if chosen else "")
-        + (f"; did you mean {close[0]}?" if close else "")
+        + (f"; did you mean {above}{dot}{close[0]}?" if close else "")
     )

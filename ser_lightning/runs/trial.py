@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ser_lightning.components import Part
-from ser_lightning.components.code import place_of
+from ser_lightning.components.code import describe
 from ser_lightning.config import Config
 from ser_lightning.errors import UserError
 from ser_lightning.runs.run import assemble
@@ -110,6 +110,4 @@ def _blamed(*parts: Part) -> Iterator[None]:
         own = [part for part in parts if part.folder]
         if not own:
             raise
-        place = place_of(error, own[0].folder)
-        message = " ".join(str(error).split())
-        raise UserError(f"{own[0].group}={own[0].name}: {place}{type(error).__name__}: {message}") from error
+        raise UserError(f"{own[0].group}={own[0].name}: {describe(error, own[0].folder)}") from error
