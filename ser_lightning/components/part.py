@@ -1,6 +1,7 @@
 """A part that was chosen: its class, by name, and its checked settings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -102,9 +103,22 @@ class Part(BaseModel):
     def make(self, **bench: Any) -> Any:
         """The part itself. Raises `UserError`, with file and line, where the constructor of a user's own fails."""
         constructor = self.load()
-        try:
+        with blamed(self):
             return constructor(**{name: bench[name] for name in self.takes}, **self.own)
-        except Exception as error:
-            if self.folder is None or isinstance(error, UserError):
-                raise
-            raise UserError(f"{self.group}={self.name}: {describe(error, self.folder)}") from error
+
+
+@contextmanager
+def blamed(*parts: Part) -> Iterator[None]:
+    """Makes a `UserError` of what a user's own part raises in this context: which part, where, and what.
+
+    Of several parts the first that is a user's own.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        own = [part for part in parts if part.folder]
+        if not own:
+            raise
+        raise UserError(f"{own[0].group}={own[0].name}: {describe(error, own[0].folder)}") from error

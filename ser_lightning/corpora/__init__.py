@@ -5,6 +5,7 @@ from typing import Protocol
 
 import pandas as pd
 
+from ser_lightning.components import blamed
 from ser_lightning.config import CorpusConfig
 from ser_lightning.corpora.manifest import Manifest, build_manifest
 from ser_lightning.errors import UserError
@@ -43,12 +44,13 @@ def load_manifest(config: CorpusConfig, cache: Path, shortest: float = 0.0) -> M
     labels = [label for labels in config.classes.values() for label in labels] if config.classes else None
     corpus: Corpus = config.make(labels=labels)
     synthetic = bool(getattr(corpus, "synthetic", False))
-    root = _made(config, corpus, cache) if hasattr(corpus, "make") else _given(config)
-    try:
-        rows = corpus.load(root)
-    except UserError as error:
-        raise UserError(f"{config.name}: {error}") from error
-    missing = {"id", "path", "raw_label"} - set(rows.columns)
+    with blamed(config):
+        root = _made(config, corpus, cache) if hasattr(corpus, "make") else _given(config)
+        try:
+            rows = corpus.load(root)
+        except UserError as error:
+            raise UserError(f"{config.name}: {error}") from error
+        missing = {"id", "path", "raw_label"} - set(rows.columns)
     if missing:
         raise UserError(f"{config.name}: {config.target}.load gives no column {', '.join(sorted(missing))}")
     return build_manifest(rows, config, shortest, synthetic)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ser_lightning.components import blamed
 from ser_lightning.config import SplitConfig
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.protocols import PARTS, Division
@@ -43,7 +44,13 @@ def make_splits(manifest: Manifest, config: SplitConfig) -> list[Split]:
     protocol: Division = config.make()
     splits = []
     for repeat in config.repeats:
-        roles = protocol.divide(manifest, repeat)  # [folds, utterances]
+        with blamed(config):
+            roles = np.asarray(protocol.divide(manifest, repeat))  # [folds, utterances]
+        if roles.ndim != 2 or roles.shape[1] != len(manifest) or not {*PARTS, ""}.issuperset(np.unique(roles)):
+            raise UserError(
+                f"split={config.name}: it divides into an array {list(roles.shape)}, where [folds, {len(manifest)}] of "
+                f"{', '.join(PARTS)} or '' is expected"
+            )
         for fold in range(len(roles)) if config.folds is None else config.folds:
             if fold >= len(roles):
                 raise UserError(

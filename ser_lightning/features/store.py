@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from rich.progress import track
 
+from ser_lightning.components import blamed
 from ser_lightning.config import FeaturesConfig
 from ser_lightning.corpora import Manifest
 from ser_lightning.errors import UserError
@@ -217,7 +218,8 @@ def all_frames(
             return name, content, f"{path}: {error}"
         if len(wave) < front_end.shortest:
             return name, content, f"{path}: {len(wave)} samples are fewer than the {front_end.shortest} of a frame"
-        frames = middle(np.asarray(front_end(wave), dtype=np.float32), longest)
+        with blamed(config):
+            frames = middle(np.asarray(front_end(wave), dtype=np.float32), longest)
         if frames.ndim != 2 or frames.shape[1] != front_end.bins or not np.isfinite(frames).all():
             raise UserError(
                 f"features={config.name} makes of {path} an array {list(frames.shape)} where finite numbers [frames, "

@@ -94,7 +94,7 @@ def record_corpus(study: Path, planned: Sequence[PlannedRun]) -> None:
 
 def prepare(config: Config) -> tuple[Manifest, FeatureStore]:
     """The corpus's usable utterances and their frames; made once per process."""
-    parts = [config.corpus.model_dump(), config.features.model_dump(), config.model.target, config.model.code]
+    parts = [part.model_dump() for part in (config.corpus, config.features, config.model)]
     key = digest([*parts, config.paths.output])
     if key not in _prepared:
         cache = Path(config.paths.output) / "cache"
@@ -108,7 +108,8 @@ def prepare(config: Config) -> tuple[Manifest, FeatureStore]:
 
 def shortest_seconds(config: Config) -> float:
     """The shortest sound that front end and encoder can do with."""
-    front_end, fewest = config.features.load(), getattr(config.model.load(), "fewest", 1)
+    front_end = config.features.make()
+    fewest = getattr(config.model.make(bins=front_end.bins), "fewest", 1)
     frames = (fewest - 1) / front_end.rate if front_end.rate else 0.0
     return max(frames, front_end.shortest / front_end.sample_rate)
 

@@ -1,14 +1,10 @@
 """A user's own parts, tried on a few made-up utterances before the corpus is read; what fails names file and line."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from ser_lightning.components import Part
-from ser_lightning.components.code import describe
+from ser_lightning.components import Part, blamed
 from ser_lightning.config import Config
 from ser_lightning.errors import UserError
 from ser_lightning.runs.run import assemble
@@ -28,23 +24,21 @@ def try_parts(config: Config) -> None:
         torch.manual_seed(0)
         bins = _try_front_end(config.features)
         counts = list(range(1, len(classes) + 1))
-        with _blamed(config.model, config.head, config.loss):
+        with blamed(config.model, config.head, config.loss, config.features):
             recognizer = assemble(config, classes, bins, counts)
         fewest = getattr(recognizer.encoder, "fewest", 1)
         lengths = torch.tensor([fewest + 40, fewest])
         frames = torch.randn(2, fewest + 40, bins)
         frames[1, fewest:] = 0
         labels = torch.tensor([0, len(classes) - 1])
-        z = _try_step(config, recognizer, frames, lengths, labels)
+        _try_step(config, recognizer, frames, lengths, labels)
         _try_step(config, recognizer, frames[1:, :fewest], lengths[1:], labels[1:])
         _refuse_dependence(config.model, recognizer.encoder, frames, lengths)
-        if not torch.isfinite(z).all():
-            raise UserError(f"model={config.model.name}: z has values that are not finite")
 
 
 def _try_front_end(part: Part) -> int:
     """The bins of a front end that makes of noise what it says it makes."""
-    with _blamed(part):
+    with blamed(part):
         front_end = part.make()
         for samples in {front_end.shortest, max(front_end.shortest, front_end.sample_rate)}:
             frames = np.asarray(front_end(0.1 * np.random.default_rng(0).standard_normal(samples).astype(np.float32)))
@@ -56,16 +50,16 @@ def _try_front_end(part: Part) -> int:
         return int(front_end.bins)
 
 
-def _try_step(config: Config, recognizer: torch.nn.Module, frames: Tensor, lengths: Tensor, labels: Tensor) -> Tensor:
-    """The features z of a batch that went through all parts and back."""
+def _try_step(config: Config, recognizer: torch.nn.Module, frames: Tensor, lengths: Tensor, labels: Tensor) -> None:
+    """Put a batch through all parts and back."""
     size, classes = len(labels), len(recognizer.classes)  # type: ignore[arg-type]
-    with _blamed(config.model):
+    with blamed(config.model):
         z: Tensor = recognizer.encoder(frames, lengths)  # type: ignore[operator]
         _expect(config.model, "z", z, [size, recognizer.encoder.features])  # type: ignore[union-attr]
-    with _blamed(config.head):
+    with blamed(config.head):
         logits: Tensor = recognizer.head(z)  # type: ignore[operator]
         _expect(config.head, "the logits", logits, [size, classes])
-    with _blamed(config.loss, config.head):
+    with blamed(config.loss, config.head):
         parts = recognizer.loss(z, logits, labels, torch.zeros_like(labels))  # type: ignore[operator]
         _expect(config.loss, "the loss", parts.term, [])
         parts.total.backward()
@@ -74,14 +68,16 @@ def _try_step(config: Config, recognizer: torch.nn.Module, frames: Tensor, lengt
             raise UserError(
                 f"loss={config.loss.name}: for a batch of {size} the gradient of {name} has values that are not finite"
             )
-    return z
 
 
-def _expect(part: Part, noun: str, values: Tensor, shape: list[object]) -> None:
+def _expect(part: Part, noun: str, values: object, shape: list[object]) -> None:
+    if not isinstance(values, Tensor):
+        kind = type(values).__name__
+        raise UserError(f"{part.group}={part.name}: the type of {noun} is {kind}; it should be a tensor {shape}")
     if list(values.shape) != shape:
-        raise UserError(f"{part.group}={part.name}: {noun} has the shape {list(values.shape)}, and should have {shape}")
+        raise UserError(f"{part.group}={part.name}: the shape of {noun} is {list(values.shape)}; it should be {shape}")
     if not torch.isfinite(values).all():
-        raise UserError(f"{part.group}={part.name}: {noun} has values that are not finite")
+        raise UserError(f"{part.group}={part.name}: not all values of {noun} are finite")
 
 
 def _refuse_dependence(part: Part, encoder: torch.nn.Module, frames: Tensor, lengths: Tensor) -> None:
@@ -97,17 +93,3 @@ def _refuse_dependence(part: Part, encoder: torch.nn.Module, frames: Tensor, len
             f"model={part.name}: z of an utterance depends on its batch, by {difference:.2g} of its largest value; "
             "what lies behind an utterance's length must not count"
         )
-
-
-@contextmanager
-def _blamed(*parts: Part) -> Iterator[None]:
-    """Makes one line of what a user's own part raises: which part, where, and what."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        own = [part for part in parts if part.folder]
-        if not own:
-            raise
-        raise UserError(f"{own[0].group}={own[0].name}: {describe(error, own[0].folder)}") from error

@@ -1,0 +1,195 @@
+"""A user's own parts are tried before the corpus is read: what is wrong is one line with the part, and its place."""
+
+import sys
+
+import pytest
+
+from ser_lightning.config import compose
+from ser_lightning.errors import UserError
+from ser_lightning.runs.trial import try_parts
+from tests.components.test_code import write
+
+ENCODER = """
+import torch
+from torch import nn
+
+class Mine(nn.Module):
+    features = 8
+    def __init__(self, bins, *, scale: float = 1.0):
+        super().__init__()
+        self.layer = nn.Linear(bins, 8)
+    def forward(self, frames, lengths):
+        mean = frames.sum(dim=1) / lengths[:, None]
+        z = self.layer(mean)
+        return {z}
+"""
+HEAD = """
+import torch
+from torch import nn
+
+class Mine(nn.Module):
+    def __init__(self, features, classes):
+        super().__init__()
+        self.layer = nn.Linear(features, classes)
+    def forward(self, z):
+        logits = self.layer(z)
+        return {logits}
+"""
+NETWORK = ENCODER.replace("{z}", "z").replace("Mine", "Network")
+LOSS = """
+import torch
+from torch import nn
+
+class Mine(nn.Module):
+    def __init__(self, features, classes, class_counts, *, tau=0.5):
+        super().__init__()
+        self.layer = nn.Linear(features, 1)
+    def forward(self, z, logits, batch):
+        term = self.layer(z).square().mean()
+        return {term}
+"""
+FRONT_END = """
+import numpy as np
+
+class Mine:
+    sample_rate, rate, shortest, bins = 16_000, 100, 160, 5
+    def __call__(self, wave):
+        frames = np.log1p(np.abs(wave[: len(wave) // 160 * 160].reshape(-1, 160)[:, :5]))
+        return {frames}
+"""
+
+
+@pytest.fixture(autouse=True)
+def imports():
+    """Leaves no module of a user's behind."""
+    finders = list(sys.meta_path)
+    yield
+    sys.meta_path[:] = finders
+    sys.modules.pop("mine", None)
+
+
+@pytest.fixture
+def attempt(tmp_path, monkeypatch):
+    """Tries a part that mine.py holds."""
+    monkeypatch.chdir(tmp_path)
+
+    def tried(group, code, *overrides):
+        write(tmp_path, {"mine.py": code, f"conf/{group}/mine.yaml": "_target_: mine.Mine\n"})
+        write(tmp_path, {"conf/model/network.yaml": "_target_: mine.Network\n"})
+        try_parts(compose([f"{group}=mine", "trainer.max_steps=2", f"paths.output={tmp_path}/outputs", *overrides]))
+
+    return tried
+
+
+def refusal(attempt, group, code, *overrides):
+    with pytest.raises(UserError) as error:
+        attempt(group, code, *overrides)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_sound_parts_are_let_through_and_the_random_state_stays(attempt):
+    import torch
+
+    before = torch.get_rng_state()
+    attempt("model", ENCODER.replace("{z}", "z"))
+    attempt("head", HEAD.replace("{logits}", "logits"))
+    attempt("loss", LOSS.replace("{term}", "term"))
+    attempt("features", FRONT_END.replace("{frames}", "frames") + NETWORK, "model=network")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("z", "message"),
+    [
+        ("z[0]", "model=mine: the shape of z is [8]; it should be [2, 8]"),
+        ("z[:, :4]", "model=mine: the shape of z is [2, 4]; it should be [2, 8]"),
+        ("(z, z)", "model=mine: the type of z is tuple; it should be a tensor [2, 8]"),
+        ("z / 0", "model=mine: not all values of z are finite"),
+        ("z - z.mean(dim=0)", "model=mine: z of an utterance depends on its batch, by "),
+        ("self.layer(frames.mean(dim=1))", "model=mine: z of an utterance depends on its batch, by "),
+        (
+            "self.layer(frames.amax(dim=1).relu() + frames.shape[1])",
+            "model=mine: z of an utterance depends on its batch",
+        ),
+        ("nn.BatchNorm1d(8)(z)", "model=mine: mine.py:13: ValueError: Expected more than 1 value per channel when"),
+        ("self.layer(frames[:, 45])", "model=mine: mine.py:13: IndexError: index 45 is out of bounds"),
+        ("z @ z", "model=mine: mine.py:13: RuntimeError: mat1 and mat2 shapes cannot be multiplied"),
+    ],
+)
+def test_an_encoder(attempt, z, message):
+    assert refusal(attempt, "model", ENCODER.replace("{z}", z)).startswith(message)
+
+
+def test_an_encoder_that_does_not_say_how_long_z_is(attempt):
+    code = ENCODER.replace("{z}", "z").replace("    features = 8\n", "")
+    assert refusal(attempt, "model", code) == ("model=mine: AttributeError: 'Mine' object has no attribute 'features'")
+
+
+def test_a_batch_of_one_is_tried_too(attempt):
+    code = ENCODER.replace("{z}", "z.squeeze(0)")
+    assert refusal(attempt, "model", code) == "model=mine: the shape of z is [8]; it should be [1, 8]"
+
+
+@pytest.mark.parametrize(
+    ("logits", "message"),
+    [
+        ("logits[:, 0]", "head=mine: the shape of the logits is [2]; it should be [2, 4]"),
+        ("logits * float('nan')", "head=mine: not all values of the logits are finite"),
+        ("logits.absent", "head=mine: mine.py:11: AttributeError: 'Tensor' object has no attribute 'absent'"),
+    ],
+)
+def test_a_head(attempt, logits, message):
+    assert refusal(attempt, "head", HEAD.replace("{logits}", logits)) == message
+
+
+@pytest.mark.parametrize(
+    ("term", "message"),
+    [
+        ("z.square()", "loss=mine: the shape of the loss is [2, 64]; it should be []"),
+        ("0.5", "loss=mine: the type of the loss is float; it should be a tensor []"),
+        ("term.log() / 0", "loss=mine: not all values of the loss are finite"),
+        ("(term * 0).sqrt()", "loss=mine: for a batch of 2 the gradient of "),
+        ("z.std(dim=0).mean()", "loss=mine: not all values of the loss are finite"),
+        ("term + batch.label", "loss=mine: mine.py:11: AttributeError: 'LabeledBatch' object has no attribute 'label'"),
+        ("term + self.tau", "loss=mine: mine.py:11: AttributeError: 'Mine' object has no attribute 'tau'"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:std()")
+def test_a_loss(attempt, term, message):
+    assert refusal(attempt, "loss", LOSS.replace("{term}", term)).startswith(message)
+
+
+def test_a_loss_that_is_not_added_is_not_tried(attempt):
+    attempt("loss", LOSS.replace("{term}", "1 / 0"), "loss.lam=0")
+
+
+def test_a_constructor(attempt):
+    code = LOSS.replace("{term}", "term")
+    assert refusal(attempt, "loss", code.replace("nn.Linear(features, 1)", "nn.Linear(features)")).startswith(
+        "loss=mine: mine.py:8: TypeError: "
+    )
+    assert refusal(attempt, "loss", code.replace("class_counts", "counts")).startswith(
+        "mine.py:6: Mine takes counts, which is not among what a part of this kind is given (features, classes, class"
+    )
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        ("frames.T", "features=mine: of 160 samples it makes an array [5, 1], where finite numbers [frames, 5] are"),
+        ("frames[:, 0]", "features=mine: of 160 samples it makes an array [1], where finite numbers [frames, 5] are"),
+        ("np.log(0 * frames)", "features=mine: of 160 samples it makes an array [1, 5], where finite numbers"),
+        ("frames[1]", "features=mine: mine.py:8: IndexError: index 1 is out of bounds"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_a_front_end(attempt, frames, message):
+    code = FRONT_END.replace("{frames}", frames)
+    assert refusal(attempt, "features", code).startswith(message)
+
+
+def test_what_does_not_fit_a_part_that_ships_is_told(attempt):
+    """5 bins are too few for the paper's convolutions."""
+    said = refusal(attempt, "features", FRONT_END.replace("{frames}", "frames"))
+    assert said.startswith("features=mine: ")
