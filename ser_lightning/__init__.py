@@ -10,6 +10,7 @@ Commands are modules (`python -m ser_lightning.train`, or `ser train`). From Pyt
 Names are imported when they are first used, so that `import ser_lightning` costs nothing.
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["EmotionRecognizer", "Study", "UserError", "__version__", "compose", "fit", "load_study"]
+
+# `python -m` looks first into the folder that it is called in, and would take a user's random.py for Python's own
+if sys.argv[:1] == ["-m"] and any(word.startswith(__name__) for word in sys.orig_argv) and not sys.flags.safe_path:
+    sys.path.append(sys.path.pop(0))
 
 _HOMES = {
     "EmotionRecognizer": "ser_lightning.recognizer",

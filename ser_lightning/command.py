@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_lightning.components.groups import PARTS, hidden_choices, register
+from ser_lightning.components.sources import PACKAGE
 from ser_lightning.config import Config, check, choices, known_keys, launcher, nearest_key
 from ser_lightning.errors import UserError, stop
 from ser_lightning.files import no_space
@@ -57,6 +58,9 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
         if not {"-m", "--multirun", "--cfg", "-c", "--info", "-i"} & set(sys.argv):
             stop(f"hydra/launcher is for sweeps: {command_line('train')} -m hydra/launcher=...")
         _add(absolute_output(overrides))
+    if Path.cwd() != PACKAGE.parent:
+        # Processes that are started do not look into the user's folder first either, e.g. for random
+        os.environ.setdefault("PYTHONSAFEPATH", "1")
     signal.signal(signal.SIGTERM, _terminate)
     try:
         _tell_hidden()

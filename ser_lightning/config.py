@@ -48,7 +48,7 @@ class CorpusConfig(Part):
 
     group: ClassVar[str] = "corpus"
     bench: ClassVar[tuple[str, ...]] = ("labels",)
-    root: Annotated[Text | None, says("folder of the corpus; not needed for the demo")]
+    root: Annotated[Text | None, says("folder of the corpus; null for one that is made, such as the demo")]
     classes: Annotated[
         dict[Text, list[Text]] | None,
         says("class -> the corpus's labels, in the order of logits; null: each label is a class"),

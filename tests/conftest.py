@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ser_lightning.config import Config, compose
+from tests.installation import TOP, bare, installed, sources, wheel  # noqa: F401
 
-TOP = Path(__file__).resolve().parent.parent
 SHARED = TOP.parent / "shared" / "data"
 
 os.environ["WANDB_MODE"] = "offline"

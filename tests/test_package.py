@@ -1,55 +1,15 @@
 """The package as people get it: a wheel, installed where no checkout can be seen, used from an empty folder."""
 
-import os
-import shutil
-import subprocess
-import sys
 import sysconfig
-import venv
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
-from tests.conftest import TOP
+from tests.installation import TOP, contents, packages, run
 
 TINY = ["corpus=demo", "corpus.utterances=120", "trainer.max_steps=2", "split.folds=[0]", "logger=csv"]
 TINY += ["features.max_seconds=1", "trainer.accelerator=cpu", "trainer.devices=2"]
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory):
-    """A copy of what a wheel is built from: setuptools leaves build/ there, and puts its files into the next wheel."""
-    copy = tmp_path_factory.mktemp("sources")
-    for name in ("ser_lightning", "conf"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(TOP / name, copy / name, symlinks=True, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(TOP / name, copy)
-    return copy
-
-
-@pytest.fixture(scope="module")
-def wheel(sources, tmp_path_factory):
-    """Built with this environment's setuptools, so that nothing is downloaded."""
-    folder = tmp_path_factory.mktemp("wheel")
-    pip("wheel", "--no-build-isolation", "--wheel-dir", folder, sources)
-    (file,) = folder.iterdir()
-    return file
-
-
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory):
-    """An environment that borrows the packages of this one, but no editable install: its .pth files are not read."""
-    return make_environment(tmp_path_factory.mktemp("bare"))
-
-
-@pytest.fixture(scope="module")
-def installed(wheel, tmp_path_factory):
-    """Such an environment with the wheel."""
-    environment = make_environment(tmp_path_factory.mktemp("installed"))
-    pip("install", wheel, python=environment / "bin" / "python")
-    return environment
 
 
 @pytest.fixture(scope="module")
@@ -62,34 +22,6 @@ def ser(installed, tmp_path_factory):
 
     call.folder = folder
     return call
-
-
-def pip(command, *words, python=sys.executable):
-    offline = ["--quiet", "--no-index", "--no-deps", "--disable-pip-version-check"]
-    subprocess.run([sys.executable, "-m", "pip", "--python", python, command, *offline, *words], check=True)
-
-
-def make_environment(folder):
-    venv.create(folder, symlinks=True)
-    (packages(folder) / "borrowed.pth").write_text(sysconfig.get_path("purelib"))
-    return folder
-
-
-def packages(environment):
-    return Path(sysconfig.get_path("purelib", "venv", {"base": str(environment)}))
-
-
-def run(words, folder, **variables):
-    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "SER_OUTPUT")}
-    return subprocess.run(
-        words, cwd=folder, env={**kept, "COLUMNS": "200", **variables}, capture_output=True, text=True, timeout=300
-    )
-
-
-def contents(folder):
-    """Every file below a folder with its bytes; what Python compiled aside."""
-    files = (file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
-    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
 
 
 def test_the_wheel_has_conf_as_files_and_nothing_that_is_not_for_users(wheel):
