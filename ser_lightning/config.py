@@ -34,12 +34,11 @@ class TrainingConfig(BaseModel):
     """What a corpus of this size needs; `trainer`, `optimizer`, `batching` and `reproduce` point here."""
 
     model_config = STRICT
-    steps: Annotated[dict[str, int], says("training steps by features, e.g. {logmel: 3520, logstft: 2920}")]
+    epochs: Annotated[float, says("how often each training utterance is seen, fractions allowed", gt=0)]
+    check_epochs: Annotated[float | None, says("epochs between dev evaluations; null: one", gt=0)]
     batch_size: Annotated[int, says("utterances per batch", ge=1)]
     learning_rate: Annotated[float, says("Adam's step size", gt=0)]
-    check_every: Annotated[int | None, says("steps between dev evaluations; null: once per epoch", ge=1)]
     study_folds: Annotated[list[Annotated[int, Field(ge=0, le=4)]], says("folds of the whole study, `reproduce`")]
-    authors_first_check: Annotated[dict[str, int], says("experiment=authors: trainer.first_check by features")]
     note: Annotated[Text, says("a sentence on why these values, stated in every report")]
 
 
@@ -125,9 +124,14 @@ class TrainerConfig(BaseModel):
     """How long, how often dev is looked at, on what."""
 
     model_config = STRICT
-    max_steps: Annotated[int, says("training steps", ge=1)]
-    check_every: Annotated[int | None, says("steps between dev evaluations; null: once per epoch", ge=1)]
-    first_check: Annotated[int, says("steps before which no parameters are selected", ge=0)]
+    epochs: Annotated[float, says("how often each training utterance is seen, fractions allowed", gt=0)]
+    max_steps: Annotated[int | None, says("training steps; null: those of trainer.epochs", ge=1)]
+    check_epochs: Annotated[float | None, says("epochs between dev evaluations; null: one", gt=0)]
+    check_every: Annotated[int | None, says("steps between dev evaluations; null: those of check_epochs", ge=1)]
+    first_check_share: Annotated[float, says("share of the steps before which no parameters are selected", ge=0, le=1)]
+    first_check: Annotated[
+        int | None, says("steps before which no parameters are selected; null: by first_check_share", ge=0)
+    ]
     precision: Annotated[
         Literal["auto", "32", "bf16"],
         BeforeValidator(str),
@@ -165,6 +169,10 @@ class StudyConfig(BaseModel):
         bool, says("a run that fails stops the study or sweep, instead of being listed at its end")
     ]
     settings: Annotated[dict[Text, list[Text]], says("reproduce: setting -> its overrides")]
+    epochs: Annotated[
+        dict[Text, dict[Text, Annotated[float, Field(gt=0)]]],
+        says("reproduce: corpus -> features -> corpus.training.epochs, where the study has its own"),
+    ]
 
 
 class Config(BaseModel):
@@ -238,13 +246,7 @@ def check(composed: "DictConfig") -> Config:
     present = [code for code in codes.values() if code is not None]
     folder = reduce(or_, present).write(Path(output) / "cache") if present else None
     parts = {group: PARTS[group].read(part, folder) for group, part in chosen.items()}
-    config = validate(Config, {**values, **parts})
-    if config.trainer.first_check > config.trainer.max_steps:
-        raise UserError(
-            f"trainer.first_check={config.trainer.first_check}: must be at most trainer.max_steps="
-            f"{config.trainer.max_steps}, or no parameters are ever selected"
-        )
-    return config
+    return validate(Config, {**values, **parts})
 
 
 def _plain(composed: "DictConfig") -> dict[str, Any]:

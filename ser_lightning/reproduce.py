@@ -1,6 +1,7 @@
 """The paper's study on a corpus: `ser reproduce [key=value ...]`; restarted, it goes on."""
 
 import time
+from collections.abc import Sequence
 from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,13 +65,22 @@ def record_plan(config: Config, overrides: list[str], study: Path) -> list[list[
     from ser_lightning.runs.plan import plan_job, record, record_corpus
     from ser_lightning.runs.study import write_jobs
 
-    jobs = {name: compose([*overrides, *setting], "reproduce") for name, setting in config.study.settings.items()}
+    jobs = {name: compose_setting(overrides, setting) for name, setting in config.study.settings.items()}
     plans = {name: plan_job(job) for name, job in jobs.items()}
     # All settings have the same folds.
     record_corpus(study, next(iter(plans.values())))
     write_jobs(study, [record(name, jobs[name], planned) for name, planned in plans.items()])
     by_fold = chain.from_iterable(zip(*plans.values(), strict=True))
     return [list(alike) for _, alike in groupby(by_fold, lambda run: (run.split.digest, run.config.features.name))]
+
+
+def compose_setting(overrides: Sequence[str], setting: Sequence[str]) -> Config:
+    """A setting of the study, with the study's own epochs where it has some and the command line says nothing else."""
+    job = compose([*overrides, *setting], "reproduce")
+    epochs = job.study.epochs.get(job.corpus.name, {}).get(job.features.name)
+    if epochs is None:
+        return job
+    return compose([f"corpus.training.epochs={epochs}", *overrides, *setting], "reproduce")
 
 
 def command() -> None:

@@ -25,12 +25,14 @@ def test_the_authors_switches():
     assert config.loss.own == {"alpha": 0.5, "rule": "wen", "warm_up": 20}
     assert config.loss.class_weights == "smoothed"
     assert (config.batching.order, config.split.own["reshuffle"], config.trainer.check_every) == ("random", False, 11)
-    assert config.trainer.first_check == 20
+    assert (config.trainer.first_check, config.trainer.first_check_share) == (None, 0.0568)
 
 
-def test_steps_follow_corpus_and_features():
-    assert compose(["corpus.training.steps.logstft=7", "features=logstft"]).trainer.max_steps == 7
-    assert compose(["corpus=emodb", "corpus.root=x"]).trainer.max_steps == 600
+def test_training_follows_the_corpus_whatever_the_features():
+    for features in ("logmel", "logstft"):
+        trainer = compose(["corpus=emodb", "corpus.root=x", f"features={features}"]).trainer
+        assert (trainer.epochs, trainer.max_steps, trainer.check_epochs, trainer.check_every) == (66.7, None, 2.4, None)
+    assert compose(["corpus.training.epochs=7"]).trainer.epochs == 7
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,10 @@ def test_steps_follow_corpus_and_features():
         ("+loss.gamma=1", "loss.gamma is not a setting of loss=center"),
         ("+loss.lamda=1", "loss.lamda is not a setting of loss=center; did you mean loss.lam?"),
         ("+trainer.step=1", "trainer.step is not a setting"),
-        ("trainer.first_check=9999", "must be at most trainer.max_steps=360"),
+        ("trainer.epochs=0", "trainer.epochs=0: must be above 0"),
+        ("trainer.check_epochs=-1", "trainer.check_epochs=-1: must be above 0"),
+        ("trainer.first_check_share=1.5", "trainer.first_check_share=1.5: must be at most 1"),
+        ("+corpus.training.steps={logmel: 600}", "did you mean corpus.training.epochs?"),
     ],
 )
 def test_bad_values_are_named(override, message):

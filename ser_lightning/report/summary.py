@@ -3,11 +3,10 @@
 UA and WA are counted from the predictions, never copied from result.json.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighte
 from ser_lightning.report import paper
 from ser_lightning.report.statistics import Interval, over_runs, paired
 from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult, read_features, read_outputs, read_results
+from ser_lightning.runs.schedule import steps_of, steps_per_epoch
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import Job
 
@@ -192,6 +192,7 @@ class Provenance:
     left_out: int
     audit: FoldAudit
     steps: str
+    epochs: str
     batch_size: str
     learning_rate: str
     note: str
@@ -245,10 +246,11 @@ def provenance(jobs: Sequence[Job], runs: Path) -> Provenance:
         class_counts=_class_counts(runs / first.signature, first.classes),
         left_out=first.left_out,
         audit=_audit(results),
-        steps=_by_features(results, lambda settings: settings["trainer"]["max_steps"]),
-        batch_size=_by_features(results, lambda settings: settings["batching"]["size"]),
-        learning_rate=_by_features(results, lambda settings: f"{settings['optimizer']['learning_rate']:g}"),
-        note=_training_note(runs / first.signature),
+        steps=_by_features(results, lambda result: result.steps),
+        epochs=_by_features(results, lambda result: float(f"{result.steps / _epoch_steps(result):.3g}")),
+        batch_size=_by_features(results, lambda result: result.settings["batching"]["size"]),
+        learning_rate=_by_features(results, lambda result: result.settings["optimizer"]["learning_rate"]),
+        note=_training_note(runs / first.signature, first),
         precision=_distinct(result.precision for result in results),
         device=_distinct(result.device for result in results),
         seconds=sum(result.seconds for result in results),
@@ -315,30 +317,47 @@ def _class_counts(folder: Path, classes: Sequence[str]) -> dict[str, int]:
     return {name: int(counts.get(name, 0)) for name in classes}
 
 
-def _training_note(folder: Path) -> str:
-    """Why these steps, batches and learning rate: the corpus's own word, or that they are not the corpus's."""
+def _training_note(folder: Path, result: RunResult) -> str:
+    """Why these steps, batches and learning rate: the corpus's own word, or that they are not the corpus's.
+
+    Earlier versions had steps by features where there are epochs now.
+    """
     try:
         config = yaml.safe_load((folder / "config.yaml").read_text())
-        training, features = config["corpus"]["training"], config["features"]["name"]
-        own = training["steps"][features], training["batch_size"], training["learning_rate"]
-        used = config["trainer"]["max_steps"], config["batching"]["size"], config["optimizer"]["learning_rate"]
-    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+        training = config["corpus"]["training"]
+        if "epochs" in training:
+            length, steps = f"{training['epochs']:g} epochs", steps_of(training["epochs"], _epoch_steps(result))
+        else:
+            steps = training["steps"][config["features"]["name"]]
+            length = f"{steps} steps"
+        own = steps, training["batch_size"], training["learning_rate"]
+        used = result.steps, config["batching"]["size"], config["optimizer"]["learning_rate"]
+    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise damaged(folder, "config.yaml", error) from error
     if used == own:
         return training["note"]
-    return f"not this corpus's own setting, which is {own[0]} steps of {own[1]} utterances at {own[2]:g}"
+    return f"not this corpus's own setting, which is {length} of {own[1]} utterances at {own[2]:g}"
 
 
-def _by_features(results: Sequence[RunResult], value: Any) -> str:
-    """A setting's value, or one per kind of features where it goes by them, e.g. '3520 (logmel), 2920 (logstft)'."""
-    pairs = list(
-        dict.fromkeys((str(value(result.settings)), result.settings["features"]["name"]) for result in results)
-    )
-    if len({shown for shown, _ in pairs}) == 1:
-        return pairs[0][0]
-    if len({name for _, name in pairs}) == 1:
-        return ", ".join(shown for shown, _ in pairs)
-    return ", ".join(f"{shown} ({name})" for shown, name in pairs)
+def _epoch_steps(result: RunResult) -> int:
+    return steps_per_epoch(result.utterances["train"], result.settings["batching"]["size"])
+
+
+def _by_features(results: Sequence[RunResult], value: Callable[[RunResult], float]) -> str:
+    """A number, or one per kind of features where it goes by them, e.g. '3520 (logmel), 2920 (logstft)'."""
+    numbers: dict[str, set[float]] = {}
+    for result in results:
+        numbers.setdefault(result.settings["features"]["name"], set()).add(value(result))
+    shown = {name: _range(several) for name, several in numbers.items()}
+    if len(set(shown.values())) == 1:
+        return next(iter(shown.values()))
+    return ", ".join(f"{text} ({name})" for name, text in shown.items())
+
+
+def _range(numbers: set[float]) -> str:
+    """What folds of unlike size have, e.g. '586 to 603'."""
+    low, high = min(numbers), max(numbers)
+    return f"{low:.10g}" if low == high else f"{low:.10g} to {high:.10g}"
 
 
 def _distinct(values: Iterable[str]) -> str:

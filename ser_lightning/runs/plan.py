@@ -15,6 +15,7 @@ from ser_lightning.identity import digest
 from ser_lightning.leakage import FoldAudit
 from ser_lightning.runs.code import describe_other_code, is_current
 from ser_lightning.runs.ledger import RunResult, read_result
+from ser_lightning.runs.schedule import Schedule, make_schedule
 from ser_lightning.runs.signature import settings, signature
 from ser_lightning.runs.study import SPLIT, UTTERANCES, Job
 
@@ -28,6 +29,7 @@ class PlannedRun:
     store: FeatureStore
     split: Split
     audit: FoldAudit
+    schedule: Schedule
     signature: str
 
     @property
@@ -47,14 +49,9 @@ class PlannedRun:
         return result
 
     @property
-    def epoch_steps(self) -> int:
-        """Training steps of one epoch."""
-        return -(-len(self.split.ids("train")) // self.config.batching.size)
-
-    @property
     def cost(self) -> int:
         """Relative to other runs: steps times bins."""
-        return self.config.trainer.max_steps * self.store.bins
+        return self.schedule.max_steps * self.store.bins
 
 
 def plan_job(config: Config) -> list[PlannedRun]:
@@ -63,8 +60,13 @@ def plan_job(config: Config) -> list[PlannedRun]:
     splits = make_splits(manifest, config.split)
     cache = Path(config.paths.output) / "cache"
     audits = audit_splits(manifest, measure_corpus(manifest, cache), splits, cache)
-    names = [signature(config, manifest, store.audio, split) for split in splits]
-    return [PlannedRun(config, manifest, store, *of) for of in zip(splits, audits, names, strict=True)]
+    schedules = [make_schedule(config, split) for split in splits]
+    names = [
+        signature(config, manifest, store.audio, split, schedule)
+        for split, schedule in zip(splits, schedules, strict=True)
+    ]
+    runs = zip(splits, audits, schedules, names, strict=True)
+    return [PlannedRun(config, manifest, store, *run) for run in runs]
 
 
 def note_other_code(planned: Sequence[PlannedRun]) -> str | None:

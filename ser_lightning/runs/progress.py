@@ -112,7 +112,7 @@ class StudyProgress:
 
     def _show(self, name: str, run: "PlannedRun", step: int) -> None:
         if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(f"  {describe(run)}", total=run.config.trainer.max_steps)
+            self._tasks[name] = self._bars.add_task(f"  {describe(run)}", total=run.schedule.max_steps)
         self._bars.update(self._tasks[name], completed=step)
 
     def _title(self) -> str:

@@ -41,6 +41,7 @@ from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RESULT, RunResult
 from ser_lightning.runs.loggers import log_result, run_loggers
 from ser_lightning.runs.plan import PlannedRun
 from ser_lightning.runs.ranks import PATIENCE, choose_devices, ranks
+from ser_lightning.runs.schedule import Schedule
 from ser_lightning.runs.signature import settings
 
 
@@ -126,7 +127,7 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
             left_out=len(manifest.left_out),
             split=split.digest,
             audit=asdict(run.audit),
-            steps=config.trainer.max_steps,
+            steps=run.schedule.max_steps,
             best_step=best.step,
             seconds=round(last.elapsed(), 2),
             precision="bf16 convolutions" if recognizer.bf16 else "32",
@@ -166,9 +167,8 @@ def fit(
     torch.backends.cudnn.allow_tf32 = False
     # The order of batches has a source of randomness of its own; this one is the initialisation's.
     seed_everything(_seed(config.seed, split.repeat, split.fold), verbose=False)
-    interval = min(config.trainer.check_every or run.epoch_steps, config.trainer.max_steps)
-    best = BestOnDev(config.trainer.first_check)
-    trainer = make_trainer(config.trainer, devices, interval, loggers, [best, *callbacks])
+    best = BestOnDev(run.schedule.first_check)
+    trainer = make_trainer(config.trainer, devices, run.schedule, loggers, [best, *callbacks])
     data = fold_data(run, trainer.strategy.root_device)
     recognizer = make_recognizer(run, data, use_bf16(config.trainer.precision, data.device))
     try:
@@ -176,7 +176,7 @@ def fit(
     except SystemExit as error:
         # Lightning ends the process at Ctrl-C, with status 1 and not a word.
         raise KeyboardInterrupt if error.code == 1 else error from None
-    if trainer.global_step % interval:
+    if trainer.global_step % run.schedule.check_every:
         # the last steps belong to no full interval, yet may be the best
         trainer.validate(recognizer, data, verbose=False)
     recognizer.load_state_dict(best.parameters)
@@ -250,18 +250,18 @@ def use_bf16(precision: str, device: torch.device) -> bool:
 def make_trainer(
     config: TrainerConfig,
     devices: list[int] | int,
-    interval: int = 1,
+    schedule: Schedule | None = None,
     loggers: Sequence[Any] = (),
     callbacks: Iterable[Callback] = (),
 ) -> Trainer:
-    """Lightning's Trainer as runs use it; dev is evaluated every `interval` steps."""
+    """Lightning's Trainer as runs use it; without a schedule, one that only evaluates."""
     count = devices if isinstance(devices, int) else len(devices)
     # Centres are equal on all ranks by themselves; sharing buffers out would wait for ranks that have no more batches.
     shared = DDPStrategy(broadcast_buffers=False, timeout=timedelta(seconds=PATIENCE))
     return Trainer(
-        max_steps=config.max_steps,
+        max_steps=schedule.max_steps if schedule else -1,
         max_epochs=-1,
-        val_check_interval=interval,
+        val_check_interval=schedule.check_every if schedule else 1,
         check_val_every_n_epoch=None,
         accelerator=config.accelerator,
         devices=devices,

@@ -55,9 +55,9 @@ def section(material: Material) -> Section:
             f"Leak audit: {audit_line(facts.audit)}."
         ),
         Text(
-            f"Training: {facts.steps} steps of {facts.batch_size} utterances at a learning rate of "
-            f"{facts.learning_rate} ({facts.note}); the parameters with the best dev UA are tested. It took "
-            f"{duration(facts.seconds)} in all."
+            f"Training: {facts.steps} steps of {facts.batch_size} utterances ({facts.epochs} epochs) at a "
+            f"learning rate of {facts.learning_rate} ({facts.note}); the parameters with the best dev UA are tested. "
+            f"It took {duration(facts.seconds)} in all."
         ),
         Text(f"Environment: {facts.device}; precision: {facts.precision}; {facts.versions}."),
         Code(_shared_settings(material), "Settings that all runs share"),
