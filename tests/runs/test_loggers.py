@@ -81,7 +81,7 @@ def test_an_offline_run_is_the_run_and_all_of_it(small):
     for step, row in curve.items():
         assert logged(run)[step] == pytest.approx(row, rel=1e-6)
     named = {name for row in curve.values() for name in row}
-    losses = {f"{part}/{name}" for part in ("train", "dev") for name in ("loss", "softmax", "center")}
+    losses = {f"{part}/{name}" for part in ("train", "dev") for name in ("loss", "softmax", "term")}
     centres = {"dev/within_classes", "dev/between_classes", "train/center_drift", "train/term_gradient", "train/lr"}
     recalls = {f"dev/recall_{name}" for name in result.classes}
     assert named == losses | centres | recalls | {"dev/ua", "dev/wa", "epoch"}
