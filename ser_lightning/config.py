@@ -224,6 +224,8 @@ class StudyConfig:
     name: str = key("folder below studies/")
     stop_at_failure: bool = key("a run that fails stops the study or sweep, instead of being listed at its end")
     settings: dict[str, list[str]] = key("reproduce: setting -> its overrides")
+    baseline: list[str] = key("the report compares each job with the one that has these, e.g. \"['loss.lam=0']\"")
+    paper: Optional[str] = key("the paper of ser_lightning/papers/ whose chapter the report has; null: none")
 
 
 @dataclass

@@ -9,7 +9,7 @@ from ser_lightning.config import Config
 from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError, ends_the_job
 from ser_lightning.runs.attempt import reason_for
 from ser_lightning.runs.signature import settings
-from ser_lightning.runs.study import Job, job_name, read_jobs, study_folder, write_command, write_job
+from ser_lightning.runs.study import Job, begin_study, job_name, read_jobs, same_settings, study_folder, write_jobs
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +25,12 @@ def main(config: Config) -> float:
     hydra = HydraConfig.get()
     study, name = study_folder(config.paths.output, config.study.name), job_name(hydra.overrides.task)
     if hydra.mode is RunMode.RUN:
-        write_command(study, "train", list(hydra.overrides.task))
-        dev_ua = train_job(config, study, 0, name)
+        begin_study(config, study, "train", list(hydra.overrides.task), [settings(config)])
+        dev_ua = train_job(config, study, name)
         show(config, study)
         return dev_ua
     try:
-        return train_job(config, study, hydra.job.num, name)
+        return train_job(config, study, name)
     except NoSpaceError:
         raise
     except Exception as error:
@@ -38,11 +38,11 @@ def main(config: Config) -> float:
             raise
         log.error("%s: %s", name, error, exc_info=not isinstance(error, UserError))
         if not isinstance(error, FailedRunsError):
-            write_job(study, hydra.job.num, Job(name, settings(config), failure=reason_for(error)))
+            write_jobs(study, [Job(name, settings(config), failure=reason_for(error))])
         return nan
 
 
-def train_job(config: Config, study: Path, number: int, name: str) -> float:
+def train_job(config: Config, study: Path, name: str) -> float:
     """Plan a job's runs, tell the study of them, train those that are missing; the mean dev UA of all."""
     from ser_lightning.runs.job import mean_dev_ua, train_all
     from ser_lightning.runs.plan import plan_job, record, record_corpus
@@ -50,7 +50,7 @@ def train_job(config: Config, study: Path, number: int, name: str) -> float:
 
     planned = plan_job(config)
     record_corpus(study, planned)
-    write_job(study, number, record(name, config, planned))
+    write_jobs(study, [record(name, config, planned)])
     with StudyProgress(planned) as progress:
         return mean_dev_ua(train_all(planned, progress))
 
@@ -60,7 +60,8 @@ def show(config: Config, study: Path) -> None:
     from ser_lightning.report.summary import provenance, summarise
     from ser_lightning.report.tables import print_table
 
-    jobs, runs = read_jobs(study), Path(config.paths.output) / "runs"
+    own = Job("", settings(config))
+    jobs, runs = [job for job in read_jobs(study) if same_settings(job, own)], Path(config.paths.output) / "runs"
     print_table(summarise(jobs, runs), provenance(jobs, runs).caption)
     print(f"Runs: {', '.join(jobs[0].runs)} in {runs}")
     print(f"Figures, tables and a page of them: python -m ser_lightning.report {study}")

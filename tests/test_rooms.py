@@ -24,6 +24,7 @@ ROOMS = [
     "recognizer",
     "runs",
     "report",
+    "papers",
     "command",
     "train",
     "reproduce",

@@ -20,7 +20,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import OmegaConf
 
-from ser_lightning.config import Config, TrainerConfig
+from ser_lightning.config import TrainerConfig
 from ser_lightning.data.datamodule import SpectrogramDataModule
 from ser_lightning.data.protocols import PARTS
 from ser_lightning.errors import UserError
@@ -38,7 +38,7 @@ from ser_lightning.runs.checkpoint import (
     write_checkpoint,
 )
 from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult
-from ser_lightning.runs.loggers import log_result, run_loggers
+from ser_lightning.runs.loggers import log_result, run_loggers, run_tags
 from ser_lightning.runs.plan import PlannedRun
 from ser_lightning.runs.ranks import PATIENCE, choose_devices, ranks
 from ser_lightning.runs.signature import settings
@@ -99,9 +99,7 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
     checkpoint = resumable(folder, run.signature)
     _clear(folder, keep=(ATTEMPT, LAST) if checkpoint else (ATTEMPT,))
     write_whole(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)))
-    tags = [_tag(config), config.corpus.name, config.features.name, f"repeat {split.repeat}", f"fold {split.fold}"]
-    if manifest.synthetic:
-        tags.append("synthetic demo")
+    tags = run_tags(config, split, manifest.synthetic)
     devices = choose_devices(config.trainer, number)
     last = LastEpoch(folder)
     with quiet(), run_loggers(config, folder, run.signature, tags, logged_rows(checkpoint)) as loggers:
@@ -293,10 +291,6 @@ def _confusion(predictions: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
 
 def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
-
-
-def _tag(config: Config) -> str:
-    return f"lam {config.loss.lam:g}" + (f" alpha {config.loss.alpha:g}" if config.loss.lam else "")
 
 
 def _device_name(trainer: Trainer, count: int) -> str:
