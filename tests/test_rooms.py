@@ -28,6 +28,7 @@ ROOMS = [
     "recognizer",
     "runs",
     "report",
+    "papers",
     "command",
     "train",
     "reproduce",

@@ -164,7 +164,7 @@ def _deaf_children() -> Iterator[None]:
 def _failed(failures: Sequence[Failure], planned: Sequence[PlannedRun]) -> FailedRunsError:
     from ser_lightning.runs.progress import describe
 
-    of = {run.signature: run for run in planned}
-    lines = [f"  {describe(of[failure.signature])}: {failure.reason}" for failure in failures]
-    head = f"{len(failures)} of {len(of)} runs failed; the same command tries them again"
+    names = describe(planned)
+    lines = [f"  {names[failure.signature]}: {failure.reason}" for failure in failures]
+    head = f"{len(failures)} of {len(names)} runs failed; the same command tries them again"
     return FailedRunsError("\n".join([head, *lines]))

@@ -39,7 +39,7 @@ from ser_lightning.runs.checkpoint import (
 )
 from ser_lightning.runs.code import present_code, present_versions
 from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RESULT, RunResult
-from ser_lightning.runs.loggers import log_result, run_loggers
+from ser_lightning.runs.loggers import log_result, run_loggers, run_tags
 from ser_lightning.runs.plan import PlannedRun
 from ser_lightning.runs.ranks import PATIENCE, choose_devices, ranks
 from ser_lightning.runs.signature import settings
@@ -103,9 +103,7 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
     if config.code:
         shutil.copytree(config.code, folder / "code")
     write_whole(folder / "config.yaml", yaml.safe_dump(config.described, sort_keys=False, allow_unicode=True))
-    tags = [_tag(config), config.corpus.name, config.features.name, f"repeat {split.repeat}", f"fold {split.fold}"]
-    if manifest.synthetic:
-        tags.append("synthetic demo")
+    tags = run_tags(config, split, manifest.synthetic)
     devices = choose_devices(config.trainer, number)
     last = LastEpoch(folder)
     with quiet(), run_loggers(config, folder, run.signature, tags, logged_rows(checkpoint)) as loggers:
@@ -329,11 +327,6 @@ def _scores(confusion: np.ndarray) -> dict[str, float]:
 
 def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
-
-
-def _tag(config: Config) -> str:
-    alpha = config.loss.own.get("alpha")
-    return f"lam {config.loss.lam:g}" + (f" alpha {alpha:g}" if config.loss.lam and alpha is not None else "")
 
 
 def _device_name(trainer: Trainer, count: int) -> str:
