@@ -2,12 +2,15 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 from ser_lightning.errors import UserError
 from ser_lightning.runs.ledger import RESULT
+from ser_lightning.runs.plan import plan_job, record_corpus
 from ser_lightning.runs.status import study_status
 from ser_lightning.runs.study import (
+    SPLIT,
     STUDY,
     Job,
     Purpose,
@@ -136,3 +139,12 @@ def test_status_lists_the_jobs_of_both_commands_and_runs_that_were_replaced(tmp_
     assert states[0][:2] == ("another", "missing")
     assert states[-1] == (folder.name, "other settings", "another corpus, sound, division or version")
     assert (folder / RESULT).exists()
+
+
+def test_the_folds_of_a_second_command_stand_beside_those_of_the_first(small, tmp_path):
+    for folds in ("[1]", "[0]", "[1]"):
+        record_corpus(tmp_path, plan_job(small(f"split.folds={folds}")))
+    table = pd.read_csv(tmp_path / SPLIT)
+    assert table["fold"].unique().tolist() == [0, 1]
+    assert not table.duplicated(["fold", "id"]).any()
+    assert table.groupby("fold")["part"].nunique().tolist() == [3, 3]
