@@ -25,7 +25,7 @@ from ser_lightning.data.protocols import PARTS
 from ser_lightning.errors import UserError
 from ser_lightning.files import write_whole
 from ser_lightning.losses import JointLoss, class_weights
-from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
+from ser_lightning.metrics import confusion_counts, scores
 from ser_lightning.recognizer import EmotionRecognizer
 from ser_lightning.runs.attempt import ATTEMPT, Watch
 from ser_lightning.runs.checkpoint import (
@@ -121,7 +121,7 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
             repeat=split.repeat,
             fold=split.fold,
             classes=list(manifest.classes),
-            scores={part: _scores(confusion) for part, confusion in (("test", test), ("dev", dev))},
+            scores={part: scores(confusion) for part, confusion in (("test", test), ("dev", dev))},
             confusion=test.tolist(),
             dev_confusion=dev.tolist(),
             utterances={part: len(data.parts[part]) for part in PARTS},
@@ -319,10 +319,6 @@ def _confusion(predictions: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     labels = predictions["label"].map({name: i for i, name in enumerate(classes)}).to_numpy()
     logits = predictions[[f"logit_{name}" for name in classes]].to_numpy()
     return confusion_counts(labels, logits.argmax(axis=1), len(classes))
-
-
-def _scores(confusion: np.ndarray) -> dict[str, float]:
-    return {"ua": unweighted_accuracy(confusion), "wa": weighted_accuracy(confusion)}
 
 
 def _seed(*parts: int) -> int:
