@@ -262,33 +262,44 @@ def _lines(
 ) -> tuple[dict[str, pd.DataFrame], dict[str, pd.Series]]:
     """Label -> rows of each line along x; label -> row of each reference, a job that has no x.
 
-    A job that lacks a setting of the lines, as lambda = 0 lacks alpha, is a point of every line it agrees with. Lines
-    are those of the jobs that have all settings, `needed` among them.
+    A job that lacks a setting which a line has, as lambda = 0 lacks alpha, is a point of every line it agrees with; it
+    makes a line of its own where there is none. Lines are those of jobs that have the setting `needed`.
     """
     placed = finished[finished[x].notna()]
-    whole = placed.dropna(subset=[*others.values(), *([needed] if needed else [])])
+    known = {index: _known(row, list(others.values())) for index, row in placed.iterrows()}
+    having = known if needed is None else {index: known[index] for index in placed.index[placed[needed].notna()]}
     lines = {}
-    for combination in _combinations(whole, list(others.values())):
-        agrees = pd.Series(True, index=placed.index)
-        for name, value in combination.items():
-            agrees &= (placed[name] == value) | placed[name].isna()
-        lines[_line_label(combination, others)] = placed[agrees].sort_values(x)
+    for combination in _combinations(placed.loc[list(having)], list(having.values()), list(others.values())):
+        agreeing = [index for index, settings in known.items() if settings.items() <= combination.items()]
+        lines[_line_label(combination, others)] = placed.loc[agreeing].sort_values(x)
     references = {}
     for _, job in finished[finished[x].isna()].iterrows():
-        known = {name: job[name] for name in others.values() if not pd.isna(job[name])}
-        references[_line_label(known, others)] = job
+        references[_line_label(_known(job, list(others.values())), others)] = job
     return lines, references
 
 
-def _combinations(rows: pd.DataFrame, others: Sequence[str]) -> list[dict[str, Any]]:
+def _known(job: pd.Series, names: Sequence[str]) -> dict[str, Any]:
+    """The settings that a job has."""
+    return {name: job[name] for name in names if not pd.isna(job[name])}
+
+
+def _combinations(
+    rows: pd.DataFrame, known: Sequence[Mapping[str, Any]], others: Sequence[str]
+) -> list[Mapping[str, Any]]:
+    """The settings of rows, each once, in order; those that are a part of another row's are left out."""
     if not others:
         return [{}]
-    unique = rows[list(others)].drop_duplicates()
     # Columns of words may hold numbers too
-    unique = unique.sort_values(
+    order = rows[list(others)].sort_values(
         list(others), key=lambda column: column if column.dtype.kind in "iufb" else column.astype(str)
     )
-    return [{str(name): value for name, value in row.items()} for row in unique.to_dict("records")]
+    place = dict(zip(rows.index, known, strict=True))
+    distinct: list[Mapping[str, Any]] = []
+    for index in order.index:
+        settings = place[index]
+        if settings not in distinct and not any(settings.items() < other.items() for other in known):
+            distinct.append(settings)
+    return distinct
 
 
 def _line_label(combination: Mapping[str, Any], columns: Mapping[str, str]) -> str:

@@ -57,6 +57,17 @@ def test_features_and_other_settings_have_lines_of_their_own():
     assert sweep_curves(rates, columns, "caption").axes[0].get_xlabel() == "learning_rate"
 
 
+def test_a_part_without_the_setting_of_another_has_a_line_of_its_own():
+    """loss=mine,center loss.tau=0.1,0.5: centre loss has no tau."""
+    summary = grid(*[("logmel", lam, 0.5) for lam in (0, 0.1, 0.1, 0.1)]).drop(columns="alpha")
+    summary.insert(0, "loss", [None, "mine", "mine", "center"])
+    summary.insert(1, "tau", [np.nan, 0.1, 0.5, np.nan])
+    columns = {"loss.name": "loss", "loss.lam": "lam", "loss.tau": "tau"}
+    figure = sweep_curves(summary, columns, "caption")
+    assert sorted(legend_of(figure)) == ["center", "mine, tau = 0.1", "mine, tau = 0.5"]
+    assert all(container[0].get_xdata().size == 2 for container in figure.axes[0].containers)
+
+
 def test_no_curves_where_nothing_varies_or_the_columns_do_not_tell_what():
     assert sweep_curves(grid(("logmel", 0.3, 0.5)), COLUMNS, "caption") is None
     unclear = grid(("logmel", 0.3, 0.5), ("logmel", 0.3, 0.5), ("logmel", 0.3, 0.9))
