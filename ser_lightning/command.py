@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.components.groups import hidden_choices, register
+from ser_lightning.components.groups import SEVERAL, hidden_choices, register
 from ser_lightning.config import Config, check, choices, known_keys, launcher, nearest_key
 from ser_lightning.errors import UserError, stop
 from ser_lightning.files import no_space
@@ -178,10 +178,12 @@ def explain(error: Exception) -> str:
     if unknown:
         close = nearest_key(unknown.group(1))
         if close == unknown.group(1):
-            group = unknown.group(1).split(".")[0]
+            group, choice, *_ = unknown.group(1).split(".")
+            if group == SEVERAL:
+                return f"{close} has no effect without {group}={choice}"
             return f"{close} is not a setting of the {group} that was chosen"
         return f"{unknown.group(1)} is not a setting" + (f"; did you mean {close}?" if close else "")
-    absent = re.search(r"Could not find '([\w/]+)/([^'/]+)'", text)
+    absent = re.search(r"Could not (?:find|load) '([\w/]+)/([^'/]+)'", text)
     if absent:
         group, name = absent.groups()
         return f"there is no {group}={name}; choose one of {', '.join(choices().get(group, []))}"
