@@ -11,9 +11,9 @@ class Readout(Protocol):
     """What any read-out has; a class that has it need not inherit from this one.
 
     It is made anew for every run. Settings are keyword-only parameters of its constructor; a constructor that has a
-    parameter `classes` before the * is given the number of classes. The same z and labels must give the same scores: one
-    that draws random numbers draws them from a seed of its own. In a file beside `conf/readout/mine.yaml`, whose one
-    line is `_target_: mine.Nearest`, this is one::
+    parameter `classes` before the * is given the number of classes. The same z and labels must give the same scores:
+    one that draws random numbers draws them from a seed of its own. This, in a file mine.py, is one; the one line of
+    its `conf/readout/mine.yaml` is `_target_: mine.Nearest`::
 
         class Nearest:
             def __init__(self, classes, *, neighbors: int = 5):
@@ -37,7 +37,7 @@ class Readout(Protocol):
         """
 
     def scores(self, z: np.ndarray) -> np.ndarray:
-        """Scores [utterances, classes] of features z [utterances, features], finite; the largest is the class predicted.
+        """Scores [utterances, classes] of features z [utterances, features], finite; they need not be probabilities.
 
-        They need not be probabilities.
+        The class of the largest is predicted.
         """

@@ -27,6 +27,6 @@ class SVM:
         self.pipeline.fit(z, labels)
 
     def scores(self, z: np.ndarray) -> np.ndarray:
-        """Signed distances from each class's boundary [utterances, classes]; of two classes, one boundary's both ways."""
+        """Signed distances from each class's boundary [utterances, classes]; two classes have one boundary."""
         distances = self.pipeline.decision_function(z)
         return np.stack([-distances, distances], axis=1) if distances.ndim == 1 else distances

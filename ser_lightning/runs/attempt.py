@@ -132,13 +132,13 @@ def _end(done: Event, thread: Thread) -> None:
     thread.join()
 
 
-def reason_for(error: Exception) -> str:
-    """Why a try failed, in a line."""
+def reason_for(error: Exception, trace: str = ATTEMPT) -> str:
+    """Why a try failed, in a line; `trace` names the file that has the traceback."""
     if no_space(error):
         return "the disk is full; free some space and give the same command again"
     if isinstance(error, UserError):
         return str(error)
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]} (its {ATTEMPT} has the traceback)"
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]} (its {trace} has the traceback)"
 
 
 def _lock_path(folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """Train one run: from a fold's data to a folder with its result."""
 
 import logging
+import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -142,12 +143,14 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
 
 
 def _clear(folder: Path, keep: Iterable[str]) -> None:
-    """Remove from a run's folder all files but some. Raises `UserError` where it has a result: it is never cleared."""
+    """Remove from a run's folder all but some files. Raises `UserError` where it has a result: it is never cleared."""
     if (folder / RESULT).exists():
         raise UserError(f"{folder} has a {RESULT}, so that it is not cleared; repeat the command, which keeps it")
     folder.mkdir(parents=True, exist_ok=True)
     for file in folder.iterdir():
-        if file.name not in keep:
+        if file.is_dir():
+            shutil.rmtree(file)
+        elif file.name not in keep:
             file.unlink()
 
 

@@ -28,6 +28,7 @@ class Job:
         runs: signatures; empty until the job has begun.
         places: (repetition, fold) of each run.
         failure: why the job has no runs.
+        readouts: name -> what each of the job's runs keeps it as, see `readout_names`.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Job:
     runs: list[str] = field(default_factory=list)
     places: list[list[int]] = field(default_factory=list)
     failure: str | None = None
+    readouts: dict[str, str] = field(default_factory=dict)
 
 
 def study_folder(output: str, name: str) -> Path:

@@ -30,10 +30,11 @@ def test_cosine_knows_directions_alone():
     assert scores == pytest.approx(np.array([[0, -2], [-2, 0], [-0.8, -0.4], [-1, -1]]), abs=1e-12)
 
 
-finite = st.floats(-10, 10)
+def values(*shape):
+    return arrays(float, shape, elements=st.floats(-10, 10))
 
 
-@given(arrays(float, (12, 3), elements=finite), arrays(float, (5, 3), elements=finite), arrays(float, 3, elements=finite))
+@given(values(12, 3), values(5, 3), values(3))
 def test_a_shift_of_all_features_changes_nothing(z, others, shift):
     labels = np.arange(12) % 4
     plain, shifted = Centers(4), Centers(4)
