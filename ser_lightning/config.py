@@ -218,6 +218,12 @@ class Config(BaseModel):
         values = ((name, getattr(self, name)) for name in type(self).model_fields)
         return {name: value for name, value in values if isinstance(value, Part)}
 
+    def lacks(self, override: str) -> bool:
+        """Whether an override, e.g. loss.tau=0.1, is of a setting that the part of this configuration does not have."""
+        group, _, key = override.partition("=")[0].partition(".")
+        part = self.parts.get(group)
+        return part is not None and bool(key) and key.split(".")[0] not in part.settings
+
 
 def _describe(value: Any) -> Any:
     if isinstance(value, Part):

@@ -12,8 +12,9 @@ from ser_lightning.components.settings import Signature, read_signature
 from ser_lightning.components.validation import STRICT, Text, validate
 from ser_lightning.errors import UserError
 
-# What stands in a composed configuration beside the settings: the class, and what names a user's own code
-TARGET, CODE = "_target_", "_code_"
+# What stands in a composed configuration beside the settings: the class, what names a user's own code, and the settings
+# of other choices of a sweep
+TARGET, CODE, FOREIGN = "_target_", "_code_", "_foreign_"
 
 
 class Part(BaseModel):
@@ -58,7 +59,8 @@ class Part(BaseModel):
         signature = read_signature(target, folder)
         takes = cls.wanted(signature, target)
         common = cls.common()
-        settings = {key: value for key, value in values.items() if key not in (*common, TARGET, CODE)}
+        other = (*common, TARGET, CODE, FOREIGN, *values.get(FOREIGN, []))
+        settings = {key: value for key, value in values.items() if key not in other}
         model = signature.model(target.rpartition(".")[2])
         own = validate(model, settings, place, chosen, known=common).model_dump()
         code = values.get(CODE)

@@ -12,20 +12,19 @@ class Readout(Protocol):
 
     It is made anew for every run. Settings are keyword-only parameters of its constructor; a constructor that has a
     parameter `classes` before the * is given the number of classes. The same z and labels must give the same scores:
-    one that draws random numbers draws them from a seed of its own. This, in a file mine.py, is one; the one line of
-    its `conf/readout/mine.yaml` is `_target_: mine.Nearest`::
+    one that draws random numbers draws them from a seed of its own. The nearest class mean::
 
-        class Nearest:
-            def __init__(self, classes, *, neighbors: int = 5):
+        class Means:
+            def __init__(self, classes):
                 self.classes = classes
-                self.neighbors = neighbors
 
             def fit(self, z, labels):
-                self.z, self.votes = z, np.eye(self.classes)[labels]
+                self.means = np.stack([z[labels == label].mean(axis=0) for label in range(self.classes)])
 
             def scores(self, z):
-                distances = np.linalg.norm(z[:, None] - self.z, axis=2)
-                return self.votes[distances.argsort(axis=1)[:, : self.neighbors]].mean(axis=1)
+                return -np.linalg.norm(z[:, None] - self.means, axis=2)
+
+    In a file mine.py, it is chosen by `readout=means` once `conf/readout/means.yaml` says `_target_: mine.Means`.
     """
 
     def fit(self, z: np.ndarray, labels: np.ndarray) -> Any:

@@ -107,14 +107,14 @@ def train_once(run: PlannedRun, wait: bool = True, number: int = 0) -> RunResult
             set_aside(run.folder)
         keep_memory(True)
         try:
-            with attempt(run.folder) as watch:
+            with attempt(run.folder, run.config.code) as watch:
                 return train_run(run, watch, number)
         except NoSpaceError:
             raise
         except Exception as error:
             if ends_the_job(error):
                 raise
-            return Failure(run.signature, reason_for(error))
+            return Failure(run.signature, reason_for(error, run.config.code))
         finally:
             release_memory()
 

@@ -64,7 +64,14 @@ class PlannedRun:
 
 
 def plan_job(config: Config) -> list[PlannedRun]:
-    """The runs of a job, repetition by repetition; loads or makes the corpus and its features first."""
+    """The runs of a job, repetition by repetition; loads or makes the corpus and its features first.
+
+    A user's own parts are tried before that. Raises `UserError` where they, or the corpus, cannot be used.
+    """
+    if config.code:
+        from ser_lightning.runs.trial import try_parts
+
+        try_parts(config)
     manifest, store = prepare(config)
     splits = make_splits(manifest, config.split)
     cache = Path(config.paths.output) / "cache"

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ser_lightning.errors import NoSpaceError, UserError, ends_the_job
 from ser_lightning.files import no_space, write_whole
 from ser_lightning.identity import digest
@@ -57,6 +59,27 @@ def read_failures(folder: Path, names: Iterable[str]) -> Iterator[str]:
             yield json.loads(_failure_file(folder, kept).read_text())["failure"]
 
 
+def fit_and_score(
+    part: "ReadoutConfig", z: np.ndarray, labels: np.ndarray, others: np.ndarray, classes: int
+) -> np.ndarray:
+    """Scores [others, classes] of features `others`, by a read-out of z [utterances, features] and class indices.
+
+    Raises `UserError` where they are of another shape or not finite, and for whatever a user's own raises.
+    """
+    readout = part.make(classes=classes)
+    with part.explained():
+        readout.fit(z, labels)
+        scores = np.asarray(readout.scores(others))
+    if scores.shape != (len(others), classes):
+        raise UserError(
+            f"readout={part.name}: scores(z) has the shape {list(scores.shape)}, and should have "
+            f"[utterances, classes], {[len(others), classes]}"
+        )
+    if not np.isfinite(scores).all():
+        raise UserError(f"readout={part.name}: scores(z) has values that are not finite")
+    return scores
+
+
 def _attempt(folder: Path, part: "ReadoutConfig", kept: str) -> str | None:
     try:
         write_whole(readout_file(folder, kept), _scores(folder, part).to_parquet(index=False))
@@ -82,25 +105,13 @@ def _failure_file(folder: Path, kept: str) -> Path:
 
 def _scores(folder: Path, part: "ReadoutConfig") -> "pd.DataFrame":
     """What a read-out says of dev and test: id, part, label and a logit_<class>, its score, per class."""
-    import numpy as np
     import pandas as pd
 
     classes, table = _run(folder)
     z = table.filter(regex=r"^z_\d+$").to_numpy(np.float64)  # [utterances, features]
     labels = pd.Index(classes).get_indexer(pd.Index(table["label"]))
     training = (table["part"] == "train").to_numpy()
-    readout = part.make(classes=len(classes))
-    with part.explained():
-        readout.fit(z[training], labels[training])
-        scores = np.asarray(readout.scores(z[~training]))
-    wanted = (int((~training).sum()), len(classes))
-    if scores.shape != wanted:
-        raise UserError(
-            f"readout={part.name}: scores(z) is of shape {list(scores.shape)} instead of {list(wanted)}, a row per "
-            "utterance and a column per class"
-        )
-    if not np.isfinite(scores).all():
-        raise UserError(f"readout={part.name}: scores(z) has values that are not finite")
+    scores = fit_and_score(part, z[training], labels[training], z[~training], len(classes))
     facts = table.loc[~training, ["id", "part", "label"]].reset_index(drop=True)
     return facts.join(pd.DataFrame(scores, columns=list(classes)).add_prefix("logit_"))
 

@@ -91,14 +91,17 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
     On one CPU it ends with the same predictions, bit for bit, as if never interrupted. `watch` is told of the steps;
     `number` is the run's among those that are trained side by side.
 
-    The folder `runs/<signature>/` gets the resolved configuration, metrics.csv, best.ckpt, predictions.parquet,
-    features.parquet, and result.json last; last.ckpt and attempt.json lie in it only until then.
+    The folder `runs/<signature>/` gets the resolved configuration, code/ with the user's own parts, metrics.csv,
+    best.ckpt, predictions.parquet, features.parquet, and result.json last; last.ckpt and attempt.json lie in it only
+    until then.
     """
     config, manifest, split, folder = run.config, run.manifest, run.split, run.folder
     # Now, when it is loaded: the files may be other ones when the training ends.
     code = present_code()
     checkpoint = resumable(folder, run.signature)
     _clear(folder, keep=(ATTEMPT, LAST) if checkpoint else (ATTEMPT,))
+    if config.code:
+        shutil.copytree(config.code, folder / "code")
     write_whole(folder / "config.yaml", yaml.safe_dump(config.described, sort_keys=False, allow_unicode=True))
     tags = [_tag(config), config.corpus.name, config.features.name, f"repeat {split.repeat}", f"fold {split.fold}"]
     if manifest.synthetic:

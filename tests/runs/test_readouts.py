@@ -9,7 +9,7 @@ import pytest
 from sklearn.neighbors import NearestCentroid
 
 from ser_lightning.config import compose
-from ser_lightning.errors import FailedRunsError
+from ser_lightning.errors import FailedRunsError, UserError
 from ser_lightning.runs.job import train_all
 from ser_lightning.runs.ledger import read_features, read_outputs, read_readout
 from ser_lightning.runs.plan import plan_job, record
@@ -133,43 +133,49 @@ def test_one_of_the_users_own_is_anew_what_its_file_is(run, small, own):
             "self.first = z[0, 64]",
             "readout=mine: mine.py:9: IndexError: index 64 is out of bounds",
         ),
-        ("(len(z), self.classes)", "(3, self.classes)", r"readout=mine: scores(z) is of shape [3, 4] instead of ["),
+        ("(len(z), self.classes)", "(len(z), 3)", "readout=mine: scores(z) has the shape [4, 3], and should have [u"),
         ("self.shift) +", "np.nan) +", "readout=mine: scores(z) has values that are not finite"),
         ("= classes, shift", "= classes, shaft", "readout=mine: mine.py:6: NameError: name 'shaft' is not defined"),
     ],
 )
-def test_one_that_fails_is_told_and_loses_nothing(run, small, own, tmp_path, before, after, message):
-    own(MINE.replace(before, after))
+def test_one_of_the_users_own_is_tried_first(small, own, before, after, message):
+    own(MINE.replace(before, after).replace("np.arange(self.classes)", "0"))
+    with pytest.raises(UserError) as error:
+        plan_job(small(*QUICK, "readout=mine"))
+    assert str(error.value).startswith(message)
+
+
+def test_one_that_fails_is_told_and_loses_nothing(run, small, own, tmp_path):
+    """It works on the utterances on which it is tried, and for want of a file not on those of the run."""
+    own(MINE.replace("self.first = z[0]", "self.first = len(z) == 80 or open('there')"))
     config = small(*QUICK, "readout=[mine,centers]")
     kept = times(run.folder)
     planned = plan_job(config)
     with StudyProgress(planned) as progress, pytest.raises(FailedRunsError) as error:
         train_all(planned, progress)
-    head, line = str(error.value).splitlines()
-    assert head == "1 read-out of finished runs failed; the same command tries them again"
-    assert line.startswith(f"  logmel lam 0.3 alpha 0.5 fold 0: {message}")
+    reason = "readout=mine: mine.py:9: FileNotFoundError: [Errno 2] No such file or directory: 'there'"
+    assert str(error.value).splitlines() == [
+        "1 read-out of finished runs failed; the same command tries them again",
+        f"  logmel lam 0.3 alpha 0.5 fold 0: {reason}",
+    ]
     assert kept.items() < times(run.folder).items()
     job = record("mine", config, planned)
     assert read_readout(run.folder, job.readouts["centers"]) is not None
     assert read_readout(run.folder, job.readouts["mine"]) is None
-    trace = json.loads((run.folder / "readouts" / f"{job.readouts['mine']}.json").read_text())["trace"]
-    assert "Error" in trace.splitlines()[-1]
+    failure = run.folder / "readouts" / f"{job.readouts['mine']}.json"
+    assert 'mine.py", line 9, in fit' in json.loads(failure.read_text())["trace"]
     # At the end of a sweep, and for `ser status`
     write_job(tmp_path / "study", 0, job)
     (status,) = study_status(tmp_path / "study", run.folder.parent)
     assert status.state == "failed"
-    assert message in status.said
     assert status.said.startswith("done, UA ")
-
-
-def test_a_failure_is_forgotten_when_it_is_mended(run, small, own, tmp_path, monkeypatch):
-    own(MINE.replace("self.first = z[0]", "self.first = open('there').read()"))
-    config = small(*QUICK, "readout=mine")
-    with pytest.raises(FailedRunsError, match="FileNotFoundError"):
-        train(config)
+    assert status.said.endswith(reason)
+    # Mended, it is forgotten
     (tmp_path / "there").write_text("")
     train(config)
-    assert [file.suffix for file in (run.folder / "readouts").iterdir()] == [".parquet"]
+    assert not failure.exists()
+    assert read_readout(run.folder, job.readouts["mine"]) is not None
+    assert study_status(tmp_path / "study", run.folder.parent)[0].state == "done"
 
 
 def test_features_that_are_damaged_are_named(run, small):
