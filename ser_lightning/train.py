@@ -66,12 +66,16 @@ def train_job(config: Config, study: Path, number: int, name: str, alone: bool =
 
 
 def show(config: Config, study: Path) -> None:
-    """Print the mean and spread over the job's runs."""
+    """Print the mean and spread over the job's runs, and a line per read-out."""
+    from ser_lightning.report.material import read_material
+    from ser_lightning.report.sections.readouts import readout_lines
     from ser_lightning.report.summary import provenance, summarise
     from ser_lightning.report.tables import print_table
 
     jobs, runs = read_jobs(study), Path(config.paths.output) / "runs"
     print_table(summarise(jobs, runs), provenance(jobs, runs).caption)
+    if config.readout:
+        print("\n".join(readout_lines(read_material(study, runs))))
     print(f"Runs: {', '.join(jobs[0].runs)} in {runs}")
     print(f"Figures, tables and a page of them: {command_line('report')} {study}")
 
