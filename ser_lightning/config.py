@@ -172,6 +172,10 @@ class StudyConfig(BaseModel):
         bool, says("a run that fails stops the study or sweep, instead of being listed at its end")
     ]
     settings: Annotated[dict[Text, list[Text]], says("reproduce: setting -> its overrides")]
+    baseline: Annotated[
+        list[Text], says("the report compares each job with the one that has these, e.g. \"['loss.lam=0']\"")
+    ]
+    paper: Annotated[Text | None, says("the paper of ser_lightning/papers/ whose chapter the report has; null: none")]
 
 
 class Config(BaseModel):

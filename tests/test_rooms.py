@@ -29,6 +29,7 @@ ROOMS = [
     "recognizer",
     "runs",
     "report",
+    "papers",
     "command",
     "train",
     "reproduce",

@@ -191,10 +191,10 @@ def _deaf_children() -> Iterator[None]:
 def _failed(failures: Sequence[Failure], planned: Sequence[PlannedRun]) -> FailedRunsError:
     from ser_lightning.runs.progress import describe
 
-    runs = {run.signature: run for run in planned}
-    lines = [f"  {describe(runs[failure.signature])}: {failure.reason}" for failure in failures]
+    names = describe(planned)
+    lines = [f"  {names[failure.signature]}: {failure.reason}" for failure in failures]
     readouts = sum(failure.readout for failure in failures)
-    counts = [f"{len(failures) - readouts} of {len(runs)} runs failed"] * (len(failures) > readouts)
+    counts = [f"{len(failures) - readouts} of {len(names)} runs failed"] * (len(failures) > readouts)
     counts += [f"{readouts} read-out{'s' * (readouts > 1)} of finished runs failed"] * (readouts > 0)
     head = f"{' and '.join(counts)}; the same command tries them again"
     return FailedRunsError("\n".join([head, *lines]))

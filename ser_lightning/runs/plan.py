@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from ser_lightning.config import Config
 from ser_lightning.corpora import Manifest, load_manifest
 from ser_lightning.corpora.manifest import refuse_empty_classes, write_utterances
@@ -11,6 +13,7 @@ from ser_lightning.data.audit import audit_splits
 from ser_lightning.data.splits import Split, make_splits, write_splits
 from ser_lightning.features import FeatureStore, build_store
 from ser_lightning.features.sound import measure_corpus
+from ser_lightning.files import write_whole
 from ser_lightning.identity import digest
 from ser_lightning.leakage import FoldAudit
 from ser_lightning.runs.code import describe_other_code, is_current
@@ -90,12 +93,20 @@ def record(name: str, config: Config, planned: Sequence[PlannedRun]) -> Job:
     """What a study's folder is told of a job and its runs."""
     places = [[run.split.repeat, run.split.fold] for run in planned]
     signatures = [run.signature for run in planned]
-    return Job(name, settings(config), signatures, places, readouts=readout_names(config))
+    readouts = {kept: config.readout[own].settings for own, kept in readout_names(config).items()}
+    return Job(name, settings(config), signatures, places, readouts=readouts)
 
 
 def record_corpus(study: Path, planned: Sequence[PlannedRun]) -> None:
-    """Write who is tested when, and the utterances, into a study's folder."""
-    write_splits([run.split for run in planned], study / SPLIT)
+    """Write who is tested when, beside the folds of earlier commands, and the utterances, into a study's folder."""
+    file = study / SPLIT
+    former = pd.read_csv(file, dtype={"id": str}) if file.exists() else None
+    write_splits([run.split for run in planned], file)
+    if former is not None:
+        now = {(run.split.repeat, run.split.fold) for run in planned}
+        others = former[[place not in now for place in zip(former["repeat"], former["fold"], strict=True)]]
+        whole = pd.concat([others, pd.read_csv(file, dtype={"id": str})])
+        write_whole(file, whole.sort_values(["repeat", "fold"], kind="stable").to_csv(index=False))
     write_utterances(planned[0].manifest, study / UTTERANCES)
 
 

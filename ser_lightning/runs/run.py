@@ -25,7 +25,7 @@ from ser_lightning.data.protocols import PARTS
 from ser_lightning.errors import UserError
 from ser_lightning.files import write_whole
 from ser_lightning.losses import JointLoss, class_weights
-from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
+from ser_lightning.metrics import confusion_counts, scores
 from ser_lightning.recognizer import EmotionRecognizer
 from ser_lightning.runs.attempt import ATTEMPT, Watch
 from ser_lightning.runs.checkpoint import (
@@ -39,7 +39,7 @@ from ser_lightning.runs.checkpoint import (
 )
 from ser_lightning.runs.code import present_code, present_versions
 from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RESULT, RunResult
-from ser_lightning.runs.loggers import log_result, run_loggers
+from ser_lightning.runs.loggers import log_result, run_loggers, run_tags
 from ser_lightning.runs.plan import PlannedRun
 from ser_lightning.runs.ranks import PATIENCE, choose_devices, ranks
 from ser_lightning.runs.signature import settings
@@ -103,9 +103,7 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
     if config.code:
         shutil.copytree(config.code, folder / "code")
     write_whole(folder / "config.yaml", yaml.safe_dump(config.described, sort_keys=False, allow_unicode=True))
-    tags = [_tag(config), config.corpus.name, config.features.name, f"repeat {split.repeat}", f"fold {split.fold}"]
-    if manifest.synthetic:
-        tags.append("synthetic demo")
+    tags = run_tags(config, split, manifest.synthetic)
     devices = choose_devices(config.trainer, number)
     last = LastEpoch(folder)
     with quiet(), run_loggers(config, folder, run.signature, tags, logged_rows(checkpoint)) as loggers:
@@ -123,7 +121,7 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
             repeat=split.repeat,
             fold=split.fold,
             classes=list(manifest.classes),
-            scores={part: _scores(confusion) for part, confusion in (("test", test), ("dev", dev))},
+            scores={part: scores(confusion) for part, confusion in (("test", test), ("dev", dev))},
             confusion=test.tolist(),
             dev_confusion=dev.tolist(),
             utterances={part: len(data.parts[part]) for part in PARTS},
@@ -323,17 +321,8 @@ def _confusion(predictions: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     return confusion_counts(labels, logits.argmax(axis=1), len(classes))
 
 
-def _scores(confusion: np.ndarray) -> dict[str, float]:
-    return {"ua": unweighted_accuracy(confusion), "wa": weighted_accuracy(confusion)}
-
-
 def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
-
-
-def _tag(config: Config) -> str:
-    alpha = config.loss.own.get("alpha")
-    return f"lam {config.loss.lam:g}" + (f" alpha {alpha:g}" if config.loss.lam and alpha is not None else "")
 
 
 def _device_name(trainer: Trainer, count: int) -> str:

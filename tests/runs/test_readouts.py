@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,9 @@ from ser_lightning.runs.job import train_all
 from ser_lightning.runs.ledger import read_features, read_outputs, read_readout
 from ser_lightning.runs.plan import plan_job, record
 from ser_lightning.runs.progress import StudyProgress
+from ser_lightning.runs.readouts import readout_names
 from ser_lightning.runs.status import study_status
-from ser_lightning.runs.study import read_jobs, write_job
+from ser_lightning.runs.study import Job, read_jobs, write_job, write_jobs
 from tests.conftest import SMALL
 
 QUICK = ["batching.size=32", "features.max_seconds=1", "seed=400"]
@@ -81,7 +83,7 @@ def test_a_finished_run_gets_what_is_asked_for_once_and_is_not_trained_again(run
     (again,) = train(small(*QUICK, "readout=[svm,centers]"))
     assert again.signature == run.signature
     after = times(run.folder)
-    added = {f"readouts/{name}.parquet" for name in record("", again.config, [again]).readouts.values()}
+    added = {f"readouts/{name}.parquet" for name in record("", again.config, [again]).readouts}
     assert len(added) == 2
     assert after.items() - before.items() == {(name, after[name]) for name in added}
     train(small(*QUICK, "readout=[svm,centers]"))
@@ -100,7 +102,7 @@ def test_a_run_is_read_out_when_it_is_trained(small):
 
 def test_scores_are_those_of_a_classifier_of_the_training_parts_features(run, small):
     (again,) = train(small(*QUICK, "readout=centers"))
-    table = read_readout(run.folder, record("", again.config, [again]).readouts["centers"])
+    table = read_readout(run.folder, readout_names(again.config)["centers"])
     outputs = read_outputs(run.folder)
     assert table.columns.tolist() == outputs.columns.tolist()
     assert (table[["id", "part", "label"]].to_numpy() == outputs[["id", "part", "label"]].to_numpy()).all()
@@ -117,7 +119,7 @@ def test_one_of_the_users_own_is_anew_what_its_file_is(run, small, own):
     own(MINE.replace("np.arange(self.classes)", "self.first[0] * np.arange(self.classes)"))
     second = train(small(*QUICK, "readout=mine", "readout.mine.shift=2"))[0]
     assert first.signature == second.signature == run.signature
-    names = [record("", planned.config, [planned]).readouts["mine"] for planned in (first, second)]
+    names = [readout_names(planned.config)["mine"] for planned in (first, second)]
     tables = [read_readout(run.folder, name).filter(regex="^logit_") for name in names]
     assert (tables[0] == np.arange(4)).to_numpy().all()
     features = read_features(run.folder)
@@ -156,13 +158,13 @@ def test_one_that_fails_is_told_and_loses_nothing(run, small, own, tmp_path):
     reason = "readout=mine: mine.py:9: FileNotFoundError: [Errno 2] No such file or directory: 'there'"
     assert str(error.value).splitlines() == [
         "1 read-out of finished runs failed; the same command tries them again",
-        f"  logmel lam 0.3 alpha 0.5 fold 0: {reason}",
+        f"  lambda 0.3 fold 0: {reason}",
     ]
     assert kept.items() < times(run.folder).items()
-    job = record("mine", config, planned)
-    assert read_readout(run.folder, job.readouts["centers"]) is not None
-    assert read_readout(run.folder, job.readouts["mine"]) is None
-    failure = run.folder / "readouts" / f"{job.readouts['mine']}.json"
+    job, names = record("mine", config, planned), readout_names(config)
+    assert read_readout(run.folder, names["centers"]) is not None
+    assert read_readout(run.folder, names["mine"]) is None
+    failure = run.folder / "readouts" / f"{names['mine']}.json"
     assert 'mine.py", line 9, in fit' in json.loads(failure.read_text())["trace"]
     # At the end of a sweep, and for `ser status`
     write_job(tmp_path / "study", 0, job)
@@ -174,7 +176,7 @@ def test_one_that_fails_is_told_and_loses_nothing(run, small, own, tmp_path):
     (tmp_path / "there").write_text("")
     train(config)
     assert not failure.exists()
-    assert read_readout(run.folder, job.readouts["mine"]) is not None
+    assert read_readout(run.folder, names["mine"]) is not None
     assert study_status(tmp_path / "study", run.folder.parent)[0].state == "done"
 
 
@@ -195,10 +197,20 @@ def test_jobs_that_differ_in_the_read_out_alone_share_their_runs(run, small):
     # In one command, as `reproduce` does
     with StudyProgress(planned) as progress:
         train_all(planned, progress)
-    names = [record("", one.config, [one]).readouts["svm"] for one in planned]
+    names = [readout_names(one.config)["svm"] for one in planned]
     tables = [read_readout(run.folder, name) for name in names]
     assert not tables[0].equals(tables[1])
     pd.testing.assert_frame_equal(tables[0].iloc[:, :3], tables[1].iloc[:, :3])
+
+
+def test_a_study_has_all_read_outs_that_its_commands_asked_for(tmp_path):
+    """Of one whose code has changed, the last."""
+    job = Job("svm", {"seed": 0}, readouts={"svm-0": {"name": "svm", "C": 1.0}, "mine-0": {"name": "mine"}})
+    write_jobs(tmp_path, [job])
+    write_jobs(tmp_path, [replace(job, readouts={"svm-1": {"name": "svm", "C": 0.1}, "mine-1": {"name": "mine"}})])
+    write_jobs(tmp_path, [replace(job, readouts={})])
+    (joined,) = read_jobs(tmp_path)
+    assert joined.readouts.keys() == {"svm-0", "svm-1", "mine-1"}
 
 
 def test_a_job_of_before_has_none(tmp_path):

@@ -11,11 +11,12 @@ from ser_lightning.files import write_whole
 from ser_lightning.report.material import read_material
 from ser_lightning.report.sections.readouts import readout_lines, readout_rows, section
 from ser_lightning.runs.ledger import readout_file
-from ser_lightning.runs.study import write_job
+from ser_lightning.runs.study import read_jobs, write_job
 from tests.report.simulated import CLASSES, settings_of
 
 SETTINGS = settings_of("logmel", 0.3, 0.5)
-KEPT = {"svm": "svm-0123", "centers": "centers-4567"}
+SVM, CENTERS = "svm-0123", "centers-4567"
+KEPT = {SVM: {"name": "svm", "C": 1.0}, CENTERS: {"name": "centers"}}
 
 
 def outputs(right):
@@ -39,7 +40,8 @@ def add(simulation):
                 if right[fold] is not None:
                     # Dev, which must not count, is all right
                     table = pd.concat([outputs(4).assign(part="dev"), outputs(right[fold]).assign(part="test")])
-                    write_whole(readout_file(folder, readouts[name]), table.to_parquet(index=False))
+                    kept = next(kept for kept, own in readouts.items() if own["name"] == name)
+                    write_whole(readout_file(folder, kept), table.to_parquet(index=False))
 
     return make
 
@@ -48,9 +50,14 @@ def material(simulation):
     return read_material(simulation.study, simulation.runs)
 
 
+def rows_of(simulation):
+    study = material(simulation)
+    return readout_rows(study.jobs, study.scored, study.runs)
+
+
 def test_means_and_paired_differences_by_hand(simulation, add):
     add(svm=[4, 3, 2], centers=[2, None, 1])
-    rows = readout_rows(material(simulation)).set_index("readout")
+    rows = rows_of(simulation).set_index("readout")
     assert rows.index.tolist() == ["network's softmax", "svm", "centers"]
     assert rows["runs"].tolist() == [3, 3, 2]
     assert rows["ua"].tolist() == rows["wa"].tolist() == pytest.approx([50, 75, 37.5])
@@ -68,8 +75,9 @@ def test_as_text(simulation, add):
     table = section(material(simulation)).blocks[1]
     assert table.shown.columns.tolist()[:5] == ["setting", "read-out", "runs", "UA (%)", "UA against softmax"]
     assert table.shown.iloc[1].tolist()[1:5] == ["svm", "3", "75.00 ± 0.00", "+25.00 ± 0.00"]
-    assert readout_lines(material(simulation))[0] == (
-        "readout=svm: UA 75.00 ± 0.00 % (+25.00 ± 0.00 against softmax), "
+    study = material(simulation)
+    assert readout_lines(study.jobs, study.scored, study.runs)[0] == (
+        "readout svm: UA 75.00 ± 0.00 % (+25.00 ± 0.00 against softmax), "
         "WA 75.00 ± 0.00 % (+25.00 ± 0.00 against softmax)"
     )
 
@@ -84,17 +92,14 @@ def test_none_where_they_are_not_computed_yet(simulation, add):
     assert section(material(simulation)) is None
 
 
-def test_jobs_that_share_their_runs_have_their_own(simulation, add):
-    add(0, {"svm": "svm-01"}, svm=[4, 4, 4])
-    add(1, {"svm": "svm-02"}, svm=[1, 1, 1])
-    rows = readout_rows(material(simulation))
-    assert rows[["setting", "readout"]].to_numpy().tolist() == [
-        ["job 0", "network's softmax"],
-        ["job 0", "svm"],
-        ["job 1", "network's softmax"],
-        ["job 1", "svm"],
-    ]
-    assert rows["ua"].tolist() == [50, 100, 50, 25]
+def test_settings_in_which_those_of_one_name_differ_are_named(simulation, add):
+    add(readouts={SVM: {"name": "svm", "C": 0.1}}, svm=[4, 4, 4])
+    add(readouts={"svm-89": {"name": "svm", "C": 1.0}}, svm=[1, 1, 1])
+    write_job(simulation.study, 1, replace(read_jobs(simulation.study)[0], readouts={SVM: {"name": "svm", "C": 0.1}}))
+    rows = rows_of(simulation)
+    # Jobs with the same runs are one, with the read-outs of both
+    assert rows["readout"].tolist() == ["network's softmax", "svm C=1.0", "svm C=0.1"]
+    assert rows["ua"].tolist() == [50, 25, 100]
 
 
 def test_a_damaged_file_is_named(simulation, add):
@@ -102,4 +107,4 @@ def test_a_damaged_file_is_named(simulation, add):
     file = next(simulation.runs.glob("*/readouts/svm-0123.parquet"))
     file.write_bytes(file.read_bytes()[:50])
     with pytest.raises(UserError, match=r"svm-0123\.parquet is damaged .* delete it and repeat"):
-        readout_rows(material(simulation))
+        rows_of(simulation)
