@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, Field
 
 from ser_lightning.components.code import UserCode, read_code
-from ser_lightning.components.groups import Choice, all_choices, register, registered_code
+from ser_lightning.components.groups import SEVERAL, Choice, all_choices, register, registered_code
 from ser_lightning.components.part import CODE, TARGET, Part
 from ser_lightning.components.settings import read_signature
 from ser_lightning.components.sources import PACKAGE
@@ -121,6 +121,13 @@ class OptimizerConfig(Part):
     group: ClassVar[str] = "optimizer"
 
 
+class ReadoutConfig(Part):
+    """Another classifier on the features z of a finished run."""
+
+    group: ClassVar[str] = SEVERAL
+    bench: ClassVar[tuple[str, ...]] = ("classes",)
+
+
 class TrainerConfig(BaseModel):
     """How long, how often dev is looked at, on what."""
 
@@ -183,6 +190,7 @@ class Config(BaseModel):
     head: HeadConfig
     loss: LossConfig
     optimizer: OptimizerConfig
+    readout: dict[Text, ReadoutConfig]
     trainer: TrainerConfig
     logger: LoggerConfig
     paths: PathsConfig
@@ -205,11 +213,12 @@ class Config(BaseModel):
     @property
     def code(self) -> str | None:
         """The folder that holds the user's own code of all parts; None where there is none."""
-        return next((part.folder for part in self.parts.values() if part.folder), None)
+        parts = [*self.parts.values(), *self.readout.values()]
+        return next((part.folder for part in parts if part.folder), None)
 
     @property
     def parts(self) -> dict[str, Part]:
-        """The parts that were chosen, by group."""
+        """The parts that were chosen, by group; without the read-outs, of which there may be several."""
         values = ((name, getattr(self, name)) for name in type(self).model_fields)
         return {name: value for name, value in values if isinstance(value, Part)}
 
@@ -223,6 +232,8 @@ class Config(BaseModel):
 def _describe(value: Any) -> Any:
     if isinstance(value, Part):
         return value.settings
+    if isinstance(value, dict):
+        return {name: _describe(one) for name, one in value.items()}
     return value.model_dump() if isinstance(value, BaseModel) else value
 
 
@@ -242,12 +253,20 @@ def check(composed: "DictConfig") -> Config:
     output = str(Path(str(values["paths"]["output"])).expanduser().resolve())
     values["paths"]["output"] = output
     chosen = {group: values.pop(group) for group in PARTS}
-    codes = {group: _code(part) for group, part in chosen.items()}
-    for group, code in codes.items():
-        chosen[group][CODE] = code.digest if code else None
+    readouts = {f"{SEVERAL}.{name}": part for name, part in values.pop(SEVERAL).items()}
+    for place, part in readouts.items():
+        if not isinstance(part, dict) or TARGET not in part:
+            raise UserError(f"{place} is not a setting; read-outs are chosen by {SEVERAL}=..., e.g. {SEVERAL}=svm")
+    chosen |= readouts
+    codes = {place: _code(part) for place, part in chosen.items()}
+    for place, code in codes.items():
+        chosen[place][CODE] = code.digest if code else None
     present = [code for code in codes.values() if code is not None]
     folder = reduce(or_, present).write(Path(output) / "cache") if present else None
-    parts = {group: PARTS[group].read(part, folder) for group, part in chosen.items()}
+    parts: dict[str, Any] = {
+        place: PARTS.get(place, ReadoutConfig).read(part, folder, place) for place, part in chosen.items()
+    }
+    parts[SEVERAL] = {place.removeprefix(f"{SEVERAL}."): parts.pop(place) for place in readouts}
     config = validate(Config, {**values, **parts})
     if config.trainer.first_check > config.trainer.max_steps:
         raise UserError(
@@ -323,13 +342,16 @@ def known_keys() -> dict[str, str]:
             names = set(kind.common()) if issubclass(kind, Part) else set(kind.model_fields)
             known |= dict(_keys(kind, f"{name}.", names))
             known |= _own_keys(name, [choice for choice in all_choices() if choice.group == name])
+        elif name == SEVERAL:
+            for choice in (choice for choice in all_choices() if choice.group == name):
+                known |= _own_keys(f"{name}.{choice.name}", [choice])
         else:
             known[name] = field.description or ""
     return known
 
 
-def _own_keys(group: str, choices: Sequence[Choice]) -> dict[str, str]:
-    """The keys of a group's own classes."""
+def _own_keys(place: str, choices: Sequence[Choice]) -> dict[str, str]:
+    """The keys of the classes that may stand in a place of the configuration."""
     meanings: dict[str, str] = {}
     owners: dict[str, list[str]] = {}
     for choice in choices:
@@ -338,11 +360,11 @@ def _own_keys(group: str, choices: Sequence[Choice]) -> dict[str, str]:
         try:
             signature = read_signature(choice.target, choice.folder)
         except UserError as error:
-            meanings[f"{group}={choice.name}"] = f"cannot be used: {error}"
+            meanings[f"{choice.group}={choice.name}"] = f"cannot be used: {error}"
             continue
         for key in signature.settings:
-            meanings.setdefault(f"{group}.{key}", signature.meanings.get(key, ""))
-            owners.setdefault(f"{group}.{key}", []).append(choice.name)
+            meanings.setdefault(f"{place}.{key}", signature.meanings.get(key, ""))
+            owners.setdefault(f"{place}.{key}", []).append(choice.name)
     classes = sum(choice.target is not None for choice in choices)
     return {
         key: meaning if len(owners.get(key, choices)) >= classes else f"{meaning} ({', '.join(owners[key])})".strip()

@@ -43,7 +43,7 @@ def main(config: Config) -> None:
     every = list(chain.from_iterable(rounds))
     with StudyProgress(every, note_other_code(every)) as progress:
         for planned in rounds:
-            if planned is rounds[-1] or any(run.finished is None for run in planned):
+            if planned is rounds[-1] or any(run.finished is None or run.unread for run in planned):
                 try:
                     train_all(planned, progress)
                 except FailedRunsError as error:

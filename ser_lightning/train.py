@@ -67,13 +67,17 @@ def train_job(config: Config, study: Path, name: str, alone: bool = False) -> li
 
 
 def show(config: Config, study: Path) -> None:
-    """Print the mean and spread over the job's runs."""
-    from ser_lightning.report.summary import provenance, summarise
+    """Print the mean and spread over the job's runs, and a line per read-out."""
+    from ser_lightning.report.sections.readouts import readout_lines
+    from ser_lightning.report.summary import average, provenance, score_runs
     from ser_lightning.report.tables import print_table
 
     own = Job("", settings(config))
     jobs, runs = [job for job in read_jobs(study) if same_settings(job, own)], Path(config.paths.output) / "runs"
-    print_table(summarise(jobs, runs), provenance(jobs, runs).caption)
+    scored = score_runs(jobs, runs)
+    print_table(average(jobs, scored), provenance(jobs, runs).caption)
+    for line in readout_lines(jobs, scored, runs):
+        print(line)
     print(f"Runs: {', '.join(jobs[0].runs)} in {runs}")
     print(f"Figures, tables and a page of them: {command_line('report')} {study}")
 

@@ -24,6 +24,7 @@ ROOMS = [
     "models",
     "heads",
     "losses",
+    "readouts",
     "optimizers",
     "recognizer",
     "runs",

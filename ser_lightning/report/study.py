@@ -13,6 +13,7 @@ from ser_lightning.report.sections import (
     curves,
     features,
     protocol,
+    readouts,
     scores,
     speakers,
 )
@@ -42,6 +43,7 @@ def compile_report(material: Material) -> Report:
         speakers.section(material),
         annotators.section(material),
         features.section(material),
+        readouts.section(material),
         curves.section(material),
         calibration.section(material),
         protocol.section(material),

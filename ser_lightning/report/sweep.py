@@ -78,6 +78,7 @@ class SweepReport(Callback):
 def _report(study: Path, runs: Path, logger: LoggerConfig) -> None:
     from ser_lightning.report.files import PAGE, write_report
     from ser_lightning.report.material import read_material
+    from ser_lightning.report.sections.readouts import readout_lines
     from ser_lightning.report.study import compile_report
     from ser_lightning.report.tables import print_table
     from ser_lightning.report.upload import upload_report
@@ -94,7 +95,8 @@ def _report(study: Path, runs: Path, logger: LoggerConfig) -> None:
     upload_report(logger, study)
     print_table(material.summary, report.caption)
     kept = describe_other_code(results)
-    print("\n".join([*filter(None, [kept]), *report.answer, f"Report: {study / PAGE}"]))
+    lines = readout_lines(material.jobs, material.scored, runs)
+    print("\n".join([*lines, *filter(None, [kept]), *report.answer, f"Report: {study / PAGE}"]))
 
 
 def _stop_at_failures(study: Path, runs: Path, jobs: Sequence[Job]) -> None:

@@ -18,6 +18,7 @@ from ser_lightning.identity import digest
 from ser_lightning.leakage import FoldAudit
 from ser_lightning.runs.code import describe_other_code, is_current
 from ser_lightning.runs.ledger import RunResult, read_result
+from ser_lightning.runs.readouts import missing_readouts, readout_names
 from ser_lightning.runs.signature import settings, signature
 from ser_lightning.runs.study import SPLIT, UTTERANCES, Job
 
@@ -48,6 +49,11 @@ class PlannedRun:
         if result is not None and self.config.rerun and not is_current(result):
             return None
         return result
+
+    @property
+    def unread(self) -> dict[str, str]:
+        """The read-outs that are asked for and missing, once the run is finished: see `missing_readouts`."""
+        return missing_readouts(self.folder, self.config)
 
     @property
     def epoch_steps(self) -> int:
@@ -86,7 +92,9 @@ def note_other_code(planned: Sequence[PlannedRun]) -> str | None:
 def record(name: str, config: Config, planned: Sequence[PlannedRun]) -> Job:
     """What a study's folder is told of a job and its runs."""
     places = [[run.split.repeat, run.split.fold] for run in planned]
-    return Job(name, settings(config), [run.signature for run in planned], places)
+    signatures = [run.signature for run in planned]
+    readouts = {kept: config.readout[own].settings for own, kept in readout_names(config).items()}
+    return Job(name, settings(config), signatures, places, readouts=readouts)
 
 
 def record_corpus(study: Path, planned: Sequence[PlannedRun]) -> None:

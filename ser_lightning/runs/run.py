@@ -144,7 +144,7 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
 
 
 def _clear(folder: Path, keep: Iterable[str]) -> None:
-    """Remove from a run's folder all files but some. Raises `UserError` where it has a result: it is never cleared."""
+    """Remove from a run's folder all but some files. Raises `UserError` where it has a result: it is never cleared."""
     if (folder / RESULT).exists():
         raise UserError(f"{folder} has a {RESULT}, so that it is not cleared; repeat the command, which keeps it")
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """How each run of a study stands: done, running, failed, interrupted, missing, or of other settings."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import yaml
 from ser_lightning.errors import UserError
 from ser_lightning.runs.attempt import read_attempt
 from ser_lightning.runs.ledger import read_result
+from ser_lightning.runs.readouts import read_failures
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import Job, read_jobs
 
@@ -51,16 +52,18 @@ def job_status(job: Job, runs: Path) -> Iterator[RunStatus]:
     elif not job.runs:
         yield RunStatus("", job.name, "", "missing", "its job has not begun")
     for name, (repeat, fold) in zip(job.runs, job.places, strict=True):
-        yield RunStatus(name, job.name, _place(repeat, fold), *_state(runs / name))
+        yield RunStatus(name, job.name, _place(repeat, fold), *_state(runs / name, job.readouts))
 
 
-def _state(folder: Path) -> tuple[str, str]:
+def _state(folder: Path, readouts: Iterable[str]) -> tuple[str, str]:
     try:
         result = read_result(folder)
     except UserError as error:
         return "failed", str(error)
     if result is not None:
-        return "done", f"UA {100 * result.ua:.1f} %, {result.seconds:.0f} s"
+        said = f"UA {100 * result.ua:.1f} %, {result.seconds:.0f} s"
+        failures = list(read_failures(folder, readouts))
+        return ("failed", "; ".join([f"done, {said}", *failures])) if failures else ("done", said)
     last = read_attempt(folder)
     if last is None:
         return "missing", ""

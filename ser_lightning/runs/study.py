@@ -39,6 +39,7 @@ class Job:
         runs: signatures; empty until the job has begun.
         places: (repetition, fold) of each run.
         failure: why the job has no runs.
+        readouts: what the job's runs keep a read-out as, see `readout_names` -> its name and settings.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Job:
     runs: list[str] = field(default_factory=list)
     places: list[list[int]] = field(default_factory=list)
     failure: str | None = None
+    readouts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,8 @@ def join_jobs(former: Job, job: Job) -> Job:
         before = {}
     runs = now if before.keys() <= now.keys() else {**before, **now}
     places = [list(place) for place in runs]
-    return Job(_shared_name([former.name, job.name]), job.settings, list(runs.values()), places, job.failure)
+    name, readouts = _shared_name([former.name, job.name]), _join_readouts([former, job])
+    return Job(name, job.settings, list(runs.values()), places, job.failure, readouts)
 
 
 def same_settings(one: Job, other: Job) -> bool:
@@ -211,7 +214,14 @@ def distinct_jobs(jobs: Sequence[Job]) -> dict[int, list[int]]:
 
 def join_names(jobs: Sequence[Job]) -> Job:
     """Jobs that are one, under the name of what all of them set, or of the first."""
-    return replace(jobs[0], name=_shared_name([job.name for job in jobs]))
+    return replace(jobs[0], name=_shared_name([job.name for job in jobs]), readouts=_join_readouts(jobs))
+
+
+def _join_readouts(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
+    """The read-outs of jobs that are one; of those with the same settings, whose code has changed, the last."""
+    every = {kept: own for job in jobs for kept, own in job.readouts.items()}
+    last = {json.dumps(own, sort_keys=True): kept for kept, own in every.items()}
+    return {kept: every[kept] for kept in last.values()}
 
 
 def refuse_other_corpus(folder: Path, runs: Path, corpus: str, protocol: str) -> None:

@@ -11,6 +11,7 @@ from ser_lightning.components import Part
 from ser_lightning.components.code import place_of
 from ser_lightning.config import Config
 from ser_lightning.errors import UserError
+from ser_lightning.runs.readouts import fit_and_score
 from ser_lightning.runs.run import assemble
 
 # The closeness, relative to the largest value, with which an utterance's output must not depend on its batch
@@ -18,7 +19,7 @@ CLOSE = 1e-4
 
 
 def try_parts(config: Config) -> None:
-    """Put a batch of two utterances and a batch of one through the parts of a configuration.
+    """Put a batch of two utterances and a batch of one through the parts of a configuration, and fit its read-outs.
 
     Raises `UserError`, with the part, and file and line of its code, for an exception, an array of a wrong shape, a
     value or gradient that is not finite, and an encoder for which an utterance's output depends on its batch.
@@ -40,6 +41,7 @@ def try_parts(config: Config) -> None:
         _refuse_dependence(config.model, recognizer.encoder, frames, lengths)
         if not torch.isfinite(z).all():
             raise UserError(f"model={config.model.name}: z has values that are not finite")
+        _try_readouts(config, z.shape[1], len(classes))
 
 
 def _try_front_end(part: Part) -> int:
@@ -75,6 +77,15 @@ def _try_step(config: Config, recognizer: torch.nn.Module, frames: Tensor, lengt
                 f"loss={config.loss.name}: for a batch of {size} the gradient of {name} has values that are not finite"
             )
     return z
+
+
+def _try_readouts(config: Config, features: int, classes: int) -> None:
+    """Fit the user's own read-outs to twenty made-up utterances of each class."""
+    labels = np.arange(20 * classes) % classes
+    z = np.random.default_rng(0).standard_normal((len(labels), features)) + labels[:, None]
+    for part in config.readout.values():
+        if part.folder:
+            fit_and_score(part, z, labels, z[:classes], classes)
 
 
 def _expect(part: Part, noun: str, values: Tensor, shape: list[object]) -> None:
