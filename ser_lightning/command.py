@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.components.groups import hidden_choices, register
+from ser_lightning.components.groups import PARTS, SEVERAL, hidden_choices, register
 from ser_lightning.config import Config, check, choices, known_keys, launcher, nearest_key
 from ser_lightning.errors import UserError, stop
 from ser_lightning.files import no_space
@@ -58,14 +58,9 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
             stop(f"hydra/launcher is for sweeps: {command_line('train')} -m hydra/launcher=...")
         _add(absolute_output(overrides))
     signal.signal(signal.SIGTERM, _terminate)
-    for choice in hidden_choices():
-        print(
-            f"ser_lightning: conf/{choice.group}/{choice.name}.yaml is not used, for {choice.group}={choice.name} is "
-            "this package's own; give the file another name",
-            file=sys.stderr,
-        )
     try:
-        register()
+        _tell_hidden()
+        register(swept_choices(sys.argv[1:]))
         hydra.main(version_base="1.3", config_path=None, config_name=config_name)(job)()
     except KeyboardInterrupt:
         stop("interrupted; the same command goes on from there", status=130)
@@ -80,6 +75,14 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
         if debugging or said is None:
             raise
         stop(said)
+
+
+def _tell_hidden() -> None:
+    """Say which files of ./conf do not count."""
+    for choice in hidden_choices():
+        place = f"conf/{choice.group}/{choice.name}.yaml"
+        reason = f"{choice.group}={choice.name} is this package's own; give the file another name"
+        print(f"ser_lightning: {place} is not used, for {reason}", file=sys.stderr)
 
 
 def help_text(main: Callable[[Config], Any]) -> str:
@@ -154,6 +157,16 @@ def study_override(overrides: Sequence[str]) -> list[str]:
     return [f"study.name={study_name(overrides)}"]
 
 
+def swept_choices(arguments: Sequence[str]) -> dict[str, list[str]]:
+    """The groups of which a sweep goes through several parts, and which; read-outs have keys of their own each.
+
+    >>> swept_choices(["-m", "loss=mine,center", "loss.lam=0,0.1", "corpus=demo"])
+    {'loss': ['mine', 'center']}
+    """
+    pairs = (word.partition("=") for word in arguments)
+    return {group: names.split(",") for group, _, names in pairs if group in {*PARTS} - {SEVERAL} and "," in names}
+
+
 def study_name(overrides: Sequence[str]) -> str:
     """A folder name that tells the command line: equal commands, in whatever order, share a study.
 
@@ -178,10 +191,12 @@ def explain(error: Exception) -> str:
     if unknown:
         close = nearest_key(unknown.group(1))
         if close == unknown.group(1):
-            group = unknown.group(1).split(".")[0]
+            group, choice, *_ = unknown.group(1).split(".")
+            if group == SEVERAL:
+                return f"{close} has no effect without {group}={choice}"
             return f"{close} is not a setting of the {group} that was chosen"
         return f"{unknown.group(1)} is not a setting" + (f"; did you mean {close}?" if close else "")
-    absent = re.search(r"Could not find '([\w/]+)/([^'/]+)'", text)
+    absent = re.search(r"Could not (?:find|load) '([\w/]+)/([^'/]+)'", text)
     if absent:
         group, name = absent.groups()
         return f"there is no {group}={name}; choose one of {', '.join(choices().get(group, []))}"

@@ -2,8 +2,9 @@
 
 import pytest
 
+import ser_lightning
 from ser_lightning.components.groups import CONF
-from ser_lightning.config import compose, nearest_key
+from ser_lightning.config import choices, compose, known_keys, nearest_key
 from ser_lightning.errors import UserError
 
 
@@ -106,3 +107,34 @@ def test_output_is_absolute_and_from_the_environment(monkeypatch, tmp_path):
     assert compose().paths.output == str(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert compose(["paths.output=here"]).paths.output == str(tmp_path / "here")
+
+
+def test_several_read_outs_have_a_place_each():
+    config = compose(["readout=[svm,centers]", "readout.svm.C=0.1"])
+    assert {name: part.own for name, part in config.readout.items()} == {
+        "svm": {"C": 0.1},
+        "centers": {"metric": "euclidean"},
+    }
+    assert config.described["readout"]["svm"] == {"name": "svm", "C": 0.1}
+    assert compose(["readout=svm"]).readout.keys() == {"svm"}
+    assert compose().readout == compose(["readout=[]"]).readout == {}
+    assert {"readout.svm.C", "readout.centers.metric"} < known_keys().keys()
+    assert choices()["readout"] == ["centers", "svm"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["readout=svm", "readout.svm.C=0"], "readout.svm.C=0: must be above 0"),
+        (["readout=svm", "+readout.svm.c=1"], "readout.svm.c is not a setting of readout=svm; did you mean readout.sv"),
+        (["readout=svm", "readout.svm.c=1"], "readout.svm.c is not a setting; did you mean readout.svm.C?"),
+        (["readout=centers", "readout.svm.C=1"], "readout.svm.C has no effect without readout=svm"),
+        (["readout=[centers,svn]"], "there is no readout=svn; choose one of centers, svm"),
+        (["+readout.svm=3"], "readout.svm is not a setting; read-outs are chosen by readout=..., e.g. readout=svm"),
+    ],
+)
+def test_bad_read_outs_are_named(overrides, message):
+    with pytest.raises(UserError) as error:
+        ser_lightning.compose(*overrides)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)

@@ -15,7 +15,7 @@ from ser_lightning.features import FeatureStore
 from ser_lightning.features.store import open_store
 from ser_lightning.files import make_folder_once
 from ser_lightning.leakage import FoldAudit
-from ser_lightning.report.paper import CLASSES, COUNTS
+from ser_lightning.papers.icassp2019.numbers import CLASSES, COUNTS
 from ser_lightning.runs.plan import PlannedRun
 from ser_lightning.runs.schedule import make_schedule
 

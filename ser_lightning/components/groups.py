@@ -3,7 +3,7 @@
 import base64
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ser_lightning.components.code import UserCode, read_code
-from ser_lightning.components.part import CODE, TARGET
+from ser_lightning.components.part import CODE, FOREIGN, TARGET
 from ser_lightning.components.settings import read_signature
 from ser_lightning.components.sources import PACKAGE
 from ser_lightning.errors import UserError
@@ -20,7 +20,10 @@ from ser_lightning.errors import UserError
 CONF = PACKAGE / "conf"
 
 # Groups whose choices are classes
-PARTS = ("corpus", "features", "split", "model", "head", "loss", "optimizer")
+PARTS = ("corpus", "features", "split", "model", "head", "loss", "optimizer", "readout")
+
+# The one of them of which any number may be chosen
+SEVERAL = "readout"
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -40,7 +43,7 @@ class Choice:
         group: its folder, "" for those that are no choices, such as train.yaml.
         name: the file's, without .yaml.
         values: what it says.
-        package: where Hydra puts it, if not under its group.
+        package: where Hydra puts it, if not under its group; where several may be chosen, each has a place of its own.
         folder: the user's folder, for one of their own.
     """
 
@@ -119,13 +122,27 @@ def _read(conf: Path, folder: Path | None) -> Iterator[Choice]:
             values = yaml.load(text, Loader=_Loader) or {}
         except yaml.YAMLError as error:
             raise UserError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-        yield Choice("" if place == "." else place, file.stem, values, package[1] if package else None, folder)
+        own = f"{SEVERAL}.{file.stem}" if place == SEVERAL else package and package[1]
+        yield Choice("" if place == "." else place, file.stem, values, own, folder)
 
 
-def register() -> None:
+def own_settings(group: str, name: str) -> set[str]:
+    """The keys that a choice of a group has, those of what it is based on (`defaults`) among them; {} of none."""
+    choice = next((one for one in all_choices() if (one.group, one.name) == (group, name)), None)
+    if choice is None:
+        return set()
+    bases = [base for base in choice.values.get("defaults", []) if isinstance(base, str) and base != "_self_"]
+    return {*choice.complete, *(key for base in bases for key in own_settings(group, base))}
+
+
+def register(swept: Mapping[str, Sequence[str]] | None = None) -> None:
     """Put all choices, and the users' own code behind theirs, into Hydra's memory.
 
     What is edited afterwards changes nothing in a command that is running, nor in the jobs that it has others start.
+
+    Args:
+        swept: group -> the choices that a sweep goes through. Each gets the settings of the others, marked as such, so
+            that a setting that only some of them have can be swept.
     """
     from hydra.core.config_store import ConfigStore
     from hydra.core.plugins import Plugins
@@ -135,9 +152,13 @@ def register() -> None:
     Plugins.instance()
     store = ConfigStore.instance()
     for choice in all_choices():
-        node = OmegaConf.create(choice.complete)
-        store.store(f"{choice.name}.yaml", node, group=choice.group or None, package=choice.package)
-        if CODE in choice.complete and (code := choice.code):
+        values = choice.complete
+        names = (swept or {}).get(choice.group, [])
+        others = {key for name in names for key in own_settings(choice.group, name)} if choice.name in names else set()
+        if foreign := sorted(others - own_settings(choice.group, choice.name) - {CODE}):
+            values = {**values, **dict.fromkeys(foreign), FOREIGN: foreign}
+        store.store(f"{choice.name}.yaml", OmegaConf.create(values), group=choice.group or None, package=choice.package)
+        if CODE in values and (code := choice.code):
             store.store(f"{code.digest}.yaml", OmegaConf.create({"packed": _pack(code)}), group=CODE)
 
 

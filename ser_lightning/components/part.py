@@ -1,6 +1,7 @@
 """A part that was chosen: its class, by name, and its checked settings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -11,8 +12,9 @@ from ser_lightning.components.settings import Signature, read_signature
 from ser_lightning.components.validation import STRICT, Text, validate
 from ser_lightning.errors import UserError
 
-# What stands in a composed configuration beside the settings: the class, and what names a user's own code
-TARGET, CODE = "_target_", "_code_"
+# What stands in a composed configuration beside the settings: the class, what names a user's own code, and the settings
+# of other choices of a sweep
+TARGET, CODE, FOREIGN = "_target_", "_code_", "_foreign_"
 
 
 class Part(BaseModel):
@@ -42,21 +44,25 @@ class Part(BaseModel):
     folder: str | None = None
 
     @classmethod
-    def read(cls, values: Mapping[str, Any], folder: Path | None = None) -> Self:
+    def read(cls, values: Mapping[str, Any], folder: Path | None = None, place: str = "") -> Self:
         """The part that a composed configuration describes; a user's own class is looked for in `folder`.
+
+        `place` is where it stands in the configuration, if not under its group.
 
         Raises `UserError` for a key that is unknown, missing, of the wrong type or out of range, and for a constructor
         that wants what the bench does not have.
         """
         chosen, target = f"{cls.group}={values.get('name')}", values.get(TARGET)
+        place = place or cls.group
         if not isinstance(target, str):
             raise UserError(f"{chosen}: its yaml names no class; it needs a line {TARGET}: module.Class")
         signature = read_signature(target, folder)
         takes = cls.wanted(signature, target)
         common = cls.common()
-        settings = {key: value for key, value in values.items() if key not in (*common, TARGET, CODE)}
+        other = (*common, TARGET, CODE, FOREIGN, *values.get(FOREIGN, []))
+        settings = {key: value for key, value in values.items() if key not in other}
         model = signature.model(target.rpartition(".")[2])
-        own = validate(model, settings, cls.group, chosen, known=common).model_dump()
+        own = validate(model, settings, place, chosen, known=common).model_dump()
         code = values.get(CODE)
         facts = {
             "target": target,
@@ -67,7 +73,7 @@ class Part(BaseModel):
             "folder": str(folder) if code else None,
         }
         shared = {key: values[key] for key in common if key in values}
-        return validate(cls, {**shared, **facts}, cls.group, chosen)
+        return validate(cls, {**shared, **facts}, place, chosen)
 
     @classmethod
     def common(cls) -> list[str]:
@@ -100,8 +106,14 @@ class Part(BaseModel):
     def make(self, **bench: Any) -> Any:
         """The part itself. Raises `UserError`, with file and line, where the constructor of a user's own fails."""
         constructor = self.load()
-        try:
+        with self.explained():
             return constructor(**{name: bench[name] for name in self.takes}, **self.own)
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """In here, what a user's own part raises becomes a `UserError` with the part, file and line."""
+        try:
+            yield
         except Exception as error:
             if self.folder is None or isinstance(error, UserError):
                 raise

@@ -13,6 +13,7 @@ from threading import Event, Thread
 
 from filelock import FileLock, Timeout
 
+from ser_lightning.components.code import place_of
 from ser_lightning.errors import NoSpaceError, UserError, ends_the_job
 from ser_lightning.files import no_space, write_whole
 
@@ -90,7 +91,7 @@ class Watch:
 
 
 @contextmanager
-def attempt(folder: Path) -> Iterator[Watch]:
+def attempt(folder: Path, code: str | None = None) -> Iterator[Watch]:
     """A try at a run: `attempt.json` has its signs of life, then the reason if it fails, and goes when it succeeds.
 
     Raises what was raised in it, a full disk as `NoSpaceError`.
@@ -116,9 +117,11 @@ def attempt(folder: Path) -> Iterator[Watch]:
         expected = isinstance(error, UserError) or no_space(error)
         trace = None if expected else "".join(traceback.format_exception(error))
         with suppress(OSError):
-            replace(first, seen=time.time(), step=watch.step, failure=reason_for(error), trace=trace).write(folder)
+            replace(first, seen=time.time(), step=watch.step, failure=reason_for(error, code), trace=trace).write(
+                folder
+            )
         if no_space(error):
-            raise NoSpaceError(reason_for(error)) from error
+            raise NoSpaceError(reason_for(error, code)) from error
         raise
     except BaseException:
         _end(done, thread)
@@ -132,13 +135,17 @@ def _end(done: Event, thread: Thread) -> None:
     thread.join()
 
 
-def reason_for(error: Exception) -> str:
-    """Why a try failed, in a line."""
+def reason_for(error: Exception, code: str | None = None, trace: str = ATTEMPT) -> str:
+    """Why a try failed, in a line; with file and line where it was in the user's own `code`.
+
+    `trace` names the file of the run that has the traceback.
+    """
     if no_space(error):
         return "the disk is full; free some space and give the same command again"
     if isinstance(error, UserError):
         return str(error)
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]} (its {ATTEMPT} has the traceback)"
+    message = (str(error).splitlines() or [""])[0]
+    return f"{place_of(error, code)}{type(error).__name__}: {message} (its {trace} has the traceback)"
 
 
 def _lock_path(folder: Path) -> Path:

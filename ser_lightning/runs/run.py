@@ -1,6 +1,7 @@
 """Train one run: from a fold's data to a folder with its result."""
 
 import logging
+import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from ser_lightning.data.protocols import PARTS
 from ser_lightning.errors import UserError
 from ser_lightning.files import write_whole
 from ser_lightning.losses import JointLoss, class_weights
-from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
+from ser_lightning.metrics import confusion_counts, scores
 from ser_lightning.recognizer import EmotionRecognizer
 from ser_lightning.runs.attempt import ATTEMPT, Watch
 from ser_lightning.runs.checkpoint import (
@@ -38,7 +39,7 @@ from ser_lightning.runs.checkpoint import (
 )
 from ser_lightning.runs.code import present_code, present_versions
 from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RESULT, RunResult
-from ser_lightning.runs.loggers import log_result, run_loggers
+from ser_lightning.runs.loggers import log_result, run_loggers, run_tags
 from ser_lightning.runs.plan import PlannedRun
 from ser_lightning.runs.ranks import PATIENCE, choose_devices, ranks
 from ser_lightning.runs.schedule import Schedule
@@ -91,18 +92,19 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
     On one CPU it ends with the same predictions, bit for bit, as if never interrupted. `watch` is told of the steps;
     `number` is the run's among those that are trained side by side.
 
-    The folder `runs/<signature>/` gets the resolved configuration, metrics.csv, best.ckpt, predictions.parquet,
-    features.parquet, and result.json last; last.ckpt and attempt.json lie in it only until then.
+    The folder `runs/<signature>/` gets the resolved configuration, code/ with the user's own parts, metrics.csv,
+    best.ckpt, predictions.parquet, features.parquet, and result.json last; last.ckpt and attempt.json lie in it only
+    until then.
     """
     config, manifest, split, folder = run.config, run.manifest, run.split, run.folder
     # Now, when it is loaded: the files may be other ones when the training ends.
     code = present_code()
     checkpoint = resumable(folder, run.signature)
     _clear(folder, keep=(ATTEMPT, LAST) if checkpoint else (ATTEMPT,))
+    if config.code:
+        shutil.copytree(config.code, folder / "code")
     write_whole(folder / "config.yaml", yaml.safe_dump(config.described, sort_keys=False, allow_unicode=True))
-    tags = [_tag(config), config.corpus.name, config.features.name, f"repeat {split.repeat}", f"fold {split.fold}"]
-    if manifest.synthetic:
-        tags.append("synthetic demo")
+    tags = run_tags(config, split, manifest.synthetic)
     devices = choose_devices(config.trainer, number)
     last = LastEpoch(folder)
     with quiet(), run_loggers(config, folder, run.signature, tags, logged_rows(checkpoint)) as loggers:
@@ -120,7 +122,7 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
             repeat=split.repeat,
             fold=split.fold,
             classes=list(manifest.classes),
-            scores={part: _scores(confusion) for part, confusion in (("test", test), ("dev", dev))},
+            scores={part: scores(confusion) for part, confusion in (("test", test), ("dev", dev))},
             confusion=test.tolist(),
             dev_confusion=dev.tolist(),
             utterances={part: len(data.parts[part]) for part in PARTS},
@@ -143,12 +145,14 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
 
 
 def _clear(folder: Path, keep: Iterable[str]) -> None:
-    """Remove from a run's folder all files but some. Raises `UserError` where it has a result: it is never cleared."""
+    """Remove from a run's folder all but some files. Raises `UserError` where it has a result: it is never cleared."""
     if (folder / RESULT).exists():
         raise UserError(f"{folder} has a {RESULT}, so that it is not cleared; repeat the command, which keeps it")
     folder.mkdir(parents=True, exist_ok=True)
     for file in folder.iterdir():
-        if file.name not in keep:
+        if file.is_dir():
+            shutil.rmtree(file)
+        elif file.name not in keep:
             file.unlink()
 
 
@@ -317,17 +321,8 @@ def _confusion(predictions: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     return confusion_counts(labels, logits.argmax(axis=1), len(classes))
 
 
-def _scores(confusion: np.ndarray) -> dict[str, float]:
-    return {"ua": unweighted_accuracy(confusion), "wa": weighted_accuracy(confusion)}
-
-
 def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
-
-
-def _tag(config: Config) -> str:
-    alpha = config.loss.own.get("alpha")
-    return f"lam {config.loss.lam:g}" + (f" alpha {alpha:g}" if config.loss.lam and alpha is not None else "")
 
 
 def _device_name(trainer: Trainer, count: int) -> str:

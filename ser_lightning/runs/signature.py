@@ -40,7 +40,7 @@ def identity(config: "Config", schedule: "Schedule") -> dict[str, Any]:
     Of a user's own part also its code; of a setting that is a path the content of the file; of the training its steps,
     in whatever way they were said.
     """
-    parts = {name: _identity(part) for name, part in config.parts.items() if name != "corpus"}
+    parts = {name: part_identity(part) for name, part in config.parts.items() if name != "corpus"}
     if config.loss.lam == 0:
         parts["loss"] = {"lam": 0.0, "class_weights": config.loss.class_weights}
     parts["split"] = _without(parts["split"], "folds", "repeats", "table")
@@ -49,7 +49,8 @@ def identity(config: "Config", schedule: "Schedule") -> dict[str, Any]:
     return {**parts, "batching": config.batching.model_dump(), "trainer": trainer, "seed": config.seed}
 
 
-def _identity(part: "Part") -> dict[str, Any]:
+def part_identity(part: "Part") -> dict[str, Any]:
+    """What of a part decides the numbers that it makes: class, settings, and the code of a user's own."""
     own = {key: _content(value) if key in part.paths else value for key, value in part.own.items()}
     shared = _without(part.settings, "name", *part.own)
     code = {"code": part.code} if part.code else {}
