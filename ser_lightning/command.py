@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.components.groups import PARTS, hidden_choices, register
+from ser_lightning.components.groups import PARTS, SEVERAL, hidden_choices, register
 from ser_lightning.components.sources import PACKAGE
 from ser_lightning.config import Config, check, choices, known_keys, launcher, nearest_key
 from ser_lightning.errors import UserError, stop
@@ -162,13 +162,13 @@ def study_override(overrides: Sequence[str]) -> list[str]:
 
 
 def swept_choices(arguments: Sequence[str]) -> dict[str, list[str]]:
-    """The groups of which a sweep goes through several parts, and which.
+    """The groups of which a sweep goes through several parts, and which; read-outs have keys of their own each.
 
     >>> swept_choices(["-m", "loss=mine,center", "loss.lam=0,0.1", "corpus=demo"])
     {'loss': ['mine', 'center']}
     """
     pairs = (word.partition("=") for word in arguments)
-    return {group: names.split(",") for group, _, names in pairs if group in PARTS and "," in names}
+    return {group: names.split(",") for group, _, names in pairs if group in {*PARTS} - {SEVERAL} and "," in names}
 
 
 def study_name(overrides: Sequence[str]) -> str:
@@ -195,10 +195,12 @@ def explain(error: Exception) -> str:
     if unknown:
         close = nearest_key(unknown.group(1))
         if close == unknown.group(1):
-            group = unknown.group(1).split(".")[0]
+            group, choice, *_ = unknown.group(1).split(".")
+            if group == SEVERAL:
+                return f"{close} has no effect without {group}={choice}"
             return f"{close} is not a setting of the {group} that was chosen"
         return f"{unknown.group(1)} is not a setting" + (f"; did you mean {close}?" if close else "")
-    absent = re.search(r"Could not find '([\w/]+)/([^'/]+)'", text)
+    absent = re.search(r"Could not (?:find|load) '([\w/]+)/([^'/]+)'", text)
     if absent:
         group, name = absent.groups()
         return f"there is no {group}={name}; choose one of {', '.join(choices().get(group, []))}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, Field
 
 from ser_lightning.components.code import UserCode, read_code
-from ser_lightning.components.groups import Choice, all_choices, register, registered_code
+from ser_lightning.components.groups import SEVERAL, Choice, all_choices, register, registered_code
 from ser_lightning.components.part import CODE, TARGET, Part
 from ser_lightning.components.settings import read_signature
 from ser_lightning.components.sources import PACKAGE
@@ -34,12 +34,11 @@ class TrainingConfig(BaseModel):
     """What a corpus of this size needs; `trainer`, `optimizer`, `batching` and `reproduce` point here."""
 
     model_config = STRICT
-    steps: Annotated[dict[str, int], says("training steps by features, e.g. {logmel: 3520, logstft: 2920}")]
+    epochs: Annotated[float, says("how often each training utterance is seen, fractions allowed", gt=0)]
+    check_epochs: Annotated[float | None, says("epochs between dev evaluations; null: one", gt=0)]
     batch_size: Annotated[int, says("utterances per batch", ge=1)]
     learning_rate: Annotated[float, says("Adam's step size", gt=0)]
-    check_every: Annotated[int | None, says("steps between dev evaluations; null: once per epoch", ge=1)]
     study_folds: Annotated[list[Annotated[int, Field(ge=0, le=4)]], says("folds of the whole study, `reproduce`")]
-    authors_first_check: Annotated[dict[str, int], says("experiment=authors: trainer.first_check by features")]
     note: Annotated[Text, says("a sentence on why these values, stated in every report")]
 
 
@@ -121,13 +120,25 @@ class OptimizerConfig(Part):
     group: ClassVar[str] = "optimizer"
 
 
+class ReadoutConfig(Part):
+    """Another classifier on the features z of a finished run."""
+
+    group: ClassVar[str] = SEVERAL
+    bench: ClassVar[tuple[str, ...]] = ("classes",)
+
+
 class TrainerConfig(BaseModel):
     """How long, how often dev is looked at, on what."""
 
     model_config = STRICT
-    max_steps: Annotated[int, says("training steps", ge=1)]
-    check_every: Annotated[int | None, says("steps between dev evaluations; null: once per epoch", ge=1)]
-    first_check: Annotated[int, says("steps before which no parameters are selected", ge=0)]
+    epochs: Annotated[float, says("how often each training utterance is seen, fractions allowed", gt=0)]
+    max_steps: Annotated[int | None, says("training steps; null: those of trainer.epochs", ge=1)]
+    check_epochs: Annotated[float | None, says("epochs between dev evaluations; null: one", gt=0)]
+    check_every: Annotated[int | None, says("steps between dev evaluations; null: those of check_epochs", ge=1)]
+    first_check_share: Annotated[float, says("share of the steps before which no parameters are selected", ge=0, le=1)]
+    first_check: Annotated[
+        int | None, says("steps before which no parameters are selected; null: by first_check_share", ge=0)
+    ]
     precision: Annotated[
         Literal["auto", "32", "bf16"],
         BeforeValidator(str),
@@ -165,6 +176,14 @@ class StudyConfig(BaseModel):
         bool, says("a run that fails stops the study or sweep, instead of being listed at its end")
     ]
     settings: Annotated[dict[Text, list[Text]], says("reproduce: setting -> its overrides")]
+    baseline: Annotated[
+        list[Text], says("the report compares each job with the one that has these, e.g. \"['loss.lam=0']\"")
+    ]
+    paper: Annotated[Text | None, says("the paper of ser_lightning/papers/ whose chapter the report has; null: none")]
+    epochs: Annotated[
+        dict[Text, dict[Text, Annotated[float, Field(gt=0)]]],
+        says("reproduce: corpus -> features -> corpus.training.epochs, where the study has its own"),
+    ]
 
 
 class Config(BaseModel):
@@ -179,6 +198,7 @@ class Config(BaseModel):
     head: HeadConfig
     loss: LossConfig
     optimizer: OptimizerConfig
+    readout: dict[Text, ReadoutConfig]
     trainer: TrainerConfig
     logger: LoggerConfig
     paths: PathsConfig
@@ -201,11 +221,12 @@ class Config(BaseModel):
     @property
     def code(self) -> str | None:
         """The folder that holds the user's own code of all parts; None where there is none."""
-        return next((part.folder for part in self.parts.values() if part.folder), None)
+        parts = [*self.parts.values(), *self.readout.values()]
+        return next((part.folder for part in parts if part.folder), None)
 
     @property
     def parts(self) -> dict[str, Part]:
-        """The parts that were chosen, by group."""
+        """The parts that were chosen, by group; without the read-outs, of which there may be several."""
         values = ((name, getattr(self, name)) for name in type(self).model_fields)
         return {name: value for name, value in values if isinstance(value, Part)}
 
@@ -219,6 +240,8 @@ class Config(BaseModel):
 def _describe(value: Any) -> Any:
     if isinstance(value, Part):
         return value.settings
+    if isinstance(value, dict):
+        return {name: _describe(one) for name, one in value.items()}
     return value.model_dump() if isinstance(value, BaseModel) else value
 
 
@@ -238,19 +261,21 @@ def check(composed: "DictConfig") -> Config:
     output = str(Path(str(values["paths"]["output"])).expanduser().resolve())
     values["paths"]["output"] = output
     chosen = {group: values.pop(group) for group in PARTS}
-    codes = {group: _code(part) for group, part in chosen.items()}
-    for group, code in codes.items():
-        chosen[group][CODE] = code.digest if code else None
+    readouts = {f"{SEVERAL}.{name}": part for name, part in values.pop(SEVERAL).items()}
+    for place, part in readouts.items():
+        if not isinstance(part, dict) or TARGET not in part:
+            raise UserError(f"{place} is not a setting; read-outs are chosen by {SEVERAL}=..., e.g. {SEVERAL}=svm")
+    chosen |= readouts
+    codes = {place: _code(part) for place, part in chosen.items()}
+    for place, code in codes.items():
+        chosen[place][CODE] = code.digest if code else None
     present = [code for code in codes.values() if code is not None]
     folder = reduce(or_, present).write(Path(output) / "cache") if present else None
-    parts = {group: PARTS[group].read(part, folder) for group, part in chosen.items()}
-    config = validate(Config, {**values, **parts})
-    if config.trainer.first_check > config.trainer.max_steps:
-        raise UserError(
-            f"trainer.first_check={config.trainer.first_check}: must be at most trainer.max_steps="
-            f"{config.trainer.max_steps}, or no parameters are ever selected"
-        )
-    return config
+    parts: dict[str, Any] = {
+        place: PARTS.get(place, ReadoutConfig).read(part, folder, place) for place, part in chosen.items()
+    }
+    parts[SEVERAL] = {place.removeprefix(f"{SEVERAL}."): parts.pop(place) for place in readouts}
+    return validate(Config, {**values, **parts})
 
 
 def _plain(composed: "DictConfig") -> dict[str, Any]:
@@ -319,13 +344,16 @@ def known_keys() -> dict[str, str]:
             names = set(kind.common()) if issubclass(kind, Part) else set(kind.model_fields)
             known |= dict(_keys(kind, f"{name}.", names))
             known |= _own_keys(name, [choice for choice in all_choices() if choice.group == name])
+        elif name == SEVERAL:
+            for choice in (choice for choice in all_choices() if choice.group == name):
+                known |= _own_keys(f"{name}.{choice.name}", [choice])
         else:
             known[name] = field.description or ""
     return known
 
 
-def _own_keys(group: str, choices: Sequence[Choice]) -> dict[str, str]:
-    """The keys of a group's own classes."""
+def _own_keys(place: str, choices: Sequence[Choice]) -> dict[str, str]:
+    """The keys of the classes that may stand in a place of the configuration."""
     meanings: dict[str, str] = {}
     owners: dict[str, list[str]] = {}
     for choice in choices:
@@ -334,11 +362,11 @@ def _own_keys(group: str, choices: Sequence[Choice]) -> dict[str, str]:
         try:
             signature = read_signature(choice.target, choice.folder)
         except UserError as error:
-            meanings[f"{group}={choice.name}"] = f"cannot be used: {error}"
+            meanings[f"{choice.group}={choice.name}"] = f"cannot be used: {error}"
             continue
         for key in signature.settings:
-            meanings.setdefault(f"{group}.{key}", signature.meanings.get(key, ""))
-            owners.setdefault(f"{group}.{key}", []).append(choice.name)
+            meanings.setdefault(f"{place}.{key}", signature.meanings.get(key, ""))
+            owners.setdefault(f"{place}.{key}", []).append(choice.name)
     classes = sum(choice.target is not None for choice in choices)
     return {
         key: meaning if len(owners.get(key, choices)) >= classes else f"{meaning} ({', '.join(owners[key])})".strip()

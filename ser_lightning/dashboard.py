@@ -11,8 +11,11 @@ from ser_lightning.config import compose
 from ser_lightning.errors import UserError, end_clearly
 from ser_lightning.identity import digest
 from ser_lightning.invocation import command_line
+from ser_lightning.metrics import METRICS
 from ser_lightning.report.upload import report_id, report_keys
-from ser_lightning.runs.study import Job, add_output_option, read_jobs, study_folder
+from ser_lightning.runs.signature import flat
+from ser_lightning.runs.study import Job, add_output_option, read_jobs, read_study, study_folder
+from ser_lightning.runs.varying import Baseline, varying_settings
 
 CURVES = ("dev/ua", "dev/loss", "train/loss", "train/softmax", "train/term", "train/lr")
 CENTRES = ("dev/within_classes", "dev/between_classes", "train/center_drift", "train/term_gradient")
@@ -36,25 +39,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def build(study: Path, jobs: Sequence[Job], entity: str, project: str) -> Any:
     """The study's workspace: its runs, by their ids, grouped by the settings that differ between its jobs.
 
-    Sections: sensitivity (UA and WA against each number that varies), settings compared, confusion matrices, the
+    Sections: sensitivity (scores against each number that varies), settings compared, confusion matrices, the
     report, features z, centre loss, curves.
     """
     import wandb_workspaces.reports.v2 as panels
     import wandb_workspaces.workspaces as workspaces
 
-    settings = varying_settings(jobs)
-    score = {name: panels.SummaryMetric(f"test/{name.lower()}") for name in ("UA", "WA")}
+    keys = varying_settings([job.settings for job in jobs])
+    scores = {metric.label: panels.SummaryMetric(f"test/{key}") for key, metric in METRICS.items()}
     sensitivity = [
-        panels.ScatterPlot(title=f"{name} against {key}", x=panels.Config(key), y=metric, running_ymean=True)
-        for key, numeric in settings.items()
-        if numeric
-        for name, metric in score.items()
+        panels.ScatterPlot(title=f"{name} against {key}", x=panels.Config(key), y=score, running_ymean=True)
+        for key in keys
+        if is_number(key, jobs)
+        for name, score in scores.items()
     ]
     spread: dict[str, Any] = {"groupby_aggfunc": "mean", "groupby_rangefunc": "stderr", "orientation": "v"}
     compared = [
-        panels.BarPlot(title=f"{name} by {key}", metrics=[metric], groupby=panels.Config(key), **spread)
-        for key in settings or ["loss.lam"]
-        for name, metric in score.items()
+        panels.BarPlot(title=f"{name} by {key}", metrics=[score], groupby=panels.Config(key), **spread)
+        for key in keys or read_baseline(study, jobs)
+        for name, score in scores.items()
     ]
     tables, figures = report_keys(study)
     report: list[Any] = [panels.WeavePanelSummaryTable(table_name=name) for name in tables]
@@ -77,7 +80,7 @@ def build(study: Path, jobs: Sequence[Job], entity: str, project: str) -> Any:
         ],
         runset_settings=workspaces.RunsetSettings(
             filters=[workspaces.Metric("ID").isin(run_ids(study.name, jobs))],
-            groupby=[workspaces.Config(key) for key in settings],
+            groupby=[workspaces.Config(key) for key in keys],
         ),
     )
     # The view's name in its address; the same study, the same view.
@@ -85,17 +88,16 @@ def build(study: Path, jobs: Sequence[Job], entity: str, project: str) -> Any:
     return workspace
 
 
-def varying_settings(jobs: Sequence[Job]) -> dict[str, bool]:
-    """The settings that differ between jobs, by dotted key, and whether they are numbers; not what follows from them.
+def is_number(key: str, jobs: Sequence[Job]) -> bool:
+    """Whether a setting is a number in all jobs that have it."""
+    tables = [flat(job.settings) for job in jobs]
+    values = [table[key] for table in tables if key in table]
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
-    How many steps are trained goes by the features.
-    """
-    import pandas as pd
 
-    table = pd.json_normalize([job.settings for job in jobs])
-    keys = [str(key) for key in table if not str(key).startswith("trainer.")]
-    varying = [key for key in keys if table[key].astype(str).nunique() > 1]
-    return {key: table[key].nunique() > 1 and table[key].dtype.kind in "iuf" for key in varying}
+def read_baseline(study: Path, jobs: Sequence[Job]) -> list[str]:
+    """The dotted keys that the study's baseline sets."""
+    return Baseline.read(read_study(study).baseline).keys([job.settings for job in jobs])
 
 
 def run_ids(study: str, jobs: Sequence[Job]) -> list[str]:
@@ -146,10 +148,10 @@ def _require_key() -> None:
         raise UserError(f"a dashboard is made on W&B's server; unset WANDB_MODE={os.environ['WANDB_MODE']}")
     wandb.setup(wandb.Settings(silent=True))
     try:
-        known = wandb.login(prompt=False, verify=True)
+        accepted = wandb.login(prompt=False, verify=True)
     except wandb.errors.Error as error:
         raise UserError(f"W&B cannot be reached: {str(error).splitlines()[0]}") from error
-    if not known:
+    if not accepted:
         raise UserError("no W&B key is configured; `wandb login` asks for it")
 
 

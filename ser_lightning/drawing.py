@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from itertools import cycle
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from sklearn.decomposition import PCA
 
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
     "#0072B2",
@@ -48,25 +49,10 @@ STYLE: dict[Any, Any] = {
 }
 
 
-class PrincipalAxes(NamedTuple):
-    """A basis for pictures of features: their mean [d], two directions [d, 2] and the variance's share of each [2]."""
-
-    mean: np.ndarray
-    directions: np.ndarray
-    shares: np.ndarray
-
-    def project(self, z: np.ndarray) -> np.ndarray:
-        """Features [n, d] in this basis, [n, 2]."""
-        return (z - self.mean) @ self.directions
-
-
-def principal_axes(z: np.ndarray) -> PrincipalAxes:
-    """The first two principal components of features [n, d]."""
-    mean = z.mean(axis=0)
-    centred = z - mean
-    # Of the scatter matrix [d, d], since that of thousands of utterances takes seconds.
-    _, variance, directions = np.linalg.svd(centred.T @ centred)
-    return PrincipalAxes(mean, directions[:2].T, variance[:2] / variance.sum())
+def principal_axes(z: np.ndarray) -> PCA:
+    """The first two principal components of features [n, d], n of 2 at least."""
+    # By the covariance [d, d], since decomposing thousands of utterances takes seconds.
+    return PCA(2, svd_solver="covariance_eigh").fit(z)
 
 
 def row_percent(counts: np.ndarray) -> np.ndarray:

@@ -14,7 +14,8 @@ from ser_lightning.command import explain, study_override
 from ser_lightning.config import Config
 from ser_lightning.errors import UserError
 from ser_lightning.runs.ledger import RunResult
-from ser_lightning.runs.study import find_study, job_name, study_folder, write_command
+from ser_lightning.runs.signature import settings
+from ser_lightning.runs.study import begin_study, find_study, job_name, study_folder
 from ser_lightning.train import train_job
 
 if TYPE_CHECKING:
@@ -58,10 +59,10 @@ def fit(*overrides: str) -> list[RunResult]:
     """
     _refuse_second_call()
     words = [*study_override(overrides), *overrides]
-    settings = compose(*words)
-    study = study_folder(settings.paths.output, settings.study.name)
-    write_command(study, "train", words)
-    return train_job(settings, study, 0, job_name(words), alone=True)
+    configuration = compose(*words)
+    study = study_folder(configuration.paths.output, configuration.study.name)
+    begin_study(configuration, study, "train", words, [settings(configuration)])
+    return train_job(configuration, study, job_name(words), alone=True)
 
 
 def load_study(study: str | Path, output: str | Path | None = None) -> Study:

@@ -13,16 +13,16 @@ from ser_lightning import __version__
 from ser_lightning.data.batches import Batch
 from ser_lightning.losses import JointLoss, LossParts
 from ser_lightning.losses.diagnostics import ClassDistances, GradientShare, MeanLosses
-from ser_lightning.metrics import recalls, unweighted_accuracy, weighted_accuracy
+from ser_lightning.metrics import recalls, scores
 
 
 class EmotionRecognizer(LightningModule):
     """An encoder, a head, and the joint loss that trains them; whichever these are.
 
     Logs once per epoch `train/loss`, `train/softmax`, `train/term`, the learning rate, what share of the gradient at z
-    is the term's, and whatever scalars the loss tells of itself; at every dev evaluation the losses of dev, `dev/ua`,
-    `dev/wa`, each class's recall, and the distances of z within and between classes. See `losses.diagnostics`, on which
-    no trained number depends.
+    is the term's, and whatever scalars the loss tells of itself; at every dev evaluation the losses of dev, all metrics
+    (`dev/ua`, ...), each class's recall, and the distances of z within and between classes. See `losses.diagnostics`,
+    on which no trained number depends.
 
     Where several devices share a training, each has its share of a batch; their features are gathered, with a gradient,
     and every device computes logits and loss of the whole batch, so that a head or loss need not know of it.
@@ -91,8 +91,8 @@ class EmotionRecognizer(LightningModule):
         self._log_losses("dev", self.dev_losses)
         confusion = self.dev_confusion.compute().cpu().numpy()
         self.dev_confusion.reset()
-        self.log("dev/ua", unweighted_accuracy(confusion))
-        self.log("dev/wa", weighted_accuracy(confusion))
+        for name, score in scores(confusion).items():
+            self.log(f"dev/{name}", score)
         for name, recall in zip(self.classes, recalls(confusion), strict=True):
             self.log(f"dev/recall_{name}", float(recall))
         within, between = self.dev_distances.compute()

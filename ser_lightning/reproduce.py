@@ -1,6 +1,7 @@
 """The paper's study on a corpus: `ser reproduce [key=value ...]`; restarted, it goes on."""
 
 import time
+from collections.abc import Sequence
 from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,20 +29,22 @@ def main(config: Config) -> None:
     from ser_lightning.runs.job import train_all
     from ser_lightning.runs.plan import note_other_code
     from ser_lightning.runs.progress import StudyProgress
-    from ser_lightning.runs.study import study_folder, write_command
+    from ser_lightning.runs.signature import settings
+    from ser_lightning.runs.study import begin_study, study_folder
 
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         raise UserError(f"reproduce is a study already; give it without -m, or sweep with {command_line('train')} -m")
     overrides = list(HydraConfig.get().overrides.task)
     output = Path(config.paths.output)
     study = study_folder(config.paths.output, config.study.name)
-    write_command(study, "reproduce", overrides)
-    rounds = record_plan(config, overrides, study)
+    jobs = {name: compose_setting(overrides, words) for name, words in config.study.settings.items()}
+    begin_study(config, study, "reproduce", overrides, [settings(job) for job in jobs.values()])
+    rounds = record_plan(jobs, study)
     failures, due = [], 0.0
     every = list(chain.from_iterable(rounds))
     with StudyProgress(every, note_other_code(every)) as progress:
         for planned in rounds:
-            if planned is rounds[-1] or any(run.finished is None for run in planned):
+            if planned is rounds[-1] or any(run.finished is None or run.unread for run in planned):
                 try:
                     train_all(planned, progress)
                 except FailedRunsError as error:
@@ -52,25 +55,33 @@ def main(config: Config) -> None:
                 if any(run.finished for run in planned) and (planned is rounds[-1] or begun >= due):
                     report = report_study(study, output / "runs")
                     upload_report(config.logger, study)
-                    said = f"{report.answer[0]}\nReport: {study / PAGE}"
-                    progress.console.print(said, soft_wrap=True, highlight=False)
+                    words = f"{report.answer[0]}\nReport: {study / PAGE}"
+                    progress.console.print(words, soft_wrap=True, highlight=False)
                     due = begun + 10 * (time.monotonic() - begun)
     if failures:
         raise FailedRunsError("\n".join(failures))
 
 
-def record_plan(config: Config, overrides: list[str], study: Path) -> list[list["PlannedRun"]]:
-    """Plan all settings, tell the study's folder of their runs, and return those by fold and features."""
+def record_plan(jobs: dict[str, Config], study: Path) -> list[list["PlannedRun"]]:
+    """Plan all settings, add them to the study, and return their runs by fold and features."""
     from ser_lightning.runs.plan import plan_job, record, record_corpus
     from ser_lightning.runs.study import write_jobs
 
-    jobs = {name: compose([*overrides, *setting], "reproduce") for name, setting in config.study.settings.items()}
     plans = {name: plan_job(job) for name, job in jobs.items()}
     # All settings have the same folds.
     record_corpus(study, next(iter(plans.values())))
     write_jobs(study, [record(name, jobs[name], planned) for name, planned in plans.items()])
     by_fold = chain.from_iterable(zip(*plans.values(), strict=True))
     return [list(alike) for _, alike in groupby(by_fold, lambda run: (run.split.digest, run.config.features.name))]
+
+
+def compose_setting(overrides: Sequence[str], setting: Sequence[str]) -> Config:
+    """A setting of the study, with the study's own epochs where it has some and the command line says nothing else."""
+    job = compose([*overrides, *setting], "reproduce")
+    epochs = job.study.epochs.get(job.corpus.name, {}).get(job.features.name)
+    if epochs is None:
+        return job
+    return compose([f"corpus.training.epochs={epochs}", *overrides, *setting], "reproduce")
 
 
 def command() -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from ser_lightning.errors import UserError, end_clearly
 from ser_lightning.invocation import command_line
 from ser_lightning.runs.status import STATES, RunStatus, study_status
-from ser_lightning.runs.study import add_output_option, said_alike
+from ser_lightning.runs.study import add_output_option, shared_words
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,9 +45,9 @@ def summary(entries: Sequence[RunStatus]) -> str:
 def show(entries: Sequence[RunStatus]) -> None:
     """A line per run; of its job, what not all jobs set alike."""
     names = list(dict.fromkeys(entry.job for entry in entries if entry.job))
-    alike = said_alike(names)
+    alike = shared_words(names) if len(names) > 1 else []
     if alike:
-        print(f"all: {' '.join(word for word in names[0].split() if word in alike)}")
+        print(f"all: {' '.join(alike)}")
     table = Table(box=None, pad_edge=False)
     for heading in ("state", "job", "fold", "run", ""):
         table.add_column(heading, overflow="fold", no_wrap=heading in ("state", "run"))

@@ -11,7 +11,7 @@ from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError, ends_
 from ser_lightning.invocation import command_line
 from ser_lightning.runs.attempt import reason_for
 from ser_lightning.runs.signature import settings
-from ser_lightning.runs.study import Job, job_name, read_jobs, study_folder, write_command, write_job
+from ser_lightning.runs.study import Job, begin_study, job_name, read_jobs, same_settings, study_folder, write_jobs
 
 if TYPE_CHECKING:
     from ser_lightning.runs.ledger import RunResult
@@ -30,14 +30,15 @@ def main(config: Config) -> float:
     from ser_lightning.runs.job import mean_dev_ua
 
     hydra = HydraConfig.get()
-    study, name = study_folder(config.paths.output, config.study.name), job_name(hydra.overrides.task)
+    study = study_folder(config.paths.output, config.study.name)
+    name = job_name([word for word in hydra.overrides.task if not config.lacks(word)])
     if hydra.mode is RunMode.RUN:
-        write_command(study, "train", list(hydra.overrides.task))
-        results = train_job(config, study, 0, name, alone=True)
+        begin_study(config, study, "train", list(hydra.overrides.task), [settings(config)])
+        results = train_job(config, study, name, alone=True)
         show(config, study)
         return mean_dev_ua(results)
     try:
-        return mean_dev_ua(train_job(config, study, hydra.job.num, name))
+        return mean_dev_ua(train_job(config, study, name))
     except NoSpaceError:
         raise
     except Exception as error:
@@ -45,11 +46,11 @@ def main(config: Config) -> float:
             raise
         log.error("%s: %s", name, error, exc_info=not isinstance(error, UserError))
         if not isinstance(error, FailedRunsError):
-            write_job(study, hydra.job.num, Job(name, settings(config), failure=reason_for(error)))
+            write_jobs(study, [Job(name, settings(config), failure=reason_for(error))])
         return nan
 
 
-def train_job(config: Config, study: Path, number: int, name: str, alone: bool = False) -> list["RunResult"]:
+def train_job(config: Config, study: Path, name: str, alone: bool = False) -> list["RunResult"]:
     """Plan a job's runs, tell the study of them, train those that are missing; the results of all, in order.
 
     `alone`: this is no job of a sweep, at whose end is said which runs are kept although the code has changed.
@@ -60,18 +61,23 @@ def train_job(config: Config, study: Path, number: int, name: str, alone: bool =
 
     planned = plan_job(config)
     record_corpus(study, planned)
-    write_job(study, number, record(name, config, planned))
+    write_jobs(study, [record(name, config, planned)])
     with StudyProgress(planned, note_other_code(planned) if alone else None) as progress:
         return train_all(planned, progress)
 
 
 def show(config: Config, study: Path) -> None:
-    """Print the mean and spread over the job's runs."""
-    from ser_lightning.report.summary import provenance, summarise
+    """Print the mean and spread over the job's runs, and a line per read-out."""
+    from ser_lightning.report.sections.readouts import readout_lines
+    from ser_lightning.report.summary import average, provenance, score_runs
     from ser_lightning.report.tables import print_table
 
-    jobs, runs = read_jobs(study), Path(config.paths.output) / "runs"
-    print_table(summarise(jobs, runs), provenance(jobs, runs).caption)
+    own = Job("", settings(config))
+    jobs, runs = [job for job in read_jobs(study) if same_settings(job, own)], Path(config.paths.output) / "runs"
+    scored = score_runs(jobs, runs)
+    print_table(average(jobs, scored), provenance(jobs, runs).caption)
+    for line in readout_lines(jobs, scored, runs):
+        print(line)
     print(f"Runs: {', '.join(jobs[0].runs)} in {runs}")
     print(f"Figures, tables and a page of them: {command_line('report')} {study}")
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+import ser_lightning
 from ser_lightning.components.groups import CONF
-from ser_lightning.config import compose, nearest_key
+from ser_lightning.config import choices, compose, known_keys, nearest_key
 from ser_lightning.errors import UserError
 
 
@@ -25,12 +26,14 @@ def test_the_authors_switches():
     assert config.loss.own == {"alpha": 0.5, "rule": "wen", "warm_up": 20}
     assert config.loss.class_weights == "smoothed"
     assert (config.batching.order, config.split.own["reshuffle"], config.trainer.check_every) == ("random", False, 11)
-    assert config.trainer.first_check == 20
+    assert (config.trainer.first_check, config.trainer.first_check_share) == (None, 0.0568)
 
 
-def test_steps_follow_corpus_and_features():
-    assert compose(["corpus.training.steps.logstft=7", "features=logstft"]).trainer.max_steps == 7
-    assert compose(["corpus=emodb", "corpus.root=x"]).trainer.max_steps == 600
+def test_training_follows_the_corpus_whatever_the_features():
+    for features in ("logmel", "logstft"):
+        trainer = compose(["corpus=emodb", "corpus.root=x", f"features={features}"]).trainer
+        assert (trainer.epochs, trainer.max_steps, trainer.check_epochs, trainer.check_every) == (66.7, None, 2.4, None)
+    assert compose(["corpus.training.epochs=7"]).trainer.epochs == 7
 
 
 @pytest.mark.parametrize(
@@ -54,7 +57,10 @@ def test_steps_follow_corpus_and_features():
         ("+loss.gamma=1", "loss.gamma is not a setting of loss=center"),
         ("+loss.lamda=1", "loss.lamda is not a setting of loss=center; did you mean loss.lam?"),
         ("+trainer.step=1", "trainer.step is not a setting"),
-        ("trainer.first_check=9999", "must be at most trainer.max_steps=360"),
+        ("trainer.epochs=0", "trainer.epochs=0: must be above 0"),
+        ("trainer.check_epochs=-1", "trainer.check_epochs=-1: must be above 0"),
+        ("trainer.first_check_share=1.5", "trainer.first_check_share=1.5: must be at most 1"),
+        ("+corpus.training.steps={logmel: 600}", "did you mean corpus.training.epochs?"),
     ],
 )
 def test_bad_values_are_named(override, message):
@@ -101,3 +107,34 @@ def test_output_is_absolute_and_from_the_environment(monkeypatch, tmp_path):
     assert compose().paths.output == str(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert compose(["paths.output=here"]).paths.output == str(tmp_path / "here")
+
+
+def test_several_read_outs_have_a_place_each():
+    config = compose(["readout=[svm,centers]", "readout.svm.C=0.1"])
+    assert {name: part.own for name, part in config.readout.items()} == {
+        "svm": {"C": 0.1},
+        "centers": {"metric": "euclidean"},
+    }
+    assert config.described["readout"]["svm"] == {"name": "svm", "C": 0.1}
+    assert compose(["readout=svm"]).readout.keys() == {"svm"}
+    assert compose().readout == compose(["readout=[]"]).readout == {}
+    assert {"readout.svm.C", "readout.centers.metric"} < known_keys().keys()
+    assert choices()["readout"] == ["centers", "svm"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["readout=svm", "readout.svm.C=0"], "readout.svm.C=0: must be above 0"),
+        (["readout=svm", "+readout.svm.c=1"], "readout.svm.c is not a setting of readout=svm; did you mean readout.sv"),
+        (["readout=svm", "readout.svm.c=1"], "readout.svm.c is not a setting; did you mean readout.svm.C?"),
+        (["readout=centers", "readout.svm.C=1"], "readout.svm.C has no effect without readout=svm"),
+        (["readout=[centers,svn]"], "there is no readout=svn; choose one of centers, svm"),
+        (["+readout.svm=3"], "readout.svm is not a setting; read-outs are chosen by readout=..., e.g. readout=svm"),
+    ],
+)
+def test_bad_read_outs_are_named(overrides, message):
+    with pytest.raises(UserError) as error:
+        ser_lightning.compose(*overrides)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)

@@ -5,8 +5,9 @@ import json
 import pytest
 import wandb
 
-from ser_lightning.dashboard import build, main, varying_settings
+from ser_lightning.dashboard import build, main
 from ser_lightning.errors import UserError
+from ser_lightning.metrics import METRICS
 from ser_lightning.report.study import report_study
 from ser_lightning.report.upload import report_id
 from ser_lightning.runs.study import read_jobs
@@ -67,14 +68,14 @@ def test_a_dashboard_shows_the_studys_runs_and_its_report_and_no_other(sweep):
 def test_sensitivity_is_ua_and_wa_against_each_number_that_varies(sweep):
     found = {(config["xAxis"], config["yAxis"]) for _, config in panels(sent(sweep.study), "Sensitivity")}
     assert found == {
-        (f"config:loss.value.{x}", f"summary:test/{measure}") for x in ("lam", "alpha") for measure in ("ua", "wa")
+        (f"config:loss.value.{x}", f"summary:test/{metric}") for x in ("lam", "alpha") for metric in METRICS
     }
 
 
 def test_settings_are_compared_by_mean_and_standard_error(sweep):
     bars = [config for kind, config in panels(sent(sweep.study), "Settings compared") if kind == "Bar Chart"]
     assert {(bar["groupBy"], *bar["metrics"]) for bar in bars} == {
-        (f"loss.value.{x}", f"summary_metrics.test/{measure}") for x in ("lam", "alpha") for measure in ("ua", "wa")
+        (f"loss.value.{x}", f"summary_metrics.test/{metric}") for x in ("lam", "alpha") for metric in METRICS
     }
     assert {(bar["groupAgg"], bar["groupArea"]) for bar in bars} == {("mean", "stderr")}
 
@@ -93,8 +94,8 @@ def test_confusions_features_and_the_report_are_there(sweep):
 
 def test_the_papers_study_varies_in_its_settings_and_not_in_what_follows(simulation):
     simulate_paper_study(simulation)
-    varying = varying_settings(read_jobs(simulation.study))
-    assert varying == {"features.name": False, "loss.lam": True, "loss.alpha": True}
+    (runset,) = sent(simulation.study)["runSets"]
+    assert [key["name"] for key in runset["grouping"]] == ["features.value.name", "loss.value.lam", "loss.value.alpha"]
 
 
 def test_a_study_has_one_address(sweep):

@@ -20,7 +20,7 @@ def runs_in(output):
 
 
 def test_the_sweep_of_nine_jobs(run_module, output):
-    """Nine jobs, seven trainings: with lambda 0 alpha plays no part. W&B is the default, here without an account."""
+    """Nine jobs, seven trainings and rows: with lambda 0 alpha plays no part. W&B is the default, without account."""
     (output / "runs").mkdir(exist_ok=True)
     before, wandb_before = runs_in(output), set(output.glob("wandb/offline-run-*"))
     studies_before = set(output.glob("studies/*"))
@@ -34,9 +34,9 @@ def test_the_sweep_of_nine_jobs(run_module, output):
     (study,) = set(output.glob("studies/*")) - studies_before
     assert "loss.alpha-0.1-0.3-0.5_loss.lam-0-0.5" in study.name
     table = pd.read_csv(study / "tables" / "scores.csv")
-    assert len(table) == 9
-    assert sorted(table["lam"].unique()) == [0, 0.5, 1]
-    assert table.loc[table["lam"] == 0, "ua"].nunique() == 1
+    assert table["name"].tolist()[0] == "loss.lam=0"
+    assert table["lam"].tolist() == [0, 0.5, 1, 0.5, 1, 0.5, 1]
+    assert table["alpha"].tolist()[1:] == [0.1, 0.1, 0.3, 0.3, 0.5, 0.5]
     picture = (study / "figures" / "sweep.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert "synthetic demo" in (study / "report.html").read_text()
@@ -44,8 +44,11 @@ def test_the_sweep_of_nine_jobs(run_module, output):
     assert command.startswith("python -m ser_lightning.train -m ")
     assert all(word in command for word in SWEEP[1:])
     jobs = [json.loads(path.read_text()) for path in study.glob("jobs/*/job.json")]
-    assert len({run for job in jobs for run in job["runs"]}) == 7
+    assert len([run for job in jobs for run in job["runs"]]) == 7
     assert all((output / "runs" / run / "result.json").exists() for job in jobs for run in job["runs"])
+
+    assert "alpha 0.5 lambda" not in first.stdout
+    assert "lambda 0.5 alpha 0.3 fold 0" in first.stdout
 
     again = run_module("train", *SWEEP, *QUICK, "seed=77")
     assert again.returncode == 0, again.stderr
@@ -54,6 +57,25 @@ def test_the_sweep_of_nine_jobs(run_module, output):
     assert len(tracked) == 8
     assert sum("-report-" in name for name in tracked) == 1
     assert "1 of 1 runs are finished already" in again.stdout
+
+
+def test_a_second_sweep_of_the_same_name_adds_to_the_first(run_module, output):
+    """Hydra numbers the second sweep's jobs from 0 again; they are recorded where their settings are."""
+    study = output / "studies" / "grown"
+    for lams in ("0,1", "1,2"):
+        done = run_module("train", "-m", f"loss.lam={lams}", "study.name=grown", *SMALL, "seed=78")
+        assert done.returncode == 0, done.stderr
+    jobs = [json.loads((study / "jobs" / str(number) / "job.json").read_text()) for number in range(3)]
+    assert [job["settings"]["loss"]["lam"] for job in jobs] == [0, 1, 2]
+    results = [json.loads((output / "runs" / run / "result.json").read_text()) for job in jobs for run in job["runs"]]
+    assert [result["settings"]["loss"]["lam"] for result in results] == [0, 1, 2]
+    assert pd.read_csv(study / "tables" / "scores.csv")["lam"].tolist() == [0, 1, 2]
+    assert json.loads((study / "study.json").read_text()) == {"baseline": ["loss.lam=0"], "paper": "icassp2019"}
+    commands = (study / "command.txt").read_text().splitlines()
+    assert [command.split()[4] for command in commands] == ["loss.lam=0,1", "loss.lam=1,2"]
+    other = run_module("train", "loss.lam=3", "study.name=grown", *SMALL, "seed=78", "split=speaker")
+    assert other.returncode == 1
+    assert "the study grown has runs on demo under the paper protocol" in other.stderr
 
 
 def test_one_configuration_ends_with_its_mean_over_folds(run_module, output):
@@ -78,7 +100,7 @@ def test_one_configuration_ends_with_its_mean_over_folds(run_module, output):
         (["loss.lamda=0.5"], "loss.lamda is not a setting; did you mean loss.lam?"),
         (["corpus=emodb", "corpus.root=/nowhere"], "there is no folder /nowhere"),
         (["corpus=emodb"], "corpus.root is not set"),
-        (["corpus.root=/nowhere"], "corpus.root=/nowhere: the demo corpus is synthesised and has no folder"),
+        (["corpus.root=/nowhere"], "corpus.root=/nowhere: the demo corpus is made, not read, and has no folder"),
         (["corpus=iemodb"], "there is no corpus=iemodb; choose one of cremad, cremad_all, demo, emodb,"),
         (["split.groups=3"], "split.groups is not a setting of the split that was chosen"),
         (["split.folds=[7]"], "split.folds=7: the paper protocol has the folds 0 to 4 here"),

@@ -15,8 +15,9 @@ from ser_lightning.features import FeatureStore
 from ser_lightning.features.store import open_store
 from ser_lightning.files import make_folder_once
 from ser_lightning.leakage import FoldAudit
-from ser_lightning.report.paper import CLASSES, COUNTS
+from ser_lightning.papers.icassp2019.numbers import CLASSES, COUNTS
 from ser_lightning.runs.plan import PlannedRun
+from ser_lightning.runs.schedule import make_schedule
 
 # Frames of IEMOCAP's 5,531 utterances, cut at 14 s: the quantiles at 0, 2.5, ... 100 %. Their mean is 449.
 FRAMES = (
@@ -24,6 +25,8 @@ FRAMES = (
     *(372, 389, 406, 425, 445, 469, 492, 519, 548, 578, 613, 653, 689, 737, 802, 869, 965, 1106, 1324, 1400),
 )
 UTTERANCES = sum(COUNTS.values())
+# Of a whole run on IEMOCAP, by features; parts of the corpus are measured for runs on all of it
+STEPS = {"logmel": 3520, "logstft": 2920}
 
 
 def configuration(output: Path, *overrides: str) -> Config:
@@ -61,8 +64,9 @@ def plan(output: Path, *overrides: str, times: float = 1) -> PlannedRun:
     split = first_split(noise, config)
     frames = store(output / "cache", config.features, times)
     nothing = FoldAudit(len(split.ids("test")), None, None, None, 0, 0, 0, 0, 0)
-    name = f"{config.features.name}-{times:g}-{config.trainer.max_steps}"
-    return PlannedRun(config, noise, frames, split, nothing, name)
+    schedule = make_schedule(config, split)
+    name = f"{config.features.name}-{times:g}-{schedule.max_steps}"
+    return PlannedRun(config, noise, frames, split, nothing, schedule, name)
 
 
 def first_split(noise: Manifest, config: Config) -> Split:

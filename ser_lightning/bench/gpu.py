@@ -10,7 +10,7 @@ from typing import Any
 
 from lightning import Callback
 
-from ser_lightning.bench.corpus import plan
+from ser_lightning.bench.corpus import STEPS, plan
 from ser_lightning.runs.checkpoint import LastEpoch
 from ser_lightning.runs.loggers import run_loggers
 from ser_lightning.runs.run import fit, make_trainer, quiet, write_predictions
@@ -55,8 +55,7 @@ def measure_side_by_side(
     for process in processes:
         process.join()
     step, once = (max(column) for column in zip(*measured, strict=True))
-    steps = plan(output, f"features={features}", times=times).config.trainer.max_steps
-    run = step * steps + once
+    run = step * STEPS[features] + once
     row = {"workers": workers, "step_ms": 1000 * step, "once_seconds": once, "runs_per_hour": 3600 * workers / run}
     print(
         f"  {features}, {workers} at once: {row['step_ms']:.1f} ms a step, {row['runs_per_hour']:.0f} runs per hour",
@@ -90,12 +89,13 @@ def _train(
     told: "Queue[tuple[float, float]]",
 ) -> None:
     run = plan(output, f"features={features}", f"trainer.accelerator={accelerator}", times=times)
-    run.config.trainer.max_steps = epochs * run.epoch_steps
-    run = replace(run, signature=f"side-by-side-{number}")
+    epoch_steps = run.schedule.epoch_steps
+    schedule = replace(run.schedule, max_steps=epochs * epoch_steps)
+    run = replace(run, schedule=schedule, signature=f"side-by-side-{number}")
     run.folder.mkdir(parents=True, exist_ok=True)
     clock = Epochs(barrier)
     with quiet(), run_loggers(run.config, run.folder, run.signature, [], []) as loggers:
         data, recognizer, _ = fit(run, 1, loggers, [LastEpoch(run.folder), clock], resume=False)
         begun = time.perf_counter()
         write_predictions(run.folder, make_trainer(run.config.trainer, 1), recognizer, data)
-    told.put((clock.seconds / ((epochs - 1) * run.epoch_steps), time.perf_counter() - begun))
+    told.put((clock.seconds / ((epochs - 1) * epoch_steps), time.perf_counter() - begun))

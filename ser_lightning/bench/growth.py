@@ -1,6 +1,7 @@
 """How time and memory grow with the corpus."""
 
 import time
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ def _seconds_per_frame(run: PlannedRun, steps: int) -> float:
     for _ in islice(data.train_dataloader(), steps):
         pass  # from the disk, which is not what is measured
     clock = Frames()
-    make_trainer(run.config.trainer, 1, steps + 1, callbacks=[clock]).fit(recognizer, data)
+    schedule = replace(run.schedule, check_every=steps + 1)
+    make_trainer(run.config.trainer, 1, schedule, callbacks=[clock]).fit(recognizer, data)
     kept = clock.steps[steps // 4 :]
     return sum(seconds for seconds, _ in kept) / sum(frames for _, frames in kept)
 

@@ -1,14 +1,14 @@
 """What a run spends on training, and what on everything else; its memory."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 from lightning import Callback
 
-from ser_lightning.bench.corpus import plan
+from ser_lightning.bench.corpus import STEPS, plan
 from ser_lightning.memory import keep_memory
 from ser_lightning.runs.checkpoint import LastEpoch
 from ser_lightning.runs.loggers import run_loggers
@@ -46,9 +46,9 @@ def measure_run(output: Path, times: float, epochs: int) -> dict[str, float]:
     """
     keep_memory(True)
     run = plan(output, "trainer.accelerator=cpu", times=times)
-    steps = epochs * run.epoch_steps
-    passes = run.config.trainer.max_steps / steps
-    run.config.trainer.max_steps = steps
+    steps = epochs * run.schedule.epoch_steps
+    passes = STEPS["logmel"] / steps
+    run = replace(run, schedule=replace(run.schedule, max_steps=steps))
     run.folder.mkdir(parents=True, exist_ok=True)
     clock, last = Clock(), LastEpoch(run.folder)
     with PeakMemory() as peak:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -143,7 +143,8 @@ def measure_training(output: Path, blocks: int, steps: int, plain: int) -> dict[
     limit.warm()
     watch = Interleaved(steps, plain_steps(run, data, plain), limit, bf16)
     # No dev evaluation in between
-    trainer = make_trainer(run.config.trainer, 1, run.config.trainer.max_steps + 1, callbacks=[watch])
+    schedule = replace(run.schedule, check_every=run.schedule.max_steps + 1)
+    trainer = make_trainer(run.config.trainer, 1, schedule, callbacks=[watch])
     trainer.fit(recognizer, data)
     done = watch.blocks[1:]
     ours = np.array([block.frames / block.ours for block in done])

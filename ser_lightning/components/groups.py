@@ -20,7 +20,10 @@ from ser_lightning.errors import UserError
 CONF = PACKAGE / "conf"
 
 # Groups whose choices are classes
-PARTS = ("corpus", "features", "split", "model", "head", "loss", "optimizer")
+PARTS = ("corpus", "features", "split", "model", "head", "loss", "optimizer", "readout")
+
+# The one of them of which any number may be chosen
+SEVERAL = "readout"
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -40,7 +43,7 @@ class Choice:
         group: its folder, "" for those that are no choices, such as train.yaml.
         name: the file's, without .yaml.
         values: what it says.
-        package: where Hydra puts it, if not under its group.
+        package: where Hydra puts it, if not under its group; where several may be chosen, each has a place of its own.
         folder: the user's folder, for one of their own.
     """
 
@@ -121,7 +124,8 @@ def _read(conf: Path, files: Sequence[Path], folder: Path | None) -> Iterator[Ch
         if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
             raise UserError(f"{file} must hold settings, each a line 'key: value' whose key is a word")
         package = re.match(r"# @package (\S+)", text)
-        yield Choice("" if place == "." else place, file.stem, values, package[1] if package else None, folder)
+        own = f"{SEVERAL}.{file.stem}" if place == SEVERAL else package and package[1]
+        yield Choice("" if place == "." else place, file.stem, values, own, folder)
 
 
 def own_settings(group: str, name: str) -> set[str]:

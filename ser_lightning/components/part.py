@@ -44,13 +44,16 @@ class Part(BaseModel):
     folder: str | None = None
 
     @classmethod
-    def read(cls, values: Mapping[str, Any], folder: Path | None = None) -> Self:
+    def read(cls, values: Mapping[str, Any], folder: Path | None = None, place: str = "") -> Self:
         """The part that a composed configuration describes; a user's own class is looked for in `folder`.
+
+        `place` is where it stands in the configuration, if not under its group.
 
         Raises `UserError` for a key that is unknown, missing, of the wrong type or out of range, and for a constructor
         that wants what the bench does not have.
         """
         chosen, target = f"{cls.group}={values.get('name')}", values.get(TARGET)
+        place = place or cls.group
         if not isinstance(target, str):
             raise UserError(f"{chosen}: its yaml names no class; it needs a line {TARGET}: module.Class")
         signature = read_signature(target, folder)
@@ -59,7 +62,7 @@ class Part(BaseModel):
         other = (*common, TARGET, CODE, FOREIGN, *values.get(FOREIGN, []))
         settings = {key: value for key, value in values.items() if key not in other}
         model = signature.model(target.rpartition(".")[2])
-        own = validate(model, settings, cls.group, chosen, known=common).model_dump()
+        own = validate(model, settings, place, chosen, known=common).model_dump()
         code = values.get(CODE)
         facts = {
             "target": target,
@@ -70,7 +73,7 @@ class Part(BaseModel):
             "folder": str(folder) if code else None,
         }
         shared = {key: values[key] for key in common if key in values}
-        return validate(cls, {**shared, **facts}, cls.group, chosen)
+        return validate(cls, {**shared, **facts}, place, chosen)
 
     @classmethod
     def common(cls) -> list[str]:

@@ -61,7 +61,9 @@ def _explain(model: type[BaseModel], error: Mapping[str, Any], prefix: str, chos
     if kind == "missing" or _missing(value):
         return f"{path} is not set" + (f": {meaning}" if meaning else "")
     if kind == "extra_forbidden":
-        return unknown_key(path, chosen, [*inner.model_fields, *(known if len(keys) == 1 else ())])
+        above = path.removesuffix(keys[-1])
+        beside = known if len(keys) == 1 else ()
+        return unknown_key(path, chosen, [above + name for name in (*inner.model_fields, *beside)])
     if kind == "too_short" and not value:
         return f"{path} is empty: name at least one, e.g. {path}=[0]"
     if kind == "literal_error":
@@ -87,15 +89,14 @@ def _walk(model: type[BaseModel], location: Sequence[Any]) -> tuple[list[str], t
 
 
 def unknown_key(path: str, chosen: str, known: Sequence[str]) -> str:
-    """That a key is none, with the one beside it that was probably meant.
+    """That a key is none, with the one that was probably meant.
 
-    >>> unknown_key("loss.alhpa", "loss=center", ["alpha", "lam"])
+    >>> unknown_key("loss.alhpa", "loss=center", ["loss.alpha", "loss.lam"])
     'loss.alhpa is not a setting of loss=center; did you mean loss.alpha?'
     """
-    above, dot, key = path.rpartition(".")
-    close = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(path, sorted(known), n=1, cutoff=0.6)
     return (
         f"{path} is not a setting"
         + (f" of {chosen}" if chosen else "")
-        + (f"; did you mean {above}{dot}{close[0]}?" if close else "")
+        + (f"; did you mean {close[0]}?" if close else "")
     )

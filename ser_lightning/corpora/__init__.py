@@ -69,7 +69,7 @@ def _made(config: CorpusConfig, corpus: Corpus, cache: Path) -> Path:
     """Where the corpus was made; it is made first if it was not."""
     if config.root:
         raise UserError(
-            f"corpus.root={config.root}: {config.name} is made by its own program and has no folder; "
+            f"corpus.root={config.root}: the {config.name} corpus is made, not read, and has no folder; "
             "choose whose folder that is, e.g. corpus=emodb or corpus=table"
         )
     name = f"{config.name}-{digest([getattr(corpus, 'version', 0), config.code, config.own])}"

@@ -13,10 +13,11 @@ from rich.table import Table
 
 from ser_lightning.errors import UserError, end_clearly
 from ser_lightning.invocation import command_line
+from ser_lightning.metrics import METRICS, metric_key
 from ser_lightning.report.compare import Side, choose, compare, show
-from ser_lightning.report.files import PAGE
+from ser_lightning.report.files import PAGE, write_report
 from ser_lightning.report.material import read_material
-from ser_lightning.report.study import report_study
+from ser_lightning.report.study import compile_report
 from ser_lightning.runs.study import add_output_option, find_study
 
 
@@ -24,18 +25,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Report each study that is named, or compare two. Raises `UserError` where one of them cannot be."""
     asked = _parser().parse_args(arguments)
     output = Path(asked.output).expanduser().resolve()
+    metrics = choose_metrics(asked.metrics)
     if asked.study[0] == "compare":
         if len(asked.study) != 3:
             raise UserError(
                 "compare takes two studies, or two settings of studies: compare STUDY:SETTING STUDY:SETTING"
             )
-        print_comparison(*(_side(name, output) for name in asked.study[1:]))
+        if asked.show:
+            raise UserError("--show names the settings of a study's figures; compare names its own: STUDY:SETTING")
+        first, second = (_side(name, output) for name in asked.study[1:])
+        print_comparison(first, second, metrics)
         return
+    if asked.show and len(asked.study) > 1:
+        raise UserError("--show names settings of one study; report one study with it")
     problems = []
     for name in asked.study:
         try:
             study = find_study(name, output)
-            report = report_study(study, study.parent.parent / "runs", workers=cpu_count())
+            material = read_material(study, study.parent.parent / "runs", asked.show, metrics)
+            report = compile_report(material)
+            write_report(report, study, workers=cpu_count())
             print("\n".join([report.title, *(f"  {line}" for line in [*report.answer, *report.warnings])]))
             print(f"Report: {study / PAGE}")
         except UserError as error:
@@ -44,10 +53,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError("\n".join(problems))
 
 
-def print_comparison(first: Side, second: Side) -> None:
+def choose_metrics(names: str) -> list[str]:
+    """The keys of metrics from their names with commas between them. Raises `UserError` where one is unknown.
+
+    >>> choose_metrics("UAR,war")
+    ['ua', 'wa']
+    """
+    keys = []
+    for name in filter(None, (word.strip() for word in names.split(","))):
+        try:
+            keys.append(metric_key(name))
+        except KeyError:
+            known = "; ".join(", ".join((metric.label, *metric.aliases)) for metric in METRICS.values())
+            raise UserError(f"--metrics {name}: there is no such metric; there are {known}") from None
+    return list(dict.fromkeys(keys))
+
+
+def print_comparison(first: Side, second: Side, metrics: Sequence[str] = ()) -> None:
     """Print how the second differs from the first."""
     table, remarks = compare(first, second)
-    shown = show(table)
+    shown = show(table, metrics)
     console = Console()
     if not console.is_terminal:
         console.width = 240
@@ -72,11 +97,25 @@ def _side(name: str, output: Path) -> Side:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=command_line("report"),
-        usage="%(prog)s [--output FOLDER] STUDY [STUDY ...]\n       %(prog)s [--output FOLDER] compare A B",
+        usage="%(prog)s [--output FOLDER] [--metrics A,B] [--show A,B] STUDY [STUDY ...]\n"
+        "       %(prog)s [--output FOLDER] [--metrics A,B] compare A B",
         description="Write the report of a study from the runs finished so far; or compare two studies, or two "
         "settings of studies (STUDY:SETTING).",
     )
     parser.add_argument("study", nargs="+", help="name or folder of a study")
+    parser.add_argument(
+        "--show",
+        default="",
+        metavar="A,B",
+        help="settings that the figures of single settings show; default: the baseline and the best on dev",
+    )
+    labels = ", ".join(metric.label for metric in METRICS.values())
+    parser.add_argument(
+        "--metrics",
+        default="",
+        metavar="A,B",
+        help=f"scores that tables and figures show, also by other names such as UAR and WAR; default: {labels}",
+    )
     add_output_option(parser)
     return parser
 

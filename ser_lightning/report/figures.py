@@ -1,8 +1,8 @@
 """The figures of scores: each a matplotlib `Figure` of its own, at the size at which it is printed.
 
 All figures are drawn in one style: colours that the colour-blind tell apart (Okabe and Ito), and a marker, dash or
-hatch of their own for each, so that they can be read in grey. UA and WA in percent. `caption`, the provenance, stands
-at the foot of every figure.
+hatch of their own for each, so that they can be read in grey. Scores in percent. `caption`, the provenance, stands at
+the foot of every figure.
 """
 
 import io
@@ -18,8 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ser_lightning.drawing import BLUE, COLOURS, DASHES, MARKERS, ORANGE, STYLE, VERMILLION, draw_fields
-from ser_lightning.report.summary import FEWEST, further_settings
-from ser_lightning.report.tables import INPUTS
+from ser_lightning.metrics import HEADLINE, METRICS
+from ser_lightning.report.summary import FEWEST
+from ser_lightning.runs.varying import say, spell, symbols
 
 # Widths of a column and of a page of the proceedings, inches.
 COLUMN, PAGE = 3.4, 7.0
@@ -27,124 +28,180 @@ COLUMN, PAGE = 3.4, 7.0
 # Characters of the foot per inch.
 CHARACTERS = 23
 
-LABELS = {"alpha": r"$\alpha$", "lam": r"$\lambda$", "ua": "UA (%)", "wa": "WA (%)"}
+# More panels of a heat map than these cannot be read on a page.
+MOST_PANELS = 4
+
+# Steps on an axis may differ by this factor before its values are set evenly instead.
+UNEVEN = 3
 
 
 def sensitivity(
-    points: pd.DataFrame, x: str, caption: str, published: Mapping[float, tuple[float, float]] | None = None
+    points: pd.DataFrame,
+    x: str,
+    caption: str,
+    published: Mapping[float, tuple[float, ...]] | None = None,
+    metrics: Sequence[str] = ("ua", "wa"),
 ) -> Figure:
-    """Fig. 3: UA and WA against alpha or lambda, mean and 95 % interval.
+    """Scores against one setting in one panel, mean and 95 % interval.
 
     Args:
         points: rows of a summary in which only `x` differs.
-        x: "alpha", on a linear axis, or "lam", its values evenly spaced, since 0 has no logarithm.
-        published: the paper's x -> (UA, WA), drawn hollow and dashed beside ours.
+        x: a column of numbers; unevenly spread ones are spaced evenly, since 0 has no logarithm.
+        published: x -> the scores of a paper, as `metrics`, drawn hollow and dashed beside.
+        metrics: two at most can be told apart.
     """
     points = points[points["runs"] > 0].sort_values(x)
-    place = _places(x, [*points[x], *(published or {})])
+    place = _places([*points[x], *(published or {})])
     with matplotlib.rc_context(STYLE):
         figure = Figure((COLUMN, 2.7), layout="constrained")
         axes = figure.subplots()
-        series = (("ua", BLUE, "o", -1), ("wa", VERMILLION, "s", 1))
-        for i, (measure, colour, marker, side) in enumerate(series):
+        looks = zip(metrics, (BLUE, VERMILLION), ("o", "s"), (-1, 1), strict=False)
+        for number, (metric, colour, marker, side) in enumerate(looks):
             # Set apart by a little, so that error bars of equal height stay two.
             shift = side * 0.006 * _extent(place)
-            at = [place[value] + shift for value in points[x]]
-            name = measure.upper()
-            axes.errorbar(at, points[measure], points[f"{measure}_half"], **_line(colour, marker), label=name)
+            name = METRICS[metric].label
+            places = [place[value] + shift for value in points[x]]
+            axes.errorbar(places, points[metric], points[f"{metric}_half"], **_line(colour, marker), label=name)
             if published:
-                at = [place[value] + shift for value in published]
-                theirs = [pair[i] for pair in published.values()]
-                axes.plot(at, theirs, **_hollow(colour, marker), label=f"{name}, paper")
-        axes.set_xlabel(LABELS[x])
-        axes.set_ylabel("UA, WA (%)")
+                places = [place[value] + shift for value in published]
+                values = [scores[number] for scores in published.values()]
+                axes.plot(places, values, **_hollow(colour, marker), label=f"{name}, paper")
+        axes.set_xlabel(symbols(spell(x)))
+        axes.set_ylabel(_axis(metrics))
         _ticks(axes, place)
-        _legend_ours_first(figure, axes)
+        _legend_paper_last(figure, axes)
         foot(figure, COLUMN, caption, _error_note(points))
         return figure
 
 
-def sweep_curves(summary: pd.DataFrame, caption: str) -> Figure | None:
-    """UA and WA of any grid of jobs, two panels: one parameter on the x axis, a line per value of the others.
+def bars(
+    rows: pd.DataFrame,
+    labels: Sequence[str],
+    caption: str,
+    published: Sequence[tuple[float, ...]] | None = None,
+    metrics: Sequence[str] = ("ua", "wa"),
+) -> Figure:
+    """Scores as bars from zero, with the mean written on each.
 
-    On x stands the number with most values, lambda where two have equally many. Where that is alpha, lambda = 0,
-    which has no alpha, is a dashed horizontal line. None if nothing varies, no number varies, or jobs differ in what
-    no column of the summary tells.
+    Args:
+        rows: finished ones of a summary.
+        labels: what stands below each.
+        published: the scores of a paper for each row, as `metrics`, drawn as hollow diamonds.
+        metrics: two at most can be told apart.
+    """
+    places, width = np.arange(len(rows)), 0.36
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((COLUMN, 2.9), layout="constrained")
+        axes = figure.subplots()
+        looks = zip(metrics, (BLUE, ORANGE), ("", "////"), (-width / 2, width / 2), strict=False)
+        for number, (metric, colour, hatch, shift) in enumerate(looks):
+            means, errors = rows[metric], rows[f"{metric}_half"]
+            style: dict[str, Any] = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
+            axes.bar(places + shift, means, width, label=METRICS[metric].label, **style)
+            axes.errorbar(places + shift, means, errors, fmt="none", ecolor="black", capsize=2, elinewidth=0.8)
+            for place, mean in zip(places + shift, means, strict=True):
+                box = {"facecolor": "white", "edgecolor": "none", "boxstyle": "square,pad=0.15"}
+                axes.text(place, 3, f"{mean:.1f}", ha="center", va="bottom", size=7.5, bbox=box)
+            if published:
+                values = [scores[number] for scores in published]
+                label = "paper" if number == len(metrics) - 1 else None
+                axes.plot(places + shift, values, "D", mfc="white", mec="black", mew=0.8, ms=3.5, label=label)
+        axes.set_xticks(places, [symbols(label) for label in labels])
+        axes.set_ylabel(_axis(metrics))
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
+        _legend_paper_last(figure, axes)
+        foot(figure, COLUMN, caption, _error_note(rows))
+        return figure
+
+
+def sweep_curves(
+    summary: pd.DataFrame, columns: Mapping[str, str], caption: str, metrics: Sequence[str] = ("ua", "wa")
+) -> Figure | None:
+    """Scores of any grid of jobs, a panel each: one setting on the x axis, a line per value of the others.
+
+    On x stands the number with most values, the first where two have equally many. A job without it, as lambda = 0 has
+    no alpha, is a dashed horizontal line. None if nothing varies, no number varies, or jobs differ in what no column of
+    the summary tells.
+
+    Args:
+        summary: of the study.
+        columns: dotted key -> column, of the settings that vary.
+        caption: the provenance.
+        metrics: the panels.
     """
     finished = summary[summary["runs"] > 0]
-    parameters = ["lam", "alpha", "features", *further_settings(summary)]
-    finished = finished.drop_duplicates([*parameters, "ua", "wa"])
-    varying = [name for name in parameters if finished[name].nunique() > 1]
-    numbers = [name for name in varying if finished[name].dtype.kind in "iuf"]
-    if not numbers or finished.duplicated(parameters).any():
+    x, others = _choose_axis(finished, columns)
+    if x is None or finished.duplicated(list(columns.values())).any():
         return None
-    x = max(numbers, key=lambda name: finished[name].nunique())
-    others = [name for name in varying if name != x]
     lines, references = _lines(finished, x, others)
     with matplotlib.rc_context(STYLE):
-        figure = Figure((PAGE, 2.9), layout="constrained")
-        panels = figure.subplots(1, 2, sharex=True, sharey=True)
-        for axes, measure in zip(panels, ("ua", "wa"), strict=True):
-            _draw_lines(axes, lines, references, x, measure)
+        rows = -(-len(metrics) // 3)
+        figure = Figure((PAGE, 0.3 + 2.6 * rows), layout="constrained")
+        panels = figure.subplots(rows, -(-len(metrics) // rows), sharex=True, squeeze=False).ravel()
+        for axes, metric in zip(panels, metrics, strict=False):
+            _draw_lines(axes, lines, references, x, metric)
+        for axes in panels[len(metrics) :]:
+            axes.set_visible(False)
+        low, high = (
+            pick(axes.get_ylim()[side] for axes in panels[: len(metrics)]) for pick, side in ((min, 0), (max, 1))
+        )
+        for axes in panels:
+            axes.set_ylim(low, high)
         handles, labels = panels[0].get_legend_handles_labels()
         if len(handles) > 1:
-            figure.legend(handles, labels, loc="outside right upper")
+            figure.legend(handles, labels, loc="outside upper center", ncols=3)
         foot(figure, PAGE, caption, _error_note(finished))
         return figure
 
 
-def setting_bars(
-    settings: pd.DataFrame, caption: str, published: Mapping[int, tuple[float, float]] | None = None
-) -> Figure:
-    """Fig. 5: UA and WA of the settings as bars from zero, with the mean written on each.
+def grids(summary: pd.DataFrame, columns: Mapping[str, str]) -> tuple[str, str, dict[str, pd.DataFrame]] | None:
+    """What a heat map can show: x, y and the rows of each panel, by its title; None where the study has no grid.
+
+    Two settings that are numbers, the ones with most values, at least two of each and three of one, crossed at three of
+    four places; a panel for each combination of all others. A job without y, as lambda = 0 has no alpha, belongs to
+    every y.
+    """
+    finished = summary[summary["runs"] > 0]
+    x, others = _choose_axis(finished, columns)
+    if x is None or finished.duplicated(list(columns.values())).any():
+        return None
+    y, rest = _choose_axis(finished, others)
+    if y is None:
+        return None
+    if finished[x].isna().any():
+        # The one that all jobs have is on x: what lacks the other fills a column
+        x, y = y, x
+    panels, without = _lines(finished, x, rest, needed=y)
+    sizes = [(rows[x].nunique(), rows[y].nunique(), rows.dropna(subset=[x, y])) for rows in panels.values()]
+    whole = not without and all(
+        max(across, up) > 2
+        and min(crossed[x].nunique(), crossed[y].nunique()) > 1
+        and len(crossed) >= 0.75 * crossed[x].nunique() * crossed[y].nunique()
+        for across, up, crossed in sizes
+    )
+    return (x, y, panels) if whole and len(panels) <= MOST_PANELS else None
+
+
+def heat_map(x: str, y: str, panels: Mapping[str, pd.DataFrame], caption: str, metric: str = HEADLINE) -> Figure:
+    """A score over a grid of two settings; in each field the mean and half of its 95 % interval.
 
     Args:
-        settings: rows of a summary with a column `setting`, 1 to 4.
-        published: the paper's setting -> (UA, WA), drawn as hollow diamonds.
+        x, y: columns of numbers.
+        panels: title -> rows of a summary, one for each x and y; one without y fills its column.
+        caption: the provenance.
+        metric: the score.
     """
-    settings = settings[settings["runs"] > 0]
-    at, width = np.arange(len(settings)), 0.36
+    points = pd.concat(list(panels.values()))
     with matplotlib.rc_context(STYLE):
-        figure = Figure((COLUMN, 2.9), layout="constrained")
-        axes = figure.subplots()
-        series = (("ua", BLUE, "", -width / 2), ("wa", ORANGE, "////", width / 2))
-        for i, (measure, colour, hatch, shift) in enumerate(series):
-            means, errors = settings[measure], settings[f"{measure}_half"]
-            style: dict[str, Any] = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
-            axes.bar(at + shift, means, width, label=measure.upper(), **style)
-            axes.errorbar(at + shift, means, errors, fmt="none", ecolor="black", capsize=2, elinewidth=0.8)
-            for place, mean in zip(at + shift, means, strict=True):
-                box = {"facecolor": "white", "edgecolor": "none", "boxstyle": "square,pad=0.15"}
-                axes.text(place, 3, f"{mean:.1f}", ha="center", va="bottom", size=7.5, bbox=box)
-            if published:
-                theirs = [published[number][i] for number in settings["setting"]]
-                label = "paper" if measure == "wa" else None
-                axes.plot(at + shift, theirs, "D", mfc="white", mec="black", mew=0.8, ms=3.5, label=label)
-        axes.set_xticks(at, [_setting_label(row) for row in settings.to_dict("records")])
-        axes.set_ylabel("UA, WA (%)")
-        axes.set_ylim(bottom=0)
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
-        _legend_ours_first(figure, axes)
-        foot(figure, COLUMN, caption, _error_note(settings))
-        return figure
-
-
-def heat_map(grids: Mapping[str, pd.DataFrame], caption: str) -> Figure:
-    """UA of a grid of alpha and lambda, a panel per input; in each field the mean and half of its 95 % interval.
-
-    Args:
-        grids: title -> rows of a summary, one for each alpha and lambda; lambda = 0, which has no alpha, fills its
-            column.
-    """
-    points = pd.concat(list(grids.values()))
-    with matplotlib.rc_context(STYLE):
-        widest = max(rows["lam"].nunique() for rows in grids.values())
-        figure = Figure((max(COLUMN, 0.62 * widest + 1.0) * len(grids), 2.9), layout="constrained")
-        panels = figure.subplots(1, len(grids), squeeze=False)[0]
-        for axes, (title, rows) in zip(panels, grids.items(), strict=True):
-            _draw_grid(axes, rows, float(points["ua"].min()), float(points["ua"].max()))
+        widest = max(rows[x].nunique() for rows in panels.values())
+        figure = Figure((max(COLUMN, 0.62 * widest + 1.0) * len(panels), 2.9), layout="constrained")
+        row = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (title, rows) in zip(row, panels.items(), strict=True):
+            _draw_grid(axes, rows, x, y, metric, (float(points[metric].min()), float(points[metric].max())))
             axes.set_title(title)
-        foot(figure, figure.get_figwidth(), caption, f"UA (%); {_error_note(points)}")
+        note = f"{_axis([metric])}; {_error_note(points)}"
+        foot(figure, figure.get_figwidth(), caption, note)
         return figure
 
 
@@ -164,10 +221,16 @@ def _hollow(colour: str, marker: str) -> dict[str, Any]:
     return {"color": colour, "marker": marker, "markerfacecolor": "white", "linestyle": (0, (4, 2)), "linewidth": 0.8}
 
 
-def _places(x: str, values: Sequence[float]) -> dict[float, float]:
-    """Where on the axis each value lies: alpha at itself, all else evenly spaced in its order."""
+def _axis(metrics: Sequence[str]) -> str:
+    return f"{', '.join(METRICS[metric].label for metric in metrics)} (%)"
+
+
+def _places(values: Sequence[float]) -> dict[float, float]:
+    """Where on the axis each value lies: at itself, or evenly spaced in its order where steps are too unlike."""
     ordered = sorted(set(values))
-    return {value: float(value) if x == "alpha" else float(i) for i, value in enumerate(ordered)}
+    steps = np.diff(ordered)
+    even = len(steps) > 1 and steps.max() > UNEVEN * steps.min()
+    return {value: float(place) if even else float(value) for place, value in enumerate(ordered)}
 
 
 def _extent(place: Mapping[float, float]) -> float:
@@ -184,85 +247,105 @@ def _ticks(axes: Axes, place: Mapping[float, float]) -> None:
     axes.set_axisbelow(True)
 
 
+def _choose_axis(rows: pd.DataFrame, columns: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:
+    """The number with most values, and all other settings that vary, by their dotted keys."""
+    varying = {key: word for key, word in columns.items() if rows[word].nunique() > 1}
+    numbers = [word for word in varying.values() if rows[word].dtype.kind in "iuf"]
+    if not numbers:
+        return None, varying
+    x = max(numbers, key=lambda word: rows[word].nunique())
+    return x, {key: word for key, word in varying.items() if word != x}
+
+
 def _lines(
-    finished: pd.DataFrame, x: str, others: Sequence[str]
+    finished: pd.DataFrame, x: str, others: Mapping[str, str], needed: str | None = None
 ) -> tuple[dict[str, pd.DataFrame], dict[str, pd.Series]]:
     """Label -> rows of each line along x; label -> row of each reference, a job that has no x.
 
-    A job that lacks a parameter of the lines, as lambda = 0 lacks alpha, is a point of every line it agrees with.
+    A job that lacks a setting which a line has, as lambda = 0 lacks alpha, is a point of every line it agrees with; it
+    makes a line of its own where there is none. Lines are those of jobs that have the setting `needed`.
     """
     placed = finished[finished[x].notna()]
-    whole = placed.dropna(subset=list(others)) if others else placed
+    known = {index: _known(row, list(others.values())) for index, row in placed.iterrows()}
+    having = known if needed is None else {index: known[index] for index in placed.index[placed[needed].notna()]}
     lines = {}
-    for combination in _combinations(whole, others):
-        agrees = pd.Series(True, index=placed.index)
-        for name, value in combination.items():
-            agrees &= (placed[name] == value) | placed[name].isna()
-        lines[_line_label(combination)] = placed[agrees].sort_values(x)
+    for combination in _combinations(placed.loc[list(having)], list(having.values()), list(others.values())):
+        agreeing = [index for index, settings in known.items() if settings.items() <= combination.items()]
+        lines[_line_label(combination, others)] = placed.loc[agreeing].sort_values(x)
     references = {}
     for _, job in finished[finished[x].isna()].iterrows():
-        references[_line_label({name: job[name] for name in others if not pd.isna(job[name])})] = job
+        references[_line_label(_known(job, list(others.values())), others)] = job
     return lines, references
 
 
-def _combinations(rows: pd.DataFrame, others: Sequence[str]) -> list[dict[str, Any]]:
+def _known(job: pd.Series, names: Sequence[str]) -> dict[str, Any]:
+    """The settings that a job has."""
+    return {name: job[name] for name in names if not pd.isna(job[name])}
+
+
+def _combinations(
+    rows: pd.DataFrame, known: Sequence[Mapping[str, Any]], others: Sequence[str]
+) -> list[Mapping[str, Any]]:
+    """The settings of rows, each once, in order; those that are a part of another row's are left out."""
     if not others:
         return [{}]
-    unique = rows[list(others)].drop_duplicates().sort_values(list(others))
-    return [{str(name): value for name, value in row.items()} for row in unique.to_dict("records")]
+    # Columns of words may hold numbers too
+    order = rows[list(others)].sort_values(
+        list(others), key=lambda column: column if column.dtype.kind in "iufb" else column.astype(str)
+    )
+    place = dict(zip(rows.index, known, strict=True))
+    distinct: list[Mapping[str, Any]] = []
+    for index in order.index:
+        settings = place[index]
+        if settings not in distinct and not any(settings.items() < other.items() for other in known):
+            distinct.append(settings)
+    return distinct
 
 
-def _line_label(combination: Mapping[str, Any]) -> str:
-    words = []
-    for name, value in combination.items():
-        shown = f"{value:g}" if isinstance(value, float) else str(value)
-        words.append(INPUTS.get(shown, shown) if name == "features" else f"{LABELS.get(name, name)} = {shown}")
-    return ", ".join(words)
+def _line_label(combination: Mapping[str, Any], columns: Mapping[str, str]) -> str:
+    key_of = {word: key for key, word in columns.items()}
+    return symbols(", ".join(say(key_of[word], word, value) for word, value in combination.items()))
 
 
 def _draw_lines(
-    axes: Axes, lines: Mapping[str, pd.DataFrame], references: Mapping[str, pd.Series], x: str, measure: str
+    axes: Axes, lines: Mapping[str, pd.DataFrame], references: Mapping[str, pd.Series], x: str, metric: str
 ) -> None:
-    place = _places(x, [value for rows in lines.values() for value in rows[x]])
+    place = _places([value for rows in lines.values() for value in rows[x]])
     looks = islice(zip(cycle(COLOURS), cycle(MARKERS), cycle(DASHES), strict=False), len(lines))
     for number, ((label, rows), (colour, marker, dash)) in enumerate(zip(lines.items(), looks, strict=True)):
         shift = 0.012 * _extent(place) * (number - (len(lines) - 1) / 2)
-        at = [place[value] + shift for value in rows[x]]
-        style = {**_line(colour, marker), "linestyle": dash, "label": label or measure.upper()}
-        axes.errorbar(at, rows[measure], rows[f"{measure}_half"], **style)
+        places = [place[value] + shift for value in rows[x]]
+        style = {**_line(colour, marker), "linestyle": dash, "label": label or METRICS[metric].label}
+        axes.errorbar(places, rows[metric], rows[f"{metric}_half"], **style)
     for (label, job), grey in zip(references.items(), cycle(("black", "0.45", "0.7")), strict=False):
-        axes.axhline(job[measure], color=grey, linestyle=(0, (4, 2)), linewidth=1.0, label=label)
-    axes.set_xlabel(LABELS.get(x, x))
-    axes.set_ylabel(LABELS[measure])
-    axes.tick_params(labelleft=True)
+        axes.axhline(job[metric], color=grey, linestyle=(0, (4, 2)), linewidth=1.0, label=label)
+    axes.set_xlabel(symbols(spell(x)))
+    axes.set_ylabel(_axis([metric]))
+    axes.tick_params(labelleft=True, labelbottom=True)
     _ticks(axes, place)
 
 
-def _draw_grid(axes: Axes, rows: pd.DataFrame, low: float, high: float) -> None:
-    alphas, lams = sorted(rows["alpha"].dropna().unique()), sorted(rows["lam"].unique())
-    means, halves = (np.full((len(alphas), len(lams)), np.nan) for _ in range(2))
+def _draw_grid(axes: Axes, rows: pd.DataFrame, x: str, y: str, metric: str, limits: tuple[float, float]) -> None:
+    across, up = sorted(rows[x].unique()), sorted(rows[y].dropna().unique())
+    means, halves = (np.full((len(up), len(across)), np.nan) for _ in range(2))
     for row in rows.to_dict("records"):
-        line = slice(None) if np.isnan(row["alpha"]) else alphas.index(row["alpha"])
-        means[line, lams.index(row["lam"])] = row["ua"]
-        halves[line, lams.index(row["lam"])] = row["ua_half"]
-    draw_fields(axes, means, "cividis", low, high)
+        line = slice(None) if np.isnan(row[y]) else up.index(row[y])
+        means[line, across.index(row[x])] = row[metric]
+        halves[line, across.index(row[x])] = row[f"{metric}_half"]
+    draw_fields(axes, means, "cividis", *limits)
     axes.invert_yaxis()
     for i, j in np.argwhere(np.isfinite(means)):
         # cividis grows brighter with its values
-        colour = "black" if means[i, j] > (low + high) / 2 else "white"
+        colour = "black" if means[i, j] > sum(limits) / 2 else "white"
         half = "" if np.isnan(halves[i, j]) else f"\n±{halves[i, j]:.1f}"
         axes.text(j, i, f"{means[i, j]:.1f}{half}", ha="center", va="center", color=colour, size=7.5)
-    axes.set_xticks(range(len(lams)), [f"{lam:g}" for lam in lams])
-    axes.set_yticks(range(len(alphas)), [f"{alpha:g}" for alpha in alphas])
-    axes.set_xlabel(LABELS["lam"])
-    axes.set_ylabel(LABELS["alpha"])
+    axes.set_xticks(range(len(across)), [f"{value:g}" for value in across])
+    axes.set_yticks(range(len(up)), [f"{value:g}" for value in up])
+    axes.set_xlabel(symbols(spell(x)))
+    axes.set_ylabel(symbols(spell(y)))
 
 
-def _setting_label(row: Mapping[Any, Any]) -> str:
-    return f"setting {row['setting']}\n{INPUTS[row['features']]}\n{LABELS['lam']} = {row['lam']:g}"
-
-
-def _legend_ours_first(figure: Figure, axes: Axes) -> None:
+def _legend_paper_last(figure: Figure, axes: Axes) -> None:
     named = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1].endswith("paper"))
     handles, labels = zip(*named, strict=True)
     figure.legend(handles, labels, loc="outside upper center", ncols=4, columnspacing=1.2, handletextpad=0.4)
@@ -274,11 +357,6 @@ def _error_note(rows: pd.DataFrame) -> str:
         return "single runs" if most == 1 else f"mean of at most {most} runs, too few for an interval"
     runs = f"{most}" if fewest == most else f"{fewest} to {most}"
     return f"mean and 95 % interval over {runs} runs"
-
-
-def symbols(text: str) -> str:
-    """Text for a figure, its Greek letters as such."""
-    return text.replace("lambda", LABELS["lam"]).replace("alpha", LABELS["alpha"])
 
 
 def foot(figure: Figure, width: float, caption: str, note: str) -> None:

@@ -1,7 +1,8 @@
 """All that the sections of a report are written from, read once."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -9,18 +10,29 @@ import numpy as np
 import pandas as pd
 
 from ser_lightning.errors import UserError
-from ser_lightning.report import paper
+from ser_lightning.metrics import METRICS
+from ser_lightning.report.chapter import Chapter, Group, open_chapter
 from ser_lightning.report.comparison import differences, group_of, levels, references
-from ser_lightning.report.summary import (
-    Provenance,
-    ScoredRun,
-    average,
-    further_settings,
-    provenance,
-    score_runs,
+from ser_lightning.report.summary import Provenance, ScoredRun, average, column_names, provenance, score_runs
+from ser_lightning.report.tables import FEW
+from ser_lightning.runs.signature import flat
+from ser_lightning.runs.study import (
+    UTTERANCES,
+    Job,
+    Purpose,
+    distinct_jobs,
+    join_names,
+    read_jobs,
+    read_study,
+    short_names,
 )
-from ser_lightning.report.tables import INPUTS
-from ser_lightning.runs.study import UTTERANCES, Job, read_jobs, short_names
+from ser_lightning.runs.varying import Baseline, say
+
+# References that are answered for one by one; of more, the best job alone.
+MOST_ANSWERS = 4
+
+# Settings that figures can show side by side.
+MOST_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -30,20 +42,28 @@ class Material:
     Attributes:
         study: its folder.
         runs: where all runs lie.
-        jobs: of the study.
+        jobs: of the study; those that share all their runs are one.
+        members: of each, the names under which the study has it.
+        purpose: what the jobs are compared with, and the paper that the study is for.
         scored: the finished runs by signature.
         summary: a row per job, in their order, see `average`, with the intervals by speakers.
         facts: what all numbers are of.
         utterances: the corpus's, as `write_utterances` wrote them; None where an earlier version made the study.
+        asked: the jobs that figures of single settings are to show; empty: those that `shown` chooses.
+        metrics: the scores that tables and figures show; files for machines have all.
     """
 
     study: Path
     runs: Path
     jobs: Sequence[Job]
+    members: Sequence[list[str]]
+    purpose: Purpose
     scored: dict[str, ScoredRun]
     summary: pd.DataFrame
     facts: Provenance
     utterances: pd.DataFrame | None
+    asked: Sequence[int] = ()
+    metrics: Sequence[str] = field(default_factory=lambda: tuple(METRICS))
 
     @property
     def classes(self) -> list[str]:
@@ -56,9 +76,25 @@ class Material:
         return short_names(self.jobs)
 
     @cached_property
+    def columns(self) -> dict[str, str]:
+        """Dotted key -> column of the summary, of the settings in which jobs differ."""
+        return column_names([job.settings for job in self.jobs])
+
+    @property
+    def axes(self) -> dict[str, str]:
+        """The same, the baseline's first: where others would do as well, they stand on the x axis."""
+        first = self.baseline.keys([job.settings for job in self.jobs])
+        return dict(sorted(self.columns.items(), key=lambda pair: pair[0] not in first))
+
+    @cached_property
+    def baseline(self) -> Baseline:
+        """What makes a job one that others are compared with."""
+        return Baseline.read(self.purpose.baseline)
+
+    @cached_property
     def compared(self) -> dict[int, int]:
         """What each job is compared with: job -> reference, by their numbers."""
-        return references(self.jobs, self.scored)
+        return references(self.jobs, self.scored, self.baseline)
 
     @cached_property
     def differences(self) -> pd.DataFrame:
@@ -66,26 +102,43 @@ class Material:
         return differences(self.jobs, self.compared, self.scored, group_of(self.utterances))
 
     @property
-    def against_softmax(self) -> bool:
-        """Whether the reference is softmax alone."""
-        return any(self.summary["lam"][of] == 0 for of in self.compared.values())
+    def against_baseline(self) -> bool:
+        """Whether jobs are compared with the baseline's, and not with the first for want of one."""
+        return any(self.baseline.has(self.jobs[reference].settings) for reference in self.compared.values())
 
     @cached_property
-    def shown(self) -> dict[str, list[int]]:
-        """The jobs that figures of single settings show: features -> a reference and one that is compared with it.
+    def chapter(self) -> Chapter | None:
+        """What the study's paper adds, if it has one and is of its kind."""
+        return open_chapter(self)
 
-        That one has the paper's lambda and alpha, or, where none has, the best mean dev UA. A study without a
-        comparison shows its first finished job.
-        """
-        found: dict[str, list[int]] = {}
-        for reference in dict.fromkeys(self.compared.values()):
-            others = [job for job, of in self.compared.items() if of == reference]
-            chosen = next((job for job in others if self._like_the_papers(job)), None)
-            best = max(others, key=self._dev_ua) if chosen is None else chosen
-            found.setdefault(self.summary["features"][reference], [reference, best])
-        for job in np.flatnonzero(self.summary["runs"] > 0):
-            found.setdefault(self.summary["features"][job], [int(job)])
-        return found
+    @cached_property
+    def shown(self) -> list[Group]:
+        """The jobs that figures of single settings show: those asked for, or the paper's, or the best of all and what
+        it is compared with. A study without a comparison shows its first finished job."""
+        if self.asked:
+            return [self.gather(self.asked)]
+        if self.chapter:
+            return self.chapter.groups
+        if not self.compared:
+            return [self.gather([int(np.flatnonzero(self.summary["runs"] > 0)[0])])]
+        best = self.best(list(self.compared))
+        return [self.gather([self.compared[best], best])]
+
+    @cached_property
+    def answered(self) -> list[Group]:
+        """The pairs that the study's answer is about: for each reference the best of those compared with it."""
+        if self.chapter and not self.asked:
+            return [group for group in self.shown if len(group.labels) == 2]
+        distinct = list(dict.fromkeys(self.compared.values()))
+        pairs = [[one, self.best([job for job, other in self.compared.items() if other == one])] for one in distinct]
+        if len(pairs) > MOST_ANSWERS:
+            best = self.best(list(self.compared))
+            pairs = [[self.compared[best], best]]
+        return [self.gather(pair) for pair in pairs]
+
+    def best(self, jobs: Sequence[int]) -> int:
+        """Of several jobs with finished runs the one with the highest mean UA on dev, the first of equals."""
+        return max(jobs, key=lambda job: float(np.mean([run.result.dev_ua for run in self.finished(job)])))
 
     def finished(self, job: int) -> list[ScoredRun]:
         """A job's finished runs."""
@@ -96,42 +149,74 @@ class Material:
         return self.runs / run.result.signature
 
     def label(self, job: int) -> str:
-        """What a job is called in figures: its lambda and alpha where jobs differ in nothing else, else its name."""
-        row = self.summary.loc[job]
-        if further_settings(self.summary):
-            return self.names[job]
-        return f"lambda = {row['lam']:g}" + ("" if np.isnan(row["alpha"]) else f", alpha = {row['alpha']:g}")
+        """What a job is called in figures: the settings in which it may differ from others, else its name."""
+        return self._labels[job]
 
-    def full_label(self, job: int) -> str:
-        """The same, with the input where jobs differ in it."""
-        several = self.summary["features"].nunique() > 1 and not further_settings(self.summary)
-        return self.label(job) + (f", {INPUTS[self.summary['features'][job]]}" if several else "")
+    def gather(self, jobs: Sequence[int], suffix: str = "") -> Group:
+        """Jobs to be shown side by side: what they have in common goes into the title."""
+        tables = [flat(self.jobs[job].settings) for job in jobs]
+        keys = [key for key in self.columns if all(key in table for table in tables)]
+        shared = [key for key in keys if len(tables) > 1 and len({str(table[key]) for table in tables}) == 1]
+        if self._labels == self.names or not shared:
+            return Group({job: self.label(job) for job in jobs}, suffix=suffix)
+        labels = {job: self._say(job, [key for key in self.columns if key not in shared]) for job in jobs}
+        return Group(labels, self._say(jobs[0], shared), suffix)
 
-    def setting(self, of: paper.Setting) -> int | None:
-        """The number of the job that is one of settings 1-4, if it has a finished run."""
-        rows = self.summary
-        alpha = rows["alpha"].isna() if of.alpha is None else np.isclose(rows["alpha"], of.alpha)
-        found = (rows["features"] == of.features) & np.isclose(rows["lam"], of.lam) & alpha & (rows["runs"] > 0)
-        return int(np.flatnonzero(found)[0]) if found.any() else None
+    def named(self, name: str) -> list[int]:
+        """The numbers of the jobs that are called so: by their name in full or in short, or by their label."""
+        called = zip(self.members, self.jobs, self.names, self._labels, strict=True)
+        return [number for number, (full, job, *short) in enumerate(called) if name in (*full, job.name, *short)]
 
-    def _like_the_papers(self, job: int) -> bool:
-        row = self.summary.loc[job]
-        return bool(np.isclose(row["lam"], paper.LAM) and np.isclose(row["alpha"], paper.ALPHA))
+    @cached_property
+    def _labels(self) -> list[str]:
+        labels = [self._say(number, list(self.columns)) for number in range(len(self.jobs))]
+        telling = all(labels) and len(set(labels)) == len(labels) and len(self.columns) <= FEW
+        return labels if telling else self.names
 
-    def _dev_ua(self, job: int) -> float:
-        return float(np.mean([run.result.dev_ua for run in self.finished(job)]))
+    def _say(self, job: int, keys: Sequence[str]) -> str:
+        table = flat(self.jobs[job].settings)
+        return ", ".join(say(key, self.columns[key], table[key]) for key in keys if key in table)
 
 
-def read_material(study: Path, runs: Path) -> Material:
-    """Read a study. Raises `UserError` where it has no jobs, and as `score_runs` and `provenance` do."""
-    jobs = read_jobs(study)
-    if not jobs:
+def read_material(study: Path, runs: Path, show: str = "", metrics: Sequence[str] = ()) -> Material:
+    """Read a study.
+
+    Args:
+        study: its folder.
+        runs: where all runs lie.
+        show: the jobs that figures of single settings are to show, with commas between them.
+        metrics: the scores that tables and figures show; all, if none is named.
+
+    Raises `UserError` where it has no jobs, none of those to be shown, and as `score_runs` and `provenance` do.
+    """
+    every = read_jobs(study)
+    if not every:
         raise UserError(f"{study} is no study: it has no jobs. Give the folder that train -m or reproduce wrote")
+    alike = [[every[number] for number in numbers] for numbers in distinct_jobs(every).values()]
+    jobs, members = [join_names(same) for same in alike], [[job.name for job in same] for same in alike]
     facts = provenance(jobs, runs)
     scored = score_runs(jobs, runs)
     utterances = _read_utterances(study / UTTERANCES, {name for run in scored.values() for name in run.test.ids})
     summary = average(jobs, scored).join(levels(jobs, scored, group_of(utterances)))
-    return Material(study, runs, jobs, scored, summary, facts, utterances)
+    whole = Material(study, runs, jobs, members, read_study(study), scored, summary, facts, utterances)
+    asked = tuple(_choose(whole, name.strip()) for name in _split(show))
+    if len(asked) > MOST_SHOWN:
+        raise UserError(f"--show {show}: figures have room for {MOST_SHOWN} settings")
+    return replace(whole, asked=asked, metrics=tuple(metrics) or tuple(METRICS))
+
+
+def _split(names: str) -> list[str]:
+    """Names between commas, but for commas inside brackets."""
+    return [name for name in re.split(r",(?![^\[]*\])", names) if name.strip()]
+
+
+def _choose(material: Material, name: str) -> int:
+    numbers = material.named(name)
+    if not numbers:
+        raise UserError(f"{material.study.name} has no setting '{name}'; it has: {'; '.join(material.names)}")
+    if not material.finished(numbers[0]):
+        raise UserError(f"{name}: no run of this setting has finished yet")
+    return numbers[0]
 
 
 def _read_utterances(file: Path, needed: set[str]) -> pd.DataFrame | None:

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
 
 from ser_lightning.drawing import (
     COLOURS,
     DASHES,
     MARKERS,
     STYLE,
-    PrincipalAxes,
     draw_confusion,
     draw_features,
     draw_fields,
@@ -24,12 +24,13 @@ from ser_lightning.drawing import (
     row_percent,
 )
 from ser_lightning.report.calibration import Reliability
-from ser_lightning.report.figures import COLUMN, PAGE, foot, symbols
+from ser_lightning.report.figures import COLUMN, PAGE, foot
+from ser_lightning.runs.varying import symbols
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """What a panel of Fig. 4 shows: features z [n, 64] of a part, their labels [n], and within / between of them."""
+    """What a panel shows: features z [n, d] of a part, their labels [n], and within / between of them."""
 
     title: str
     z: np.ndarray
@@ -37,24 +38,27 @@ class Cloud:
     ratio: float
 
 
-def feature_panels(clouds: Sequence[Cloud], classes: Sequence[str], caption: str, common: bool = False) -> Figure:
-    """Fig. 4: features z on two principal components, with the compactness ratio on each panel.
+def feature_panels(
+    clouds: Sequence[Cloud], classes: Sequence[str], caption: str, common: bool = False, columns: int = 2
+) -> Figure:
+    """Features z on two principal components, with the compactness ratio on each panel.
 
     Args:
-        clouds: the panels, two in a row.
+        clouds: the panels, row by row.
         classes: names of the classes.
         caption: the provenance.
         common: one basis, of all panels together, and one scale, so that panels can be compared; else, as the paper,
             a basis for every panel.
+        columns: panels in a row.
     """
     shared = principal_axes(np.concatenate([cloud.z for cloud in clouds])) if common else None
-    rows = -(-len(clouds) // 2)
+    rows = -(-len(clouds) // columns)
     with matplotlib.rc_context(STYLE):
-        figure = Figure((PAGE, 0.4 + 3.1 * rows), layout="constrained")
-        grid = figure.subplots(rows, 2, squeeze=False, sharex=common, sharey=common)
+        figure = Figure((PAGE, 0.4 + 6.2 / columns * rows), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=common, sharey=common)
         for letter, axes, cloud in zip("abcdefgh", grid.flat, clouds, strict=False):
             basis = shared or principal_axes(cloud.z)
-            draw_features(axes, basis.project(cloud.z), cloud.labels, classes)
+            draw_features(axes, basis.transform(cloud.z), cloud.labels, classes)
             _name_components(axes, basis, common)
             axes.set_title(f"({letter}) {symbols(cloud.title)}")
             corner: dict[str, Any] = {"transform": axes.transAxes, "ha": "right", "va": "bottom", "size": 8}
@@ -65,21 +69,21 @@ def feature_panels(clouds: Sequence[Cloud], classes: Sequence[str], caption: str
         for handle in legend.legend_handles:
             handle.set_alpha(1)
         note = "one basis and scale, of all panels together" if common else "principal components fitted per panel"
-        foot(figure, PAGE, caption, f"{note}; ratio of distances in all 64 dimensions")
+        foot(figure, PAGE, caption, f"{note}; ratio of distances in all {clouds[0].z.shape[1]} dimensions")
         return figure
 
 
-def _name_components(axes: Axes, basis: PrincipalAxes, common: bool) -> None:
+def _name_components(axes: Axes, basis: PCA, common: bool) -> None:
     if not common:
         axes.set_aspect("equal", adjustable="datalim")
-    shares = [f" ({100 * share:.1f} % of variance)" for share in basis.shares]
+    shares = [f" ({100 * share:.1f} % of variance)" for share in basis.explained_variance_ratio_]
     axes.set_xlabel(f"PC 1{shares[0]}")
     axes.set_ylabel(f"PC 2{shares[1]}")
     axes.tick_params(labelbottom=True, labelleft=True)
 
 
 def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], caption: str) -> Figure:
-    """Tables 1 and 2: confusion matrices side by side, each row in percent of its true class; of two, the difference.
+    """Confusion matrices side by side, each row in percent of its true class; of two, the difference.
 
     Args:
         matrices: title -> counts [classes, classes], rows true, columns recognised, summed over runs.
@@ -88,7 +92,7 @@ def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], captio
         width = COLUMN * (len(matrices) + (len(matrices) == 2))
         figure = Figure((width, 3.8), layout="constrained")
         panels = figure.subplots(1, round(width / COLUMN), squeeze=False)[0]
-        for letter, axes, (title, counts) in zip("ab", panels, matrices.items(), strict=False):
+        for letter, axes, (title, counts) in zip("abcd", panels, matrices.items(), strict=False):
             draw_confusion(axes, counts, classes)
             axes.set_title(f"({letter}) {symbols(title)}")
         if len(matrices) == 2:
@@ -125,8 +129,8 @@ def learning_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]], caption: s
         figure = Figure((PAGE, 2.8), layout="constrained")
         for axes, (column, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
             looks = zip(cycle(COLOURS), cycle(DASHES), strict=False)
-            for (job, of), (colour, dash) in zip(curves.items(), looks, strict=False):
-                values = of[column] * (100 if column == "dev/ua" else 1)
+            for (job, tables), (colour, dash) in zip(curves.items(), looks, strict=False):
+                values = tables[column] * (100 if column == "dev/ua" else 1)
                 steps = values.index.to_numpy()
                 axes.plot(steps, values.mean(axis=1), color=colour, linestyle=dash, label=symbols(job))
                 band: dict[str, Any] = {"color": colour, "alpha": 0.15, "linewidth": 0}
@@ -138,16 +142,16 @@ def learning_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]], caption: s
             if column == "train/softmax":
                 axes.set_yscale("log")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2)
-        runs = max(of["dev/ua"].shape[1] for of in curves.values())
+        runs = max(tables["dev/ua"].shape[1] for tables in curves.values())
         foot(figure, PAGE, caption, f"mean and range over {runs} run{'s' if runs > 1 else ''}")
         return figure
 
 
-def reliability_diagram(found: Mapping[str, tuple[Reliability, Reliability]], caption: str) -> Figure:
+def reliability_diagram(diagrams: Mapping[str, tuple[Reliability, Reliability]], caption: str) -> Figure:
     """How often a recognised class is right against the probability given to it, before and after scaling.
 
     Args:
-        found: job -> its reliability before and after temperature scaling.
+        diagrams: job -> its reliability before and after temperature scaling.
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure((PAGE, 3.3), layout="constrained")
@@ -155,8 +159,8 @@ def reliability_diagram(found: Mapping[str, tuple[Reliability, Reliability]], ca
         for side, (axes, title) in enumerate(zip(panels, ("as trained", "temperature fitted on dev"), strict=True)):
             axes.plot([0, 100], [0, 100], color="0.6", linewidth=0.8, linestyle=(0, (1, 1.5)))
             looks = zip(cycle(COLOURS), cycle(MARKERS), cycle(DASHES), strict=False)
-            for (job, of), (colour, marker, dash) in zip(found.items(), looks, strict=False):
-                drawn = of[side]
+            for (job, both), (colour, marker, dash) in zip(diagrams.items(), looks, strict=False):
+                drawn = both[side]
                 label = f"{symbols(job)}: ECE {100 * drawn.error:.1f} %"
                 style: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": dash, "label": label}
                 axes.plot(100 * drawn.confidence, 100 * drawn.accuracy, **style)

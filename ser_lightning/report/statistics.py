@@ -62,13 +62,13 @@ def over_runs(values: Sequence[float], ratio: float) -> Interval:
     return Interval(mean, mean - half, mean + half, error, count)
 
 
-def paired(ours: Sequence[float], theirs: Sequence[float], ratio: float) -> Difference:
-    """How much larger the scores `ours` [runs] are than `theirs` [runs] of the same divisions, in the same order.
+def paired(first: Sequence[float], second: Sequence[float], ratio: float) -> Difference:
+    """How much larger the scores `first` [runs] are than `second` [runs] of the same divisions, in the same order.
 
     Raises:
         ValueError: the two differ in length.
     """
-    differences = [one - other for one, other in zip(ours, theirs, strict=True)]
+    differences = [one - other for one, other in zip(first, second, strict=True)]
     interval = over_runs(differences, ratio)
     return Difference(**vars(interval), p=_p_value(interval), detectable=detectable(interval.error, interval.count))
 
@@ -120,7 +120,7 @@ def over_groups(
     # How often each group is drawn [replicates, groups]
     times = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=replicates)
     drawn = scores(np.tensordot(times.astype(np.float64), counts, axes=1))  # [replicates, scores]
-    return [_percentiles(float(value), of[np.isfinite(of)]) for value, of in zip(values, drawn.T, strict=True)]
+    return [_percentiles(float(value), draws[np.isfinite(draws)]) for value, draws in zip(values, drawn.T, strict=True)]
 
 
 def _percentiles(value: float, drawn: np.ndarray) -> Interval:

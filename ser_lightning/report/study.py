@@ -13,10 +13,13 @@ from ser_lightning.report.sections import (
     curves,
     features,
     protocol,
+    readouts,
     scores,
     speakers,
-    verdicts,
 )
+from ser_lightning.report.summary import counted
+from ser_lightning.report.tables import FEW
+from ser_lightning.runs.varying import spell
 
 
 def report_study(study: Path, runs: Path, workers: int = 1) -> Report:
@@ -31,22 +34,24 @@ def report_study(study: Path, runs: Path, workers: int = 1) -> Report:
 
 
 def compile_report(material: Material) -> Report:
-    """All that a report says."""
-    sections = [
+    """All that a report says, with the chapter of the study's paper."""
+    chapter = material.chapter
+    written = [
         answer.section(material),
         scores.section(material),
-        verdicts.section(material),
         confusions.section(material),
         speakers.section(material),
         annotators.section(material),
         features.section(material),
+        readouts.section(material),
         curves.section(material),
         calibration.section(material),
         protocol.section(material),
     ]
+    sections = [section for section in written if section is not None]
     facts = material.facts
     return Report(
-        title=f"{_subject(material)} on {protocol.corpus_name(facts)}",
+        title=f"{chapter.title if chapter else _subject(material)} on {protocol.corpus_name(facts)}",
         claim=answer.claim(material),
         answer=answer.answer(material),
         warnings=protocol.warnings(material),
@@ -60,16 +65,21 @@ def compile_report(material: Material) -> Report:
             "repetitions": facts.repeats,
             "runs_finished": facts.finished,
             "runs_planned": facts.planned,
-            "comparable_with_the_paper": facts.like_the_paper,
             "device": facts.device,
             "precision": facts.precision,
             "versions": facts.versions,
             "command": protocol.command(material),
+            "baseline": list(material.purpose.baseline),
+            "paper": material.purpose.paper if chapter else None,
+            **(chapter.facts if chapter else {}),
         },
-        sections=[section for section in sections if section is not None],
+        sections=chapter.revise(sections) if chapter else sections,
         records={"runs": protocol.run_table(material)},
     )
 
 
 def _subject(material: Material) -> str:
-    return "Centre loss for speech emotion recognition" if material.against_softmax else "A study of settings"
+    varied = ", ".join(spell(word) for word in material.columns.values())
+    if len(material.columns) > FEW or not varied:
+        return f"Speech emotion recognition: {counted(len(material.jobs), 'setting')}"
+    return f"Speech emotion recognition by {varied}"

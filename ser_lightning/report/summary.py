@@ -1,9 +1,9 @@
 """From run folders to numbers: a row per job, and what every number must be shown with.
 
-UA and WA are counted from the predictions, never copied from result.json.
+Scores are counted from the predictions, never copied from result.json.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -15,12 +15,13 @@ import yaml
 
 from ser_lightning.errors import UserError
 from ser_lightning.leakage import FoldAudit, audit_line, average_audit
-from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
-from ser_lightning.report import paper
+from ser_lightning.metrics import HEADLINE, METRICS, confusion_counts
 from ser_lightning.report.statistics import Interval, over_runs, paired
 from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult, read_features, read_outputs, read_results
+from ser_lightning.runs.schedule import steps_of, steps_per_epoch
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import Job
+from ser_lightning.runs.varying import short_keys, show_value, varying_settings
 
 # Runs for which an interval is shown: that of two is 14 times as wide as they are apart, and says nothing.
 FEWEST = 3
@@ -62,15 +63,9 @@ class ScoredRun:
         """Names the division into parts, by which runs are paired."""
         return self.result.repeat, self.result.fold, self.result.split
 
-    @property
-    def ua(self) -> float:
-        """UA of the test part, percent."""
-        return 100 * unweighted_accuracy(self.confusion)
-
-    @property
-    def wa(self) -> float:
-        """WA of the test part, percent."""
-        return 100 * weighted_accuracy(self.confusion)
+    def score(self, metric: str) -> float:
+        """A metric of the test part, percent."""
+        return 100 * float(METRICS[metric].score(self.confusion))
 
 
 def score_runs(jobs: Sequence[Job], runs: Path) -> dict[str, ScoredRun]:
@@ -91,75 +86,84 @@ def score_runs(jobs: Sequence[Job], runs: Path) -> dict[str, ScoredRun]:
 
 
 def summarise(jobs: Sequence[Job], runs: Path) -> pd.DataFrame:
-    """A row per job: what it is, and the mean and spread of its finished runs' UA and WA; see `average`."""
+    """A row per job: what it is, and the mean and spread of its finished runs' scores; see `average`."""
     return average(jobs, score_runs(jobs, runs))
 
 
 def average(jobs: Sequence[Job], scored: Mapping[str, ScoredRun]) -> pd.DataFrame:
     """A row per job, in their order.
 
-    Columns: name, features, lam, alpha (NaN where lambda is 0); any other setting in which jobs of equal features,
-    lambda and alpha differ, under its dotted key; runs (finished), planned; ua, wa (percent, mean over runs); ua_half,
-    wa_half (half of their 95 % interval, see `statistics.over_runs`, from three runs on); ua_sd (standard deviation
-    over runs). What cannot be computed, a mean of no runs or a spread of one, is NaN.
+    Columns: name; each setting in which jobs differ, under its short name (see `setting_columns`), NaN where a job
+    lacks it; runs (finished), planned; for every metric the mean over runs (ua, percent) and half of its 95 % interval
+    (ua_half, see `statistics.over_runs`, from three runs on); ua_sd (standard deviation over runs). What cannot be
+    computed, a mean of no runs or a spread of one, is NaN.
     """
-    settings = pd.DataFrame([flat(job.settings) for job in jobs], index=range(len(jobs)))
     rows = []
     for job in jobs:
         finished = [scored[name] for name in job.runs if name in scored]
-        ua, wa = ([getattr(run, measure) for run in finished] for measure in ("ua", "wa"))
-        means = {
-            **_interval("ua", over_runs(ua, test_to_train(finished))),
-            **_interval("wa", over_runs(wa, test_to_train(finished))),
-        }
-        means["ua_sd"] = float(np.std(ua, ddof=1)) if len(ua) > 1 else np.nan
-        rows.append({"runs": len(finished), "planned": len(job.runs), **means})
-    keys = {"features.name": "features", "loss.lam": "lam", "loss.alpha": "alpha"}
-    # A study of lambda 0 alone has no alpha anywhere.
-    settings = settings.reindex(columns=list(dict.fromkeys([*settings.columns, *keys])))
-    described = settings[[*keys, *_further(settings, list(keys))]].rename(columns=keys)
+        row: dict[str, float] = {"runs": len(finished), "planned": len(job.runs)}
+        for metric in METRICS:
+            row |= _interval(metric, over_runs([run.score(metric) for run in finished], test_to_train(finished)))
+        values = [run.score(HEADLINE) for run in finished]
+        rows.append({**row, f"{HEADLINE}_sd": float(np.std(values, ddof=1)) if len(values) > 1 else np.nan})
+    described = _settings_table([job.settings for job in jobs])
     described.insert(0, "name", [job.name for job in jobs])
-    return described.join(pd.DataFrame(rows)).astype({"lam": float, "alpha": float})
+    return described.join(pd.DataFrame(rows))
 
 
-def further_settings(summary: pd.DataFrame) -> list[str]:
-    """The columns of a summary that hold settings besides features, lambda and alpha."""
+def _settings_table(settings: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The settings that differ, a row per job: numbers as such, null and lists as words, NaN where a job has none."""
+    words = column_names(settings)
+    table = pd.DataFrame(index=range(len(settings)))
+    for key, word in words.items():
+        values = [flat(one).get(key, np.nan) for one in settings]
+        numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+        plain = [value if isinstance(value, (int, float, str)) else show_value(value) for value in values]
+        table[word] = pd.Series(plain, dtype=np.float64 if numeric else object)
+    return table
+
+
+def column_names(settings: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Dotted key -> column, of the settings in which jobs differ."""
+    return short_keys(varying_settings(settings), ["name", "runs", "planned", *METRICS])
+
+
+def setting_columns(summary: pd.DataFrame) -> list[str]:
+    """The columns of a summary that hold settings."""
     columns = list(summary.columns)
-    return columns[columns.index("alpha") + 1 : columns.index("runs")]
+    return columns[columns.index("name") + 1 : columns.index("runs")]
 
 
 def pairs(job: Job, reference: Job, scored: Mapping[str, ScoredRun]) -> list[tuple[ScoredRun, ScoredRun]]:
     """The finished runs of two jobs on the same divisions into parts, in their order."""
-    ours, theirs = ([scored[name] for name in one.runs if name in scored] for one in (job, reference))
-    return on_same_divisions(ours, theirs)
+    sides = [[scored[name] for name in one.runs if name in scored] for one in (job, reference)]
+    return on_same_divisions(*sides)
 
 
-def on_same_divisions(ours: Sequence[ScoredRun], theirs: Sequence[ScoredRun]) -> list[tuple[ScoredRun, ScoredRun]]:
+def on_same_divisions(first: Sequence[ScoredRun], second: Sequence[ScoredRun]) -> list[tuple[ScoredRun, ScoredRun]]:
     """The runs of two settings, of one study or two, on the same divisions into parts, in their order."""
-    one, other = ({run.division: run for run in side} for side in (ours, theirs))
+    one, other = ({run.division: run for run in side} for side in (first, second))
     return [(one[division], other[division]) for division in sorted(one.keys() & other.keys())]
 
 
 def paired_difference(common: Sequence[tuple[ScoredRun, ScoredRun]]) -> dict[str, float]:
-    """UA and WA of the first minus the second of each pair of runs, in points.
+    """Scores of the first minus the second of each pair of runs, in points.
 
-    The runs of a pair share their division into parts, so that its luck cancels. Keys: runs (pairs), and for ua and wa
-    the mean, half of its 95 % interval (ua_half), the p-value of no difference (ua_p), and the smallest difference that
-    so many runs of this spread find with a probability of 80 % (ua_detectable); see `statistics.paired`. From three
-    pairs on: two that happen to differ alike would look certain.
+    The runs of a pair share their division into parts, so that its luck cancels. Keys: runs (pairs), and for a metric
+    the mean (ua), half of its 95 % interval (ua_half), the p-value of no difference (ua_p), and the smallest difference
+    that so many runs of this spread find with a probability of 80 % (ua_detectable); see `statistics.paired`. From
+    three pairs on: two that happen to differ alike would look certain.
     """
     share = test_to_train([one for one, _ in common])
-    found: dict[str, float] = {"runs": len(common)}
-    for measure in ("ua", "wa"):
-        one, other = ([getattr(pair[side], measure) for pair in common] for side in (0, 1))
+    enough = len(common) >= FEWEST
+    row: dict[str, float] = {"runs": len(common)}
+    for metric in METRICS:
+        one, other = ([pair[side].score(metric) for pair in common] for side in (0, 1))
         difference = paired(one, other, share)
-        enough = len(common) >= FEWEST
-        extra = {
-            f"{measure}_p": difference.p if enough else np.nan,
-            f"{measure}_detectable": difference.detectable if enough else np.nan,
-        }
-        found |= {**_interval(measure, difference), **extra}
-    return found
+        row |= _interval(metric, difference)
+        row[f"{metric}_p"] = difference.p if enough else np.nan
+        row[f"{metric}_detectable"] = difference.detectable if enough else np.nan
+    return row
 
 
 def test_to_train(finished: Sequence[ScoredRun]) -> float:
@@ -173,8 +177,8 @@ def half_width(interval: Interval) -> float:
     return interval.high - interval.mean if interval.count >= FEWEST else np.nan
 
 
-def _interval(measure: str, interval: Interval) -> dict[str, float]:
-    return {measure: interval.mean, f"{measure}_half": half_width(interval)}
+def _interval(metric: str, interval: Interval) -> dict[str, float]:
+    return {metric: interval.mean, f"{metric}_half": half_width(interval)}
 
 
 @dataclass(frozen=True)
@@ -192,6 +196,7 @@ class Provenance:
     left_out: int
     audit: FoldAudit
     steps: str
+    epochs: str
     batch_size: str
     learning_rate: str
     note: str
@@ -204,12 +209,6 @@ class Provenance:
     def utterances(self) -> int:
         """Usable utterances of the corpus: those of all classes."""
         return sum(self.class_counts.values())
-
-    @property
-    def like_the_paper(self) -> bool:
-        """Whether the numbers may stand beside the published ones: same corpus, whole, same classes and protocol."""
-        same = (self.corpus, self.protocol, self.synthetic) == (paper.CORPUS, paper.PROTOCOL, False)
-        return same and self.class_counts == paper.COUNTS
 
     @property
     def caption(self) -> str:
@@ -245,14 +244,17 @@ def provenance(jobs: Sequence[Job], runs: Path) -> Provenance:
         class_counts=_class_counts(runs / first.signature, first.classes),
         left_out=first.left_out,
         audit=_audit(results),
-        steps=_by_features(results, lambda settings: settings["trainer"]["max_steps"]),
-        batch_size=_by_features(results, lambda settings: settings["batching"]["size"]),
-        learning_rate=_by_features(results, lambda settings: f"{settings['optimizer']['learning_rate']:g}"),
-        note=_training_note(runs / first.signature),
+        steps=_by_features(results, lambda result: result.steps),
+        epochs=_by_features(results, lambda result: float(f"{result.steps / _epoch_steps(result):.3g}")),
+        batch_size=_by_features(results, lambda result: result.settings["batching"]["size"]),
+        learning_rate=_by_features(results, lambda result: result.settings["optimizer"]["learning_rate"]),
+        note=_training_note(runs / first.signature, first),
         precision=_distinct(result.precision for result in results),
         device=_distinct(result.device for result in results),
         seconds=sum(result.seconds for result in results),
-        versions=_distinct(", ".join(f"{name} {of}" for name, of in result.versions.items()) for result in results),
+        versions=_distinct(
+            ", ".join(f"{name} {number}" for name, number in result.versions.items()) for result in results
+        ),
     )
 
 
@@ -287,12 +289,6 @@ def _outputs(predictions: pd.DataFrame, part: str, result: RunResult) -> Outputs
     return Outputs(ids, labels, logits)
 
 
-def _further(settings: pd.DataFrame, keys: list[str]) -> list[str]:
-    """The settings that differ between jobs of equal `keys`; a key's own consequences, e.g. its steps, do not."""
-    groups = settings.groupby(keys, dropna=False, sort=False)
-    return [key for key in settings.columns if key not in keys and (groups[key].nunique() > 1).any()]
-
-
 def _refuse_mixture(results: Sequence[RunResult]) -> None:
     kinds = {
         f"{result.corpus} ({sum(result.utterances.values())} utterances of {' '.join(result.classes)}), "
@@ -300,9 +296,9 @@ def _refuse_mixture(results: Sequence[RunResult]) -> None:
         for result in results
     }
     if len(kinds) > 1:
-        found = "; ".join(sorted(kinds))
         raise UserError(
-            f"one study, different corpora or protocols: {found}. Give each a study of its own (study.name=)"
+            f"one study, different corpora or protocols: {'; '.join(sorted(kinds))}. Give each a study of its own "
+            "(study.name=)"
         )
 
 
@@ -315,30 +311,55 @@ def _class_counts(folder: Path, classes: Sequence[str]) -> dict[str, int]:
     return {name: int(counts.get(name, 0)) for name in classes}
 
 
-def _training_note(folder: Path) -> str:
-    """Why these steps, batches and learning rate: the corpus's own word, or that they are not the corpus's."""
+def _training_note(folder: Path, result: RunResult) -> str:
+    """Why these steps, batches and learning rate: the corpus's own word, or that they are not the corpus's.
+
+    Earlier versions had steps by features where there are epochs now, and not of every front end.
+    """
     try:
         config = yaml.safe_load((folder / "config.yaml").read_text())
-        training, features = config["corpus"]["training"], config["features"]["name"]
-        own = training["steps"][features], training["batch_size"], training["learning_rate"]
-        used = config["trainer"]["max_steps"], config["batching"]["size"], config["optimizer"]["learning_rate"]
-    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+        training = config["corpus"]["training"]
+        own = {name: training[name] for name in ("batch_size", "learning_rate") if name in training}
+        if "epochs" in training:
+            own["steps"] = steps_of(training["epochs"], _epoch_steps(result))
+            words = [f"{training['epochs']:g} epochs"]
+        else:
+            own["steps"] = training.get("steps", {}).get(config["features"]["name"])
+            words = ["batches" if own["steps"] is None else f"{own['steps']} steps"]
+        used = {"steps": result.steps, "batch_size": config["batching"]["size"]}
+        used["learning_rate"] = config["optimizer"]["learning_rate"]
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
         raise damaged(folder, "config.yaml", error) from error
-    if used == own:
-        return training["note"]
-    return f"not this corpus's own setting, which is {own[0]} steps of {own[1]} utterances at {own[2]:g}"
+    if all(used[name] == value for name, value in own.items() if value is not None):
+        return training.get("note", "")
+    words += [f"of {own['batch_size']} utterances"] if "batch_size" in own else []
+    words += [f"at {own['learning_rate']:g}"] if "learning_rate" in own else []
+    return f"not this corpus's own setting, which is {' '.join(words)}"
 
 
-def _by_features(results: Sequence[RunResult], value: Any) -> str:
-    """A setting's value, or one per kind of features where it goes by them, e.g. '3520 (logmel), 2920 (logstft)'."""
-    pairs = list(
-        dict.fromkeys((str(value(result.settings)), result.settings["features"]["name"]) for result in results)
-    )
-    if len({shown for shown, _ in pairs}) == 1:
-        return pairs[0][0]
-    if len({name for _, name in pairs}) == 1:
-        return ", ".join(shown for shown, _ in pairs)
-    return ", ".join(f"{shown} ({name})" for shown, name in pairs)
+def _epoch_steps(result: RunResult) -> int:
+    return steps_per_epoch(result.utterances["train"], result.settings["batching"]["size"])
+
+
+def _by_features(results: Sequence[RunResult], value: Callable[[RunResult], float]) -> str:
+    """A number, or one per kind of features where it goes by them, e.g. '3520 (logmel), 2920 (logstft)'."""
+    numbers: dict[str, set[float]] = {}
+    for result in results:
+        numbers.setdefault(result.settings["features"]["name"], set()).add(value(result))
+    shown = {name: _range(several) for name, several in numbers.items()}
+    if len(set(shown.values())) == 1:
+        return next(iter(shown.values()))
+    return ", ".join(f"{text} ({name})" for name, text in shown.items())
+
+
+def _range(numbers: set[float]) -> str:
+    """What folds of unlike size have, e.g. '586 to 603'."""
+    low, high = min(numbers), max(numbers)
+    return f"{low:.10g}" if low == high else f"{low:.10g} to {high:.10g}"
+
+
+def _versions(result: RunResult) -> str:
+    return ", ".join(f"{name} {version}" for name, version in result.versions.items())
 
 
 def _distinct(values: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """What a sweep (`train -m`) does before its first job and after its last."""
 
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,78 +15,111 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ser_lightning.config import Config, LoggerConfig, compose
 from ser_lightning.errors import UserError, stop
+from ser_lightning.invocation import command_line
 from ser_lightning.runs.signature import settings
-from ser_lightning.runs.status import study_status
-from ser_lightning.runs.study import Job, job_name, study_folder, write_command, write_jobs
+from ser_lightning.runs.status import job_status
+from ser_lightning.runs.study import Job, begin_study, job_name, read_jobs, same_settings, study_folder, write_jobs
 
 
 class SweepReport(Callback):
-    """Refuses a sweep with an invalid job before any is trained; writes and prints the table at the end."""
+    """Refuses a sweep with an invalid job before any is trained; writes and prints the table at the end.
+
+    Hydra makes a warning of an exception in a callback and goes on; a `SystemExit` is none, so that whatever happens
+    here ends the program.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check every job of the sweep, and tell the study of them; an invalid job ends the program.
 
         Of another sweeper than Hydra's own, one that optimises, nobody knows the jobs beforehand.
         """
-        # Hydra makes a warning of an exception in a callback and goes on; the SystemExit of `stop` is none.
         known = config.hydra.sweeper._target_.endswith("BasicSweeper")
         try:
             jobs = list(_jobs(config)) if known else []
             _refuse_mixture([job for _, job in jobs])
+            self.jobs = [Job(job_name(_own(overrides, job)), settings(job)) for overrides, job in jobs]
+            for line in _lacking(jobs):
+                print(line)
+            study = study_folder(config.paths.output, config.study.name)
+            # The jobs agree in what is no setting of theirs
+            first = jobs[0][1] if jobs else compose(_fixed(config), config.hydra.job.config_name)
+            overrides = list(config.hydra.overrides.task)
+            begin_study(first, study, "train -m", overrides, [job.settings for job in self.jobs])
+            write_jobs(study, self.jobs)
         except UserError as error:
             stop(error)
         except (HydraException, OmegaConfBaseException):
             # Hydra composes all jobs once more before it launches the first, and stops there with its own message.
             return
-        planned = [Job(job_name(overrides), settings(job)) for overrides, job in jobs]
-        study = study_folder(config.paths.output, config.study.name)
-        write_jobs(study, planned)
-        write_command(study, "train -m", list(config.hydra.overrides.task))
+        except Exception:
+            traceback.print_exc()
+            stop("the sweep was not begun")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Write the sweep's report, print its table, answer and place; end in error if any run failed."""
-        from ser_lightning.report.files import PAGE, write_report
-        from ser_lightning.report.material import read_material
-        from ser_lightning.report.study import compile_report
-        from ser_lightning.report.tables import print_table
-        from ser_lightning.report.upload import upload_report
-        from ser_lightning.runs.code import describe_other_code
-        from ser_lightning.runs.ledger import read_results
-        from ser_lightning.runs.study import read_jobs
-
+        """Write the study's report, print its table, answer and place; end in error if any run failed."""
         study = study_folder(config.paths.output, config.study.name)
         runs = study.parent.parent / "runs"
         try:
-            names = {name for job in read_jobs(study) for name in job.runs}
-            results = read_results(runs, names)
+            _report(study, runs, LoggerConfig(**config.logger))
         except UserError as error:
             stop(error)
-        if results:
-            try:
-                material = read_material(study, runs)
-                report = compile_report(material)
-                write_report(report, study)
-                upload_report(LoggerConfig(**config.logger), study)
-                print_table(material.summary, report.caption)
-            except UserError as error:
-                stop(error)
-            kept = describe_other_code(results)
-            print("\n".join([*filter(None, [kept]), *report.answer, f"Report: {study / PAGE}"]))
-        else:
-            print("No job of this sweep has finished, so that there is no report yet.")
-        _stop_at_failures(study, runs)
+        except Exception:
+            traceback.print_exc()
+            stop(
+                "there is no report because of the error above; all finished runs are kept, and "
+                f"{command_line('report')} {study} writes it once that is mended"
+            )
+        _stop_at_failures(study, runs, self.jobs)
 
 
-def _stop_at_failures(study: Path, runs: Path) -> None:
-    """List what failed, each once, and end the program in error; nothing if nothing did."""
+def _report(study: Path, runs: Path, logger: LoggerConfig) -> None:
+    from ser_lightning.report.files import PAGE, write_report
+    from ser_lightning.report.material import read_material
+    from ser_lightning.report.sections.readouts import readout_lines
+    from ser_lightning.report.study import compile_report
+    from ser_lightning.report.tables import print_table
+    from ser_lightning.report.upload import upload_report
+    from ser_lightning.runs.code import describe_other_code
+    from ser_lightning.runs.ledger import read_results
+
+    results = read_results(runs, {name for job in read_jobs(study) for name in job.runs})
+    if not results:
+        print("No job of this sweep has finished, so that there is no report yet.")
+        return
+    material = read_material(study, runs)
+    report = compile_report(material)
+    write_report(report, study)
+    upload_report(logger, study)
+    print_table(material.summary, report.caption)
+    kept = describe_other_code(results)
+    lines = readout_lines(material.jobs, material.scored, runs)
+    print("\n".join([*lines, *filter(None, [kept]), *report.answer, f"Report: {study / PAGE}"]))
+
+
+def _stop_at_failures(study: Path, runs: Path, jobs: Sequence[Job]) -> None:
+    """List what failed of a sweep's jobs, each once, and end the program in error; nothing if nothing did.
+
+    Of a sweep that did not know its `jobs`, all of the study's count.
+    """
+    own = [job for job in read_jobs(study) if not jobs or any(same_settings(job, one) for one in jobs)]
     failed = {
         entry.run or entry.job: f"  {', '.join(filter(None, (entry.job, entry.place)))}: {entry.said}"
-        for entry in study_status(study, runs)
+        for job in own
+        for entry in job_status(job, runs)
         if entry.state == "failed"
     }
     if failed:
         head = f"{len(failed)} of this sweep's runs failed; the same command tries them again"
         stop("\n".join([head, *failed.values()]))
+
+
+def _fixed(config: DictConfig) -> list[str]:
+    """The overrides that all jobs of a sweep have."""
+    overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+    return [str(override.input_line) for override in overrides if not override.is_sweep_override()]
 
 
 def _jobs(config: DictConfig) -> Iterator[tuple[list[str], Config]]:
@@ -94,6 +128,23 @@ def _jobs(config: DictConfig) -> Iterator[tuple[list[str], Config]]:
     for batch in BasicSweeper.split_arguments(overrides, None):
         for job in batch:
             yield job, compose(job, config.hydra.job.config_name)
+
+
+def _own(overrides: Sequence[str], job: Config) -> list[str]:
+    """The overrides of a job less those of settings that its parts do not have."""
+    return [word for word in overrides if not job.lacks(word)]
+
+
+def _lacking(jobs: Sequence[tuple[list[str], Config]]) -> list[str]:
+    """A line for each setting that only some of the swept parts have, and each part that has it not."""
+    lines: dict[str, None] = {}
+    for overrides, job in jobs:
+        for word in overrides:
+            if job.lacks(word):
+                key = word.partition("=")[0]
+                group = key.partition(".")[0]
+                lines[f"{group}={job.parts[group].name} has no {key}, which is swept where it exists"] = None
+    return list(lines)
 
 
 def _refuse_mixture(jobs: list[Config]) -> None:

@@ -1,6 +1,7 @@
-"""Tables of a report: full numbers for machines, rounded ones beside the paper's for people."""
+"""Tables of a report: full numbers for machines, rounded ones for people."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from ser_lightning.report.summary import further_settings
+from ser_lightning.metrics import HEADLINE, METRICS
+from ser_lightning.report.summary import setting_columns
+from ser_lightning.runs.varying import show_value, spell
 
 # Signs that LaTeX reads otherwise
 _TEX = str.maketrans(
@@ -25,7 +28,8 @@ _TEX = str.maketrans(
     }
 )
 
-INPUTS = {"logmel": "log-Mel", "logstft": "log-STFT"}
+# Settings that a table or a label can hold; where more vary, the names of jobs say which.
+FEW = 3
 
 
 def csv(table: pd.DataFrame, caption: str) -> str:
@@ -39,10 +43,11 @@ def markdown(shown: pd.DataFrame, caption: str) -> str:
 
 
 def print_table(summary: pd.DataFrame, caption: str) -> None:
-    """Print a summary in the terminal, its caption below; columns that say the same of all jobs are left out."""
-    shown = show_jobs(summary).drop(columns="job")
-    if summary["features"].nunique() == 1:
-        shown = shown.drop(columns="features")
+    """Print a summary in the terminal, its caption below; a job is told by its settings where they tell jobs apart."""
+    settings = show_settings(summary)
+    if settings.empty or settings.duplicated().any():
+        settings = summary[["name"]].rename(columns={"name": "job"})
+    shown = settings.join(show_scores(summary))
     table = Table()
     for name in shown.columns:
         table.add_column(name, justify="right")
@@ -50,33 +55,37 @@ def print_table(summary: pd.DataFrame, caption: str) -> None:
         table.add_row(*row)
     console = Console()
     console.print(table)
-    for line in (caption, shared_runs(summary)):
-        if line:
-            console.print(line, soft_wrap=True, highlight=False)
+    console.print(caption, soft_wrap=True, highlight=False)
 
 
-def shared_runs(summary: pd.DataFrame) -> str:
-    """Why several rows of a summary are equal, if they are."""
-    alone = summary.loc[summary["alpha"].isna(), ["features", "lam", *further_settings(summary)]]
-    if not alone.astype(str).duplicated().any():
-        return ""
-    return "With lambda = 0 alpha plays no part: jobs that differ in alpha alone share their runs there."
+def show_settings(summary: pd.DataFrame) -> pd.DataFrame:
+    """The settings in which the jobs of a summary differ, as text; no columns where they are more than a few."""
+    columns = setting_columns(summary)
+    shown = summary[columns if len(columns) <= FEW else []].map(_cell)
+    return shown.rename(columns=spell)
 
 
-def show_jobs(summary: pd.DataFrame) -> pd.DataFrame:
-    """A summary as text: job, features, lam, alpha, what else differs, UA and WA with 95 % interval, spread, runs."""
-    named = summary[["name", "features", "lam", "alpha", *further_settings(summary)]]
-    shown = named.map(show_value).rename(columns={"name": "job"})
-    for measure in ("ua", "wa"):
-        shown[f"{measure.upper()} (%)"] = with_halves(summary, measure)
-    shown["UA s.d."] = summary["ua_sd"].map(show_number)
+def show_scores(summary: pd.DataFrame, metrics: Sequence[str] = ()) -> pd.DataFrame:
+    """The scores of a summary as text: the mean with its 95 % interval, the spread of the first, runs.
+
+    `metrics` are those shown; all, if none is named.
+    """
+    shown = pd.DataFrame(index=summary.index)
+    for metric in metrics or METRICS:
+        shown[f"{METRICS[metric].label} (%)"] = with_halves(summary, metric)
+        if metric == HEADLINE:
+            shown[f"{METRICS[metric].label} s.d."] = summary[f"{metric}_sd"].map(show_number)
     shown["runs"] = [f"{done} of {planned}" for done, planned in zip(summary["runs"], summary["planned"], strict=True)]
     return shown
 
 
-def show_number(value: float) -> str:
-    """Two decimals, or a dash for what is not known."""
-    return "–" if np.isnan(value) else f"{value:.2f}"
+def _cell(value: Any) -> str:
+    return "–" if isinstance(value, float) and np.isnan(value) else show_value(value)
+
+
+def show_number(value: float, decimals: int = 2) -> str:
+    """So many decimals, or a dash for what is not known."""
+    return "–" if np.isnan(value) else f"{value:.{decimals}f}"
 
 
 def show_p(value: float) -> str:
@@ -91,25 +100,27 @@ def say_p(value: float) -> str:
     return f"p {show_p(value)}" if value < 0.001 else f"p = {show_p(value)}"
 
 
-def with_half(mean: float, half: float, signed: bool = False) -> str:
+def with_half(mean: float, half: float, signed: bool = False, decimals: int = 2) -> str:
     """A mean with half of its interval, where it has one.
 
     >>> with_half(63.8, 1.25), with_half(2.0, float("nan"), signed=True)
     ('63.80 ± 1.25', '+2.00')
     """
-    shown = f"{mean:+.2f}" if signed and not np.isnan(mean) else show_number(mean)
-    return shown if np.isnan(half) else f"{shown} ± {half:.2f}"
+    shown = f"{mean:+.{decimals}f}" if signed and not np.isnan(mean) else show_number(mean, decimals)
+    return shown if np.isnan(half) else f"{shown} ± {half:.{decimals}f}"
 
 
-def with_ends(rows: pd.DataFrame, measure: str) -> list[str]:
+def with_ends(rows: pd.DataFrame, metric: str) -> list[str]:
     """The ends of the intervals by resampling speakers, or a dash."""
-    ends = zip(rows[f"{measure}_speakers_low"], rows[f"{measure}_speakers_high"], strict=True)
-    return ["–" if np.isnan(low) else f"{low:.2f} to {high:.2f}" for low, high in ends]
+    ends = zip(rows[f"{metric}_speakers_low"], rows[f"{metric}_speakers_high"], strict=True)
+    decimals = METRICS[metric].decimals
+    return ["–" if np.isnan(low) else f"{low:.{decimals}f} to {high:.{decimals}f}" for low, high in ends]
 
 
-def with_halves(rows: pd.DataFrame, measure: str, signed: bool = False) -> list[str]:
-    """A measure's means with half of their intervals."""
-    return [with_half(*pair, signed) for pair in zip(rows[measure], rows[f"{measure}_half"], strict=True)]
+def with_halves(rows: pd.DataFrame, metric: str, signed: bool = False) -> list[str]:
+    """A metric's means with half of their intervals."""
+    pairs = zip(rows[metric], rows[f"{metric}_half"], strict=True)
+    return [with_half(mean, half, signed, METRICS[metric].decimals) for mean, half in pairs]
 
 
 def latex(table: pd.DataFrame, title: str, caption: str) -> str:
@@ -122,10 +133,3 @@ def latex(table: pd.DataFrame, title: str, caption: str) -> str:
 def _tex(text: Any) -> str:
     """Plain text for LaTeX; a hyphen before a number is a minus."""
     return re.sub(r"(?<![\w-])-(?=\d)", "$-$", str(text).translate(_TEX))
-
-
-def show_value(value: Any) -> str:
-    """A setting's value for reading."""
-    if isinstance(value, float):
-        return "–" if np.isnan(value) else f"{value:g}"
-    return INPUTS.get(str(value), str(value))

@@ -135,14 +135,17 @@ def _end(done: Event, thread: Thread) -> None:
     thread.join()
 
 
-def reason_for(error: Exception, code: str | None = None) -> str:
-    """Why a try failed, in a line; with file and line where it was in the user's own `code`."""
+def reason_for(error: Exception, code: str | None = None, trace: str = ATTEMPT) -> str:
+    """Why a try failed, in a line; with file and line where it was in the user's own `code`.
+
+    `trace` names the file of the run that has the traceback.
+    """
     if no_space(error):
         return "the disk is full; free some space and give the same command again"
     if isinstance(error, UserError):
         return str(error)
     message = (str(error).splitlines() or [""])[0]
-    return f"{place_of(error, code)}{type(error).__name__}: {message} (its {ATTEMPT} has the traceback)"
+    return f"{place_of(error, code)}{type(error).__name__}: {message} (its {trace} has the traceback)"
 
 
 def _lock_path(folder: Path) -> Path:

@@ -2,11 +2,12 @@
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from statistics import mean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -17,10 +18,12 @@ from ser_lightning.memory import keep_memory, release_memory
 from ser_lightning.runs.attempt import attempt, reason_for, run_lock
 from ser_lightning.runs.ledger import RESULT, RunResult, read_result, set_aside
 from ser_lightning.runs.plan import PlannedRun
+from ser_lightning.runs.readouts import read_out
 
 if TYPE_CHECKING:
     from ser_lightning.runs.progress import StudyProgress
 
+Outcome = TypeVar("Outcome")
 
 # Runs at once on a GPU at most, and bytes of its memory for each; two cores of the CPU go with it.
 ON_A_GPU, GPU_MEMORY = 6, 12 * 10**9
@@ -28,24 +31,34 @@ ON_A_GPU, GPU_MEMORY = 6, 12 * 10**9
 
 @dataclass(frozen=True)
 class Failure:
-    """A run that was tried and failed, and why in a line; its folder's attempt.json says more."""
+    """A run, or a read-out of a finished one, that failed, and why in a line; the run's folder has the traceback."""
 
     signature: str
     reason: str
+    readout: bool = False
 
 
 def train_all(planned: Sequence[PlannedRun], progress: "StudyProgress") -> list[RunResult]:
-    """The results of all runs, in order, after training those that are not finished, each once.
+    """The results of all runs, in order, after training those that are not finished, each once, and their read-outs.
 
     Raises `FailedRunsError` if some failed, when all others are finished; with `study.stop_at_failure` at once.
     Raises `NoSpaceError` at once, for a full disk fails them all.
     """
+    failures = [*_train(planned, progress), *_read_out(planned, progress)]
+    if failures:
+        raise _failed(failures, planned)
+    finished = [read_result(run.folder) for run in planned]
+    return [result for result in finished if result is not None]
+
+
+def _train(planned: Sequence[PlannedRun], progress: "StudyProgress") -> list[Failure]:
+    """Train what is not finished; returns what failed."""
     missing = list({run.signature: run for run in planned if run.finished is None}.values())
     failures: list[Failure] = []
     # What another process is training at the moment comes last, and is waited for then.
     for wait in (False, True):
         busy = []
-        for run, outcome in _outcomes(missing, wait):
+        for run, outcome in _side_by_side(missing, partial(train_once, wait=wait)):
             if isinstance(outcome, Failure):
                 failures.append(outcome)
                 progress.fail(outcome.signature, outcome.reason)
@@ -56,10 +69,24 @@ def train_all(planned: Sequence[PlannedRun], progress: "StudyProgress") -> list[
             else:
                 progress.finish(outcome)
         missing = busy
-    if failures:
-        raise _failed(failures, planned)
-    finished = [read_result(run.folder) for run in planned]
-    return [result for result in finished if result is not None]
+    return failures
+
+
+def _read_out(planned: Sequence[PlannedRun], progress: "StudyProgress") -> list[Failure]:
+    """Compute the read-outs that finished runs are asked for and lack; returns what failed."""
+    unread = {(run.signature, *run.unread.values()): run for run in planned if run.unread and run.finished}
+    if unread:
+        progress.console.print(f"Fitting read-outs: {', '.join(planned[0].config.readout)}", highlight=False)
+    failures = []
+    for run, reasons in _side_by_side(list(unread.values()), _read_out_once):
+        failures += [Failure(run.signature, reason, readout=True) for reason in reasons]
+        if failures and run.config.study.stop_at_failure:
+            raise _failed(failures, planned)
+    return failures
+
+
+def _read_out_once(run: PlannedRun, number: int) -> list[str]:
+    return read_out(run.folder, run.config)
 
 
 def train_once(run: PlannedRun, wait: bool = True, number: int = 0) -> RunResult | Failure | None:
@@ -122,16 +149,16 @@ def mean_dev_ua(results: list[RunResult]) -> float:
     return mean(result.dev_ua for result in results)
 
 
-def _outcomes(runs: Sequence[PlannedRun], wait: bool) -> Iterator[tuple[PlannedRun, RunResult | Failure | None]]:
-    """Each run with what became of it, as they come."""
+def _side_by_side(runs: Sequence[PlannedRun], work: Callable[..., Outcome]) -> Iterator[tuple[PlannedRun, Outcome]]:
+    """Each run with what `work(run, number=its place among them)` makes of it, as they come."""
     workers = min(count_workers(runs[0].config), len(runs)) if runs else 1
     if workers == 1:
-        yield from ((run, train_once(run, wait, job_number())) for run in runs)
+        yield from ((run, work(run, number=job_number())) for run in runs)
         return
     jobs = joblib.Parallel(workers, return_as="generator_unordered", pre_dispatch=workers)
     try:
         with _deaf_children():
-            outcomes = jobs(joblib.delayed(_in_worker)(place, run, wait) for place, run in enumerate(runs))
+            outcomes = jobs(joblib.delayed(_in_worker)(place, run, work) for place, run in enumerate(runs))
         for place, outcome in outcomes:
             yield runs[place], outcome
     except TerminatedWorkerError as error:
@@ -141,11 +168,11 @@ def _outcomes(runs: Sequence[PlannedRun], wait: bool) -> Iterator[tuple[PlannedR
         ) from error
 
 
-def _in_worker(place: int, run: PlannedRun, wait: bool) -> tuple[int, RunResult | Failure | None]:
+def _in_worker(place: int, run: PlannedRun, work: Callable[..., Outcome]) -> tuple[int, Outcome]:
     from ser_lightning.runs.ranks import end_with_parent
 
     end_with_parent()
-    return place, train_once(run, wait, place)
+    return place, work(run, number=place)
 
 
 @contextmanager
@@ -164,7 +191,10 @@ def _deaf_children() -> Iterator[None]:
 def _failed(failures: Sequence[Failure], planned: Sequence[PlannedRun]) -> FailedRunsError:
     from ser_lightning.runs.progress import describe
 
-    of = {run.signature: run for run in planned}
-    lines = [f"  {describe(of[failure.signature])}: {failure.reason}" for failure in failures]
-    head = f"{len(failures)} of {len(of)} runs failed; the same command tries them again"
+    names = describe(planned)
+    lines = [f"  {names[failure.signature]}: {failure.reason}" for failure in failures]
+    readouts = sum(failure.readout for failure in failures)
+    counts = [f"{len(failures) - readouts} of {len(names)} runs failed"] * (len(failures) > readouts)
+    counts += [f"{readouts} read-out{'s' * (readouts > 1)} of finished runs failed"] * (readouts > 0)
+    head = f"{' and '.join(counts)}; the same command tries them again"
     return FailedRunsError("\n".join([head, *lines]))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 RESULT, PREDICTIONS, FEATURES = "result.json", "predictions.parquet", "features.parquet"
 METRICS = "metrics.csv"
+# The folder of a run's read-outs.
+READOUTS = "readouts"
 # Beside the runs' folders: those of runs that were trained anew since.
 FORMER = ".former"
 # Raised when a reader of before would misunderstand what is written now; a further field is no reason.
@@ -141,6 +143,17 @@ def read_outputs(folder: Path) -> "pd.DataFrame":
 def read_features(folder: Path) -> "pd.DataFrame":
     """A run's features: id, part, label and z_0..z_63 of all utterances."""
     return _read_parquet(folder / FEATURES)
+
+
+def readout_file(folder: Path, name: str) -> Path:
+    """Where a run keeps a read-out: id, part (dev, test), label and a logit_<class>, its score, per class."""
+    return folder / READOUTS / f"{name}.parquet"
+
+
+def read_readout(folder: Path, name: str) -> "pd.DataFrame | None":
+    """A run's read-out of this name, see `readout_file`; None where it is not there."""
+    file = readout_file(folder, name)
+    return _read_parquet(file) if file.exists() else None
 
 
 def _read_parquet(file: Path) -> "pd.DataFrame":

@@ -14,12 +14,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ser_lightning.config import Config
+from ser_lightning.data.splits import Split
 from ser_lightning.drawing import STYLE, draw_confusion, draw_features, principal_axes
+from ser_lightning.metrics import METRICS, scores
 from ser_lightning.runs.ledger import RunResult, read_features
+from ser_lightning.runs.progress import describe_job
 from ser_lightning.runs.tracking import spared, wandb_run
 
 # Dots per inch of the images: legible on a screen, some 30 kB.
 RESOLUTION = 110
+
+# Characters of a tag that W&B takes.
+LONGEST = 64
 
 
 class WandbHistory(WandbLogger):
@@ -32,6 +38,13 @@ class WandbHistory(WandbLogger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         with spared(self.experiment):
             self.experiment.log(dict(metrics), step=step)
+
+
+def run_tags(config: Config, split: Split, synthetic: bool) -> list[str]:
+    """What names a run on W&B: what sets its job apart in the study, corpus, features, place."""
+    tags = [describe_job(config), config.corpus.name, config.features.name, f"repeat {split.repeat}"]
+    tags += [f"fold {split.fold}", "synthetic demo" if synthetic else ""]
+    return [tag[:LONGEST] for tag in tags if tag]
 
 
 @contextmanager
@@ -88,14 +101,14 @@ def log_result(loggers: Sequence[Logger], result: RunResult, folder: Path) -> No
         if isinstance(logger, WandbLogger):
             run = logger.experiment
             facts = {"repeat": result.repeat, "fold": result.fold, "versions": result.versions}
-            summary = {"test/ua": result.ua, "test/wa": result.wa, "best/dev_ua": result.dev_ua}
+            summary = {f"test/{key}": value for key, value in scores(np.array(result.confusion)).items()}
             figures = {
                 "test/confusion": confusion_figure(result),
                 "features": features_figure(result, read_features(folder)),
             }
             with spared(run):
                 run.config.update(facts, allow_val_change=True)
-                run.summary.update({**summary, "best/step": result.best_step})
+                run.summary.update({**summary, "best/dev_ua": result.dev_ua, "best/step": result.best_step})
                 run.log({name: _image(figure) for name, figure in figures.items()})
 
 
@@ -105,7 +118,9 @@ def confusion_figure(result: RunResult) -> Figure:
         figure = Figure((4.0, 4.0), dpi=RESOLUTION)
         axes = figure.add_axes((0.26, 0.19, 0.71, 0.71))
         draw_confusion(axes, np.array(result.confusion), result.classes)
-        axes.set_title(f"{_described(result)}\ntest: UA {100 * result.ua:.1f} %, WA {100 * result.wa:.1f} %")
+        values = scores(np.array(result.confusion)).items()
+        shown = ", ".join(f"{METRICS[key].label} {100 * value:.1f} %" for key, value in values)
+        axes.set_title(f"{_subject(result)}\ntest: {shown}")
         return figure
 
 
@@ -117,7 +132,7 @@ def features_figure(result: RunResult, features: pd.DataFrame) -> Figure:
     z = features.filter(regex=r"^z_\d+$").to_numpy(dtype=np.float64)
     parts, labels = features["part"].to_numpy(), features["label"].to_numpy()
     basis = principal_axes(z[parts == "train"])
-    points = basis.project(z)
+    points = basis.transform(z)
     with matplotlib.rc_context(STYLE):
         figure = Figure((8.4, 3.3), dpi=RESOLUTION)
         # Units of z mean nothing, and ticks take longer to draw than all points.
@@ -127,15 +142,15 @@ def features_figure(result: RunResult, features: pd.DataFrame) -> Figure:
             chosen = parts == part
             draw_features(axes, points[chosen], labels[chosen], result.classes)
             axes.set_title(f"{part}, {chosen.sum()} utterances")
-            axes.set_xlabel(f"PC 1 of train ({100 * basis.shares[0]:.0f} % of variance)")
-        panels[0].set_ylabel(f"PC 2 of train ({100 * basis.shares[1]:.0f} % of variance)")
+            axes.set_xlabel(f"PC 1 of train ({100 * basis.explained_variance_ratio_[0]:.0f} % of variance)")
+        panels[0].set_ylabel(f"PC 2 of train ({100 * basis.explained_variance_ratio_[1]:.0f} % of variance)")
         handles, names = panels[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="upper right", ncols=len(names), markerscale=1.8)
-        figure.suptitle(f"Features z: {_described(result)}", x=0.04, ha="left", fontsize=9)
+        figure.suptitle(f"Features z: {_subject(result)}", x=0.04, ha="left", fontsize=9)
         return figure
 
 
-def _described(result: RunResult) -> str:
+def _subject(result: RunResult) -> str:
     corpus = f"{result.corpus}{', synthetic' if result.synthetic else ''}"
     return f"{corpus}, {result.protocol} protocol, repetition {result.repeat}, fold {result.fold}"
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from ser_lightning.config import Config
 from ser_lightning.corpora import Manifest, load_manifest
 from ser_lightning.corpora.manifest import refuse_empty_classes, write_utterances
@@ -11,10 +13,13 @@ from ser_lightning.data.audit import audit_splits
 from ser_lightning.data.splits import Split, make_splits, write_splits
 from ser_lightning.features import FeatureStore, build_store
 from ser_lightning.features.sound import measure_corpus
+from ser_lightning.files import write_whole
 from ser_lightning.identity import digest
 from ser_lightning.leakage import FoldAudit
 from ser_lightning.runs.code import describe_other_code, is_current
 from ser_lightning.runs.ledger import RunResult, read_result
+from ser_lightning.runs.readouts import missing_readouts, readout_names
+from ser_lightning.runs.schedule import Schedule, make_schedule
 from ser_lightning.runs.signature import settings, signature
 from ser_lightning.runs.study import SPLIT, UTTERANCES, Job
 
@@ -28,6 +33,7 @@ class PlannedRun:
     store: FeatureStore
     split: Split
     audit: FoldAudit
+    schedule: Schedule
     signature: str
 
     @property
@@ -47,14 +53,14 @@ class PlannedRun:
         return result
 
     @property
-    def epoch_steps(self) -> int:
-        """Training steps of one epoch."""
-        return -(-len(self.split.ids("train")) // self.config.batching.size)
+    def unread(self) -> dict[str, str]:
+        """The read-outs that are asked for and missing, once the run is finished: see `missing_readouts`."""
+        return missing_readouts(self.folder, self.config)
 
     @property
     def cost(self) -> int:
         """Relative to other runs: steps times bins."""
-        return self.config.trainer.max_steps * self.store.bins
+        return self.schedule.max_steps * self.store.bins
 
 
 def plan_job(config: Config) -> list[PlannedRun]:
@@ -70,8 +76,13 @@ def plan_job(config: Config) -> list[PlannedRun]:
     splits = make_splits(manifest, config.split)
     cache = Path(config.paths.output) / "cache"
     audits = audit_splits(manifest, measure_corpus(manifest, cache), splits, cache)
-    names = [signature(config, manifest, store.audio, split) for split in splits]
-    return [PlannedRun(config, manifest, store, *of) for of in zip(splits, audits, names, strict=True)]
+    schedules = [make_schedule(config, split) for split in splits]
+    names = [
+        signature(config, manifest, store.audio, split, schedule)
+        for split, schedule in zip(splits, schedules, strict=True)
+    ]
+    runs = zip(splits, audits, schedules, names, strict=True)
+    return [PlannedRun(config, manifest, store, *run) for run in runs]
 
 
 def note_other_code(planned: Sequence[PlannedRun]) -> str | None:
@@ -83,12 +94,21 @@ def note_other_code(planned: Sequence[PlannedRun]) -> str | None:
 def record(name: str, config: Config, planned: Sequence[PlannedRun]) -> Job:
     """What a study's folder is told of a job and its runs."""
     places = [[run.split.repeat, run.split.fold] for run in planned]
-    return Job(name, settings(config), [run.signature for run in planned], places)
+    signatures = [run.signature for run in planned]
+    readouts = {kept: config.readout[own].settings for own, kept in readout_names(config).items()}
+    return Job(name, settings(config), signatures, places, readouts=readouts)
 
 
 def record_corpus(study: Path, planned: Sequence[PlannedRun]) -> None:
-    """Write who is tested when, and the utterances, into a study's folder."""
-    write_splits([run.split for run in planned], study / SPLIT)
+    """Write who is tested when, beside the folds of earlier commands, and the utterances, into a study's folder."""
+    file = study / SPLIT
+    former = pd.read_csv(file, dtype={"id": str}) if file.exists() else None
+    write_splits([run.split for run in planned], file)
+    if former is not None:
+        now = {(run.split.repeat, run.split.fold) for run in planned}
+        others = former[[place not in now for place in zip(former["repeat"], former["fold"], strict=True)]]
+        whole = pd.concat([others, pd.read_csv(file, dtype={"id": str})])
+        write_whole(file, whole.sort_values(["repeat", "fold"], kind="stable").to_csv(index=False))
     write_utterances(planned[0].manifest, study / UTTERANCES)
 
 

@@ -5,14 +5,22 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ser_lightning.errors import UserError
+from ser_lightning.metrics import METRICS
 from ser_lightning.runs.attempt import BEAT, read_attempt
 from ser_lightning.runs.ledger import RunResult
+from ser_lightning.runs.signature import settings
+from ser_lightning.runs.study import read_jobs, study_folder
 from ser_lightning.runs.tracking import whereabouts
+from ser_lightning.runs.varying import Baseline, describe_settings, name_parts
 
 if TYPE_CHECKING:
+    from ser_lightning.config import Config
+    from ser_lightning.data.splits import Split
     from ser_lightning.runs.plan import PlannedRun
 
 
@@ -29,7 +37,8 @@ class StudyProgress:
     def __init__(self, planned: Sequence["PlannedRun"], note: str | None = None) -> None:
         unique = {run.signature: run for run in planned}
         self._missing = {name: run for name, run in unique.items() if run.finished is None}
-        self._found, self._done = len(unique) - len(self._missing), 0
+        self._names = describe(list(self._missing.values()))
+        self._kept, self._done = len(unique) - len(self._missing), 0
         self._note = note
         self._open = dict(self._missing)
         self._tasks: dict[str, TaskID] = {}
@@ -49,12 +58,12 @@ class StudyProgress:
         )
 
     def __enter__(self) -> "StudyProgress":
-        if self._found:
-            self.console.print(f"{self._found} of {self._found + len(self._missing)} runs are finished already")
+        if self._kept:
+            self.console.print(f"{self._kept} of {self._kept + len(self._missing)} runs are finished already")
         if self._note:
             self.console.print(self._note, highlight=False, soft_wrap=True)
-        if self._missing and (said := whereabouts(next(iter(self._missing.values())).config)):
-            self.console.print(said, highlight=False, soft_wrap=True)
+        if self._missing and (place := whereabouts(next(iter(self._missing.values())).config)):
+            self.console.print(place, highlight=False, soft_wrap=True)
         self._all = self._bars.add_task(self._title(), total=sum(run.cost for run in self._missing.values()))
         self._bars.start()
         if not self._bars.disable:
@@ -71,20 +80,19 @@ class StudyProgress:
 
     def finish(self, result: RunResult) -> None:
         """A run is finished: a line about it, and its bar goes."""
-        self._close(
-            result.signature,
-            f"UA {100 * result.ua:5.1f} %  WA {100 * result.wa:5.1f} %  {result.seconds:5.0f} s",
-        )
+        confusion = np.array(result.confusion)
+        shown = "  ".join(f"{metric.label} {100 * metric.score(confusion):5.1f} %" for metric in METRICS.values())
+        self._close(result.signature, f"{shown}  {result.seconds:5.0f} s")
 
     def fail(self, signature: str, reason: str) -> None:
         """A run has failed: a line that says why, and its bar goes."""
         self._close(signature, f"failed: {reason}")
 
-    def _close(self, signature: str, said: str) -> None:
-        run = self._open.pop(signature)
+    def _close(self, signature: str, outcome: str) -> None:
+        del self._open[signature]
         self._done += 1
         self.console.print(
-            f"{self._done:>3}/{len(self._missing)}  {describe(run):<36} {said}",
+            f"{self._done:>3}/{len(self._missing)}  {self._names[signature]:<36} {outcome}",
             highlight=False,
             markup=False,
             soft_wrap=True,
@@ -112,17 +120,35 @@ class StudyProgress:
 
     def _show(self, name: str, run: "PlannedRun", step: int) -> None:
         if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(f"  {describe(run)}", total=run.config.trainer.max_steps)
+            self._tasks[name] = self._bars.add_task(f"  {self._names[name]}", total=run.schedule.max_steps)
         self._bars.update(self._tasks[name], completed=step)
 
     def _title(self) -> str:
         return f"{self._done} of {len(self._missing)} runs"
 
 
-def describe(planned: "PlannedRun") -> str:
-    """A run in a few words, e.g. 'logmel lam 0.3 alpha 0.5 fold 0'."""
-    config, split = planned.config, planned.split
-    alpha = config.loss.own.get("alpha")
-    loss = f"lam {config.loss.lam:g}" + (f" alpha {alpha:g}" if config.loss.lam and alpha is not None else "")
-    repeat = f" repeat {split.repeat}" if split.repeat else ""
-    return f"{config.features.name} {loss}{repeat} fold {split.fold}"
+def describe(planned: Sequence["PlannedRun"]) -> dict[str, str]:
+    """Runs of one study in a few words by their signatures: what varies in it, then where the run belongs.
+
+    E.g. 'log-Mel lambda 0.3 fold 0'.
+    """
+    # The runs of a job share their configuration
+    jobs = {id(run.config): run.config for run in planned}
+    settings = {number: describe_job(config) for number, config in jobs.items()}
+    return {run.signature: f"{settings[id(run.config)]} {_place(run.split)}".strip() for run in planned}
+
+
+def _place(split: "Split") -> str:
+    return f"repeat {split.repeat} fold {split.fold}" if split.repeat else f"fold {split.fold}"
+
+
+def describe_job(config: "Config") -> str:
+    """What sets a configuration apart in its study, as far as the study's folder tells; its baseline's settings too."""
+    study = study_folder(config.paths.output, config.study.name)
+    try:
+        jobs = read_jobs(study)
+    except UserError:
+        # The command writes it anew, and says so where it cannot
+        jobs = []
+    baseline = Baseline.read(config.study.baseline)
+    return describe_settings(name_parts(settings(config)), [job.settings for job in jobs], baseline)

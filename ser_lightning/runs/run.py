@@ -25,7 +25,7 @@ from ser_lightning.data.protocols import PARTS
 from ser_lightning.errors import UserError
 from ser_lightning.files import write_whole
 from ser_lightning.losses import JointLoss, class_weights
-from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
+from ser_lightning.metrics import confusion_counts, scores
 from ser_lightning.recognizer import EmotionRecognizer
 from ser_lightning.runs.attempt import ATTEMPT, Watch
 from ser_lightning.runs.checkpoint import (
@@ -39,9 +39,10 @@ from ser_lightning.runs.checkpoint import (
 )
 from ser_lightning.runs.code import present_code, present_versions
 from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RESULT, RunResult
-from ser_lightning.runs.loggers import log_result, run_loggers
+from ser_lightning.runs.loggers import log_result, run_loggers, run_tags
 from ser_lightning.runs.plan import PlannedRun
 from ser_lightning.runs.ranks import PATIENCE, choose_devices, ranks
+from ser_lightning.runs.schedule import Schedule
 from ser_lightning.runs.signature import settings
 
 
@@ -103,9 +104,7 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
     if config.code:
         shutil.copytree(config.code, folder / "code")
     write_whole(folder / "config.yaml", yaml.safe_dump(config.described, sort_keys=False, allow_unicode=True))
-    tags = [_tag(config), config.corpus.name, config.features.name, f"repeat {split.repeat}", f"fold {split.fold}"]
-    if manifest.synthetic:
-        tags.append("synthetic demo")
+    tags = run_tags(config, split, manifest.synthetic)
     devices = choose_devices(config.trainer, number)
     last = LastEpoch(folder)
     with quiet(), run_loggers(config, folder, run.signature, tags, logged_rows(checkpoint)) as loggers:
@@ -123,14 +122,14 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
             repeat=split.repeat,
             fold=split.fold,
             classes=list(manifest.classes),
-            scores={part: _scores(confusion) for part, confusion in (("test", test), ("dev", dev))},
+            scores={part: scores(confusion) for part, confusion in (("test", test), ("dev", dev))},
             confusion=test.tolist(),
             dev_confusion=dev.tolist(),
             utterances={part: len(data.parts[part]) for part in PARTS},
             left_out=len(manifest.left_out),
             split=split.digest,
             audit=asdict(run.audit),
-            steps=config.trainer.max_steps,
+            steps=run.schedule.max_steps,
             best_step=best.step,
             seconds=round(last.elapsed(), 2),
             precision="bf16 convolutions" if recognizer.bf16 else "32",
@@ -146,7 +145,7 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
 
 
 def _clear(folder: Path, keep: Iterable[str]) -> None:
-    """Remove from a run's folder all files but some. Raises `UserError` where it has a result: it is never cleared."""
+    """Remove from a run's folder all but some files. Raises `UserError` where it has a result: it is never cleared."""
     if (folder / RESULT).exists():
         raise UserError(f"{folder} has a {RESULT}, so that it is not cleared; repeat the command, which keeps it")
     folder.mkdir(parents=True, exist_ok=True)
@@ -172,9 +171,8 @@ def fit(
     torch.backends.cudnn.allow_tf32 = False
     # The order of batches has a source of randomness of its own; this one is the initialisation's.
     seed_everything(_seed(config.seed, split.repeat, split.fold), verbose=False)
-    interval = min(config.trainer.check_every or run.epoch_steps, config.trainer.max_steps)
-    best = BestOnDev(config.trainer.first_check)
-    trainer = make_trainer(config.trainer, devices, interval, loggers, [best, *callbacks])
+    best = BestOnDev(run.schedule.first_check)
+    trainer = make_trainer(config.trainer, devices, run.schedule, loggers, [best, *callbacks])
     data = fold_data(run, trainer.strategy.root_device)
     recognizer = make_recognizer(run, data, use_bf16(config.trainer.precision, data.device))
     try:
@@ -182,7 +180,7 @@ def fit(
     except SystemExit as error:
         # Lightning ends the process at Ctrl-C, with status 1 and not a word.
         raise KeyboardInterrupt if error.code == 1 else error from None
-    if trainer.global_step % interval:
+    if trainer.global_step % run.schedule.check_every:
         # the last steps belong to no full interval, yet may be the best
         trainer.validate(recognizer, data, verbose=False)
     recognizer.load_state_dict(best.parameters)
@@ -256,18 +254,18 @@ def use_bf16(precision: str, device: torch.device) -> bool:
 def make_trainer(
     config: TrainerConfig,
     devices: list[int] | int,
-    interval: int = 1,
+    schedule: Schedule | None = None,
     loggers: Sequence[Any] = (),
     callbacks: Iterable[Callback] = (),
 ) -> Trainer:
-    """Lightning's Trainer as runs use it; dev is evaluated every `interval` steps."""
+    """Lightning's Trainer as runs use it; without a schedule, one that only evaluates."""
     count = devices if isinstance(devices, int) else len(devices)
     # Centres are equal on all ranks by themselves; sharing buffers out would wait for ranks that have no more batches.
     shared = DDPStrategy(broadcast_buffers=False, timeout=timedelta(seconds=PATIENCE))
     return Trainer(
-        max_steps=config.max_steps,
+        max_steps=schedule.max_steps if schedule else -1,
         max_epochs=-1,
-        val_check_interval=interval,
+        val_check_interval=schedule.check_every if schedule else 1,
         check_val_every_n_epoch=None,
         accelerator=config.accelerator,
         devices=devices,
@@ -323,17 +321,8 @@ def _confusion(predictions: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     return confusion_counts(labels, logits.argmax(axis=1), len(classes))
 
 
-def _scores(confusion: np.ndarray) -> dict[str, float]:
-    return {"ua": unweighted_accuracy(confusion), "wa": weighted_accuracy(confusion)}
-
-
 def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
-
-
-def _tag(config: Config) -> str:
-    alpha = config.loss.own.get("alpha")
-    return f"lam {config.loss.lam:g}" + (f" alpha {alpha:g}" if config.loss.lam and alpha is not None else "")
 
 
 def _device_name(trainer: Trainer, count: int) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ser_lightning.config import Config
     from ser_lightning.corpora import Manifest
     from ser_lightning.data.splits import Split
+    from ser_lightning.runs.schedule import Schedule
 
 # Raised when the same settings would give other numbers.
 SCHEMA = 2
@@ -20,7 +21,8 @@ SCHEMA = 2
 def settings(config: "Config") -> dict[str, Any]:
     """What a study and its report call a job by: the part of a configuration that its numbers depend on.
 
-    No paths, loggers, devices, folds or study. With lambda 0 no loss is added, so that nothing of it is left.
+    No paths, loggers, devices, folds or study. With lambda 0 no loss is added, so that nothing of it is left. How long
+    it trains stands as it was said, in epochs or in steps.
     """
     described = config.described
     groups = ("features", "split", "batching", "model", "head", "loss", "optimizer", "trainer", "seed")
@@ -32,20 +34,23 @@ def settings(config: "Config") -> dict[str, Any]:
     return chosen
 
 
-def identity(config: "Config") -> dict[str, Any]:
+def identity(config: "Config", schedule: "Schedule") -> dict[str, Any]:
     """What of a configuration decides a run's numbers: the classes of its parts, by name, and what these are given.
 
-    Of a user's own part also its code; of a setting that is a path the content of the file.
+    Of a user's own part also its code; of a setting that is a path the content of the file; of the training its steps,
+    in whatever way they were said.
     """
-    parts = {name: _identity(part) for name, part in config.parts.items() if name != "corpus"}
+    parts = {name: part_identity(part) for name, part in config.parts.items() if name != "corpus"}
     if config.loss.lam == 0:
         parts["loss"] = {"lam": 0.0, "class_weights": config.loss.class_weights}
     parts["split"] = _without(parts["split"], "folds", "repeats", "table")
-    trainer = _without(config.trainer.model_dump(), "accelerator", "devices", "workers")
+    steps = {name: getattr(schedule, name) for name in ("max_steps", "check_every", "first_check")}
+    trainer = {**steps, "precision": config.trainer.precision}
     return {**parts, "batching": config.batching.model_dump(), "trainer": trainer, "seed": config.seed}
 
 
-def _identity(part: "Part") -> dict[str, Any]:
+def part_identity(part: "Part") -> dict[str, Any]:
+    """What of a part decides the numbers that it makes: class, settings, and the code of a user's own."""
     own = {key: _content(value) if key in part.paths else value for key, value in part.own.items()}
     shared = _without(part.settings, "name", *part.own)
     code = {"code": part.code} if part.code else {}
@@ -71,7 +76,7 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return values
 
 
-def signature(config: "Config", manifest: "Manifest", audio: str, split: "Split") -> str:
+def signature(config: "Config", manifest: "Manifest", audio: str, split: "Split", schedule: "Schedule") -> str:
     """The name of a run: a hash of its settings, its corpus and sound, its division and the schema's version.
 
     `audio` is the feature store's name for the content of all recordings.
@@ -79,7 +84,7 @@ def signature(config: "Config", manifest: "Manifest", audio: str, split: "Split"
     return digest(
         {
             "schema": SCHEMA,
-            "settings": identity(config),
+            "settings": identity(config, schedule),
             "corpus": [manifest.corpus, manifest.digest, list(manifest.classes), audio],
             "split": [split.repeat, split.fold, split.digest],
         }

@@ -1,7 +1,7 @@
 """How each run of a study stands: done, running, failed, interrupted, missing, or of other settings."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import yaml
 from ser_lightning.errors import UserError
 from ser_lightning.runs.attempt import read_attempt
 from ser_lightning.runs.ledger import read_result
+from ser_lightning.runs.readouts import read_failures
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import Job, read_jobs
 
@@ -37,27 +38,32 @@ class RunStatus:
 
 
 def study_status(study: Path, runs: Path) -> list[RunStatus]:
-    """All runs of a study in the order of its jobs, then those once made for it under settings it no longer has."""
+    """All runs of a study in the order of its jobs, whichever command added them; then those once made for it
+    that it no longer has: of jobs whose corpus or code has changed since, or of an earlier version's settings."""
     jobs = read_jobs(study)
-    lines = [line for job in jobs for line in _of_job(job, runs)]
-    return [*lines, *_of_other_settings(study.name, jobs, runs)]
+    lines = [line for job in jobs for line in job_status(job, runs)]
+    return [*lines, *_replaced_lines(study.name, jobs, runs)]
 
 
-def _of_job(job: Job, runs: Path) -> Iterator[RunStatus]:
-    if not job.runs:
-        said = "its job has not begun" if job.failure is None else job.failure
-        yield RunStatus("", job.name, "", "missing" if job.failure is None else "failed", said)
+def job_status(job: Job, runs: Path) -> Iterator[RunStatus]:
+    """The runs of a job, and why it could not be begun."""
+    if job.failure is not None:
+        yield RunStatus("", job.name, "", "failed", job.failure)
+    elif not job.runs:
+        yield RunStatus("", job.name, "", "missing", "its job has not begun")
     for name, (repeat, fold) in zip(job.runs, job.places, strict=True):
-        yield RunStatus(name, job.name, _place(repeat, fold), *_state(runs / name))
+        yield RunStatus(name, job.name, _place(repeat, fold), *_state(runs / name, job.readouts))
 
 
-def _state(folder: Path) -> tuple[str, str]:
+def _state(folder: Path, readouts: Iterable[str]) -> tuple[str, str]:
     try:
         result = read_result(folder)
     except UserError as error:
         return "failed", str(error)
     if result is not None:
-        return "done", f"UA {100 * result.ua:.1f} %, {result.seconds:.0f} s"
+        said = f"UA {100 * result.ua:.1f} %, {result.seconds:.0f} s"
+        failures = list(read_failures(folder, readouts))
+        return ("failed", "; ".join([f"done, {said}", *failures])) if failures else ("done", said)
     last = read_attempt(folder)
     if last is None:
         return "missing", ""
@@ -71,7 +77,7 @@ def _state(folder: Path) -> tuple[str, str]:
     )
 
 
-def _of_other_settings(study: str, jobs: list[Job], runs: Path) -> Iterator[RunStatus]:
+def _replaced_lines(study: str, jobs: list[Job], runs: Path) -> Iterator[RunStatus]:
     planned = {name for job in jobs for name in job.runs}
     for file in sorted(runs.glob("*/config.yaml")):
         if file.parent.name in planned:
@@ -93,14 +99,15 @@ def _difference(config: Mapping[str, Any], jobs: list[Job]) -> str:
         [
             f"{key}={_at(config, key)} (now {value})"
             for key, value in flat(job.settings).items()
-            if _at(config, key) != value
+            # Earlier versions had parts without naming them
+            if _at(config, key) not in (value, {} if key.endswith(".name") else value)
         ]
         for job in jobs
     ]
     if not differences:
         return ""
     nearest = min(differences, key=len)
-    return ", ".join(nearest) or "another corpus, sound or division"
+    return ", ".join(nearest) or "another corpus, sound, division or version"
 
 
 def _at(config: Mapping[str, Any], key: str) -> Any:

@@ -1,21 +1,32 @@
-"""A study's folder: which jobs it has and which runs belong to each."""
+"""A study's folder: which jobs it has, which runs belong to each, and what they are compared with."""
 
+import difflib
 import json
+import logging
 import os
 import shlex
-import shutil
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
 
 from ser_lightning.errors import UserError
 from ser_lightning.files import write_whole
+from ser_lightning.runs.signature import flat
+from ser_lightning.runs.varying import Baseline, name_parts, settings_key
 
-# What a study's folder has beside its jobs: who is tested when, the utterances, the command that made it.
-SPLIT, UTTERANCES, COMMAND = "split.csv", "utterances.csv", "command.txt"
+if TYPE_CHECKING:
+    from ser_lightning.config import Config
+
+# What a study's folder has beside its jobs: who is tested when, the utterances, the commands that made it, what for.
+SPLIT, UTTERANCES, COMMAND, STUDY = "split.csv", "utterances.csv", "command.txt", "study.json"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,7 @@ class Job:
         runs: signatures; empty until the job has begun.
         places: (repetition, fold) of each run.
         failure: why the job has no runs.
+        readouts: what the job's runs keep a read-out as, see `readout_names` -> its name and settings.
     """
 
     name: str
@@ -35,6 +47,20 @@ class Job:
     runs: list[str] = field(default_factory=list)
     places: list[list[int]] = field(default_factory=list)
     failure: str | None = None
+    readouts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a study is for.
+
+    Attributes:
+        baseline: overrides; the jobs that have these settings are what the others are compared with.
+        paper: the room of `ser_lightning.papers` that its report is attached to, if any.
+    """
+
+    baseline: tuple[str, ...] = ("loss.lam=0",)
+    paper: str | None = "icassp2019"
 
 
 def study_folder(output: str, name: str) -> Path:
@@ -62,56 +88,163 @@ def add_output_option(parser: ArgumentParser) -> None:
     )
 
 
+def begin_study(
+    config: "Config", folder: Path, entry: str, overrides: Sequence[str], settings: Sequence[Mapping[str, Any]]
+) -> None:
+    """Tell a study's folder of a command before its first job: what it is for, and the command.
+
+    Args:
+        config: the command's configuration.
+        folder: the study's.
+        entry: what was called, e.g. 'train -m'.
+        overrides: the rest of the command line.
+        settings: those of the command's jobs; nothing where nobody knows them beforehand.
+
+    Raises `UserError` as `refuse_other_corpus` and `write_study` do.
+    """
+    refuse_other_corpus(folder, folder.parent.parent / "runs", config.corpus.name, config.split.name)
+    write_study(folder, Purpose(tuple(config.study.baseline), config.study.paper), settings)
+    write_command(folder, entry, overrides)
+
+
+def write_study(folder: Path, purpose: Purpose, settings: Sequence[Mapping[str, Any]]) -> None:
+    """Tell a study's folder what it is for, in place of what an earlier command said.
+
+    `settings` are those of the command's jobs, or nothing where nobody knows them beforehand. Raises `UserError` where
+    the baseline is none of key=value, or sets what is no setting of any job, and where there is no such paper.
+    """
+    baseline = Baseline.read(purpose.baseline)
+    tables = [flat(one) for one in settings]
+    keys = sorted({key for table in tables for key in table})
+    for key in baseline.values:
+        if tables and all(baseline.key_in(key, table) is None for table in tables):
+            close = difflib.get_close_matches(key, keys, n=1)
+            hint = f"did you mean {close[0]}?" if close else "the jobs of this study have no such setting"
+            raise UserError(f"study.baseline: {key} is not a setting that numbers depend on; {hint}")
+    if purpose.paper is not None and purpose.paper not in known_papers():
+        raise UserError(f"study.paper={purpose.paper}: choose one of {', '.join(known_papers())}, or null for none")
+    if (folder / STUDY).exists() and (former := read_study(folder)) != purpose:
+        log.info("%s is now compared with %s, before with %s", folder.name, _words(purpose), _words(former))
+    write_whole(folder / STUDY, json.dumps(asdict(purpose), indent=1))
+
+
+def read_study(folder: Path) -> Purpose:
+    """What a study is for; one of an earlier version did not say, and was for the paper. Raises `UserError`."""
+    try:
+        purpose = json.loads((folder / STUDY).read_text())
+        return Purpose(tuple(purpose["baseline"]), purpose["paper"])
+    except FileNotFoundError:
+        return Purpose()
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{folder / STUDY} cannot be read ({error}); repeat the study's command") from error
+
+
+def known_papers() -> list[str]:
+    """The rooms of `ser_lightning.papers`."""
+    spec = find_spec("ser_lightning.papers")
+    places = (spec.submodule_search_locations or []) if spec else []
+    return sorted(file.parent.name for place in places for file in Path(place).glob("*/__init__.py"))
+
+
 def write_job(folder: Path, number: int, job: Job) -> None:
-    """Record a job in the study's folder."""
+    """Record a job in the study's folder under this number, whatever is there."""
     write_whole(folder / "jobs" / str(number) / "job.json", json.dumps(asdict(job), indent=1))
 
 
 def write_jobs(folder: Path, jobs: Sequence[Job]) -> None:
-    """Make these the study's jobs, and forget others: a study is what was asked for last. Runs are kept elsewhere.
+    """Add jobs to the study. One that has the settings of a former job is that job; see `join_jobs`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "jobs.lock"):
+        known: dict[int, Job] = {}
+        damaged: list[int] = []
+        for number, file in _job_files(folder).items():
+            try:
+                known[number] = _read_job(file)
+            except UserError:
+                damaged.append(number)
+        for job in jobs:
+            # Studies of earlier versions have a job for every name
+            same = [number for number, one in known.items() if same_settings(one, job)]
+            for number in same or [damaged.pop(0) if damaged else max(known, default=-1) + 1]:
+                known[number] = join_jobs(known[number], job) if same else job
+                write_job(folder, number, known[number])
 
-    Of a job that was recorded with the same settings, the runs stay.
+
+def join_jobs(former: Job, job: Job) -> Job:
+    """A job and a former one with the same settings.
+
+    Runs of other folds and repetitions are added. Where a run of the same fold is another than before, since the corpus
+    or the code has changed, the new runs stand alone.
     """
-    known = {}
-    for file in _job_files(folder):
-        # One that cannot be read is written anew
-        with suppress(UserError):
-            job = _read_job(file)
-            known[json.dumps(job.settings, sort_keys=True)] = job
-    for number, job in enumerate(jobs):
-        before = known.get(json.dumps(job.settings, sort_keys=True))
-        if before is not None and not job.runs:
-            job = replace(job, runs=before.runs, places=before.places)
-        write_job(folder, number, job)
-    for other in folder.glob("jobs/*"):
-        if not other.name.isdigit() or int(other.name) >= len(jobs):
-            shutil.rmtree(other)
+    before, now = (
+        {tuple(place): run for place, run in zip(one.places, one.runs, strict=True)} for one in (former, job)
+    )
+    if any(before.get(place, run) != run for place, run in now.items()):
+        before = {}
+    runs = now if before.keys() <= now.keys() else {**before, **now}
+    places = [list(place) for place in runs]
+    name, readouts = _shared_name([former.name, job.name]), _join_readouts([former, job])
+    return Job(name, job.settings, list(runs.values()), places, job.failure, readouts)
+
+
+def same_settings(one: Job, other: Job) -> bool:
+    """Whether two jobs are the same configuration."""
+    first, second = (settings_key(name_parts(job.settings)) for job in (one, other))
+    return first == second
 
 
 def read_jobs(folder: Path) -> list[Job]:
     """The jobs of a study, in their order. Raises `UserError` where one cannot be read."""
-    return [_read_job(file) for file in _job_files(folder)]
+    return [_read_job(file) for file in _job_files(folder).values()]
 
 
-def _job_files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("jobs/*/job.json"), key=lambda file: int(file.parent.name))
+def distinct_jobs(jobs: Sequence[Job]) -> dict[int, list[int]]:
+    """Jobs that are one: the number of the first -> the numbers of all that have its runs, or its settings.
+
+    >>> first, second = Job("loss=mine loss.lam=0", {}, ["abc"], [[0, 0]]), Job("loss.lam=0", {}, ["abc"], [[0, 0]])
+    >>> distinct_jobs([first, second, Job("loss.lam=1", {"lam": 1})])
+    {0: [0, 1], 2: [2]}
+    """
+    groups: dict[int, list[int]] = {}
+    for number, job in enumerate(jobs):
+        first = next((one for one in groups if _is_same(jobs[one], job)), number)
+        groups.setdefault(first, []).append(number)
+    return groups
 
 
-def _read_job(file: Path) -> Job:
-    try:
-        job = Job(**json.loads(file.read_text()))
-        if len(job.places) != len(job.runs):
-            raise ValueError("runs without their places, as earlier versions wrote it")
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(
-            f"{file} cannot be read ({error}); repeat the study's command, which writes it anew and keeps finished runs"
-        ) from error
-    return job
+def join_names(jobs: Sequence[Job]) -> Job:
+    """Jobs that are one, under the name of what all of them set, or of the first."""
+    return replace(jobs[0], name=_shared_name([job.name for job in jobs]), readouts=_join_readouts(jobs))
+
+
+def _join_readouts(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
+    """The read-outs of jobs that are one; of those with the same settings, whose code has changed, the last."""
+    every = {kept: own for job in jobs for kept, own in job.readouts.items()}
+    last = {json.dumps(own, sort_keys=True): kept for kept, own in every.items()}
+    return {kept: every[kept] for kept in last.values()}
+
+
+def refuse_other_corpus(folder: Path, runs: Path, corpus: str, protocol: str) -> None:
+    """Raises `UserError` where a study has finished runs of another corpus or protocol: their tables would be mixed."""
+    from ser_lightning.runs.ledger import read_results
+
+    known = []
+    with suppress(UserError):
+        known = read_results(runs, [run for job in read_jobs(folder) for run in job.runs])
+    for result in known[:1]:
+        if (result.corpus, result.protocol) != (corpus, protocol):
+            raise UserError(
+                f"the study {folder.name} has runs on {result.corpus} under the {result.protocol} protocol; {corpus} "
+                f"under the {protocol} protocol needs a study of its own (study.name=)"
+            )
 
 
 def write_command(folder: Path, entry: str, overrides: Sequence[str]) -> None:
-    """Tell a study's folder which command makes it, e.g. entry 'train -m'."""
-    write_whole(folder / COMMAND, f"python -m ser_lightning.{entry} {shlex.join(overrides)}".strip() + "\n")
+    """Tell a study's folder which command makes it, e.g. entry 'train -m', below those that did before."""
+    command = f"python -m ser_lightning.{entry} {shlex.join(overrides)}".strip()
+    file = folder / COMMAND
+    former = file.read_text().splitlines() if file.exists() else []
+    write_whole(file, "\n".join([*(line for line in former if line != command), command]) + "\n")
 
 
 def short_names(jobs: Sequence[Job]) -> list[str]:
@@ -120,14 +253,14 @@ def short_names(jobs: Sequence[Job]) -> list[str]:
     >>> short_names([Job("corpus=emodb loss.lam=0", {}), Job("corpus=emodb loss.lam=0.3", {})])
     ['loss.lam=0', 'loss.lam=0.3']
     """
-    alike = said_alike([job.name for job in jobs])
+    alike = shared_words([job.name for job in jobs]) if len(jobs) > 1 else []
     return [" ".join(word for word in job.name.split() if word not in alike) or job.name for job in jobs]
 
 
-def said_alike(names: Sequence[str]) -> set[str]:
-    """The settings (key=value) that all of several names of jobs have."""
-    words = [set(name.split()) for name in names]
-    return {word for word in set.intersection(*words) if "=" in word} if len(words) > 1 else set()
+def shared_words(names: Sequence[str]) -> list[str]:
+    """The settings (key=value) that all of several names of jobs have, in the order of the first."""
+    first, *others = (name.split() for name in names)
+    return [word for word in first if "=" in word and all(word in words for words in others)]
 
 
 def job_name(overrides: Sequence[str]) -> str:
@@ -136,3 +269,34 @@ def job_name(overrides: Sequence[str]) -> str:
         word for word in overrides if not word.startswith(("study.", "paths.", "logger", "rerun", "corpus.root"))
     ]
     return " ".join(telling) or "default"
+
+
+def _shared_name(names: Sequence[str]) -> str:
+    return " ".join(shared_words(names)) or names[0] if len(set(names)) > 1 else names[0]
+
+
+def _is_same(one: Job, other: Job) -> bool:
+    if one.runs and other.runs:
+        return set(one.runs) == set(other.runs)
+    return same_settings(one, other)
+
+
+def _words(purpose: Purpose) -> str:
+    return f"{' '.join(purpose.baseline) or 'its first job'} (paper: {purpose.paper or 'none'})"
+
+
+def _job_files(folder: Path) -> dict[int, Path]:
+    files = {int(file.parent.name): file for file in folder.glob("jobs/*/job.json")}
+    return dict(sorted(files.items()))
+
+
+def _read_job(file: Path) -> Job:
+    try:
+        job = Job(**json.loads(file.read_text()))
+        if len(job.places) != len(job.runs):
+            raise ValueError("runs without their places, as earlier versions wrote it")
+        return replace(job, settings=name_parts(job.settings))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{file} cannot be read ({error}); repeat the study's command, which writes it anew and keeps finished runs"
+        ) from error

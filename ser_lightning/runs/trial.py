@@ -7,6 +7,7 @@ from torch import Tensor
 from ser_lightning.components import Part, blamed
 from ser_lightning.config import Config
 from ser_lightning.errors import UserError
+from ser_lightning.runs.readouts import fit_and_score
 from ser_lightning.runs.run import assemble
 
 # The closeness, relative to the largest value, with which an utterance's output must not depend on its batch
@@ -14,7 +15,7 @@ CLOSE = 1e-4
 
 
 def try_parts(config: Config) -> None:
-    """Put a batch of two utterances and a batch of one through the parts of a configuration.
+    """Put a batch of two utterances and a batch of one through the parts of a configuration, and fit its read-outs.
 
     Raises `UserError`, with the part, and file and line of its code, for an exception, an array of a wrong shape, a
     value or gradient that is not finite, and an encoder for which an utterance's output depends on its batch.
@@ -34,6 +35,7 @@ def try_parts(config: Config) -> None:
         _try_step(config, recognizer, frames, lengths, labels)
         _try_step(config, recognizer, frames[1:, :fewest], lengths[1:], labels[1:])
         _refuse_dependence(config.model, recognizer.encoder, frames, lengths)
+        _try_readouts(config, int(recognizer.encoder.features), len(classes))  # type: ignore[arg-type]
 
 
 def _try_front_end(part: Part) -> int:
@@ -68,6 +70,15 @@ def _try_step(config: Config, recognizer: torch.nn.Module, frames: Tensor, lengt
             raise UserError(
                 f"loss={config.loss.name}: for a batch of {size} the gradient of {name} has values that are not finite"
             )
+
+
+def _try_readouts(config: Config, features: int, classes: int) -> None:
+    """Fit the user's own read-outs to twenty made-up utterances of each class."""
+    labels = np.arange(20 * classes) % classes
+    z = np.random.default_rng(0).standard_normal((len(labels), features)) + labels[:, None]
+    for part in config.readout.values():
+        if part.folder:
+            fit_and_score(part, z, labels, z[:classes], classes)
 
 
 def _expect(part: Part, noun: str, values: object, shape: list[object]) -> None:

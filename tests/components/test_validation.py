@@ -33,8 +33,6 @@ def check(**values):
             {"columns": {"labels": "x"}},
             "corpus.columns.labels is not a setting of corpus=mine; did you mean corpus.columns.label?",
         ),
-        ({"columns": {"root": "x"}}, "corpus.columns.root is not a setting of corpus=mine"),
-        ({"columns": {"qqqq": "x"}}, "corpus.columns.qqqq is not a setting of corpus=mine"),
         (
             {"columns": {}, "colunms": {}},
             "corpus.colunms is not a setting of corpus=mine; did you mean corpus.columns?",

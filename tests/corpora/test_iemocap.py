@@ -450,7 +450,7 @@ def test_the_twin(tmp_path):
 
 def test_the_paper_s_schedule():
     training = compose(["corpus=iemocap", "corpus.root=x"]).corpus.training
-    assert training.steps == {"logmel": 3520, "logstft": 2920}
-    assert (training.batch_size, training.learning_rate, training.check_every) == (32, 3e-4, None)
-    assert training.authors_first_check == {"logmel": 200, "logstft": 400}
+    # Steps: tests/runs/test_schedule.py
+    assert (training.epochs, training.check_epochs) == (25.324, None)
+    assert (training.batch_size, training.learning_rate) == (32, 3e-4)
     assert training.study_folds == [0, 1, 2, 3, 4]

@@ -10,11 +10,14 @@ from ser_lightning.metrics import unweighted_accuracy
 from ser_lightning.report.comparison import differences, group_of, grouped_counts, levels, references
 from ser_lightning.report.summary import score_runs
 from ser_lightning.runs.ledger import RESULT
+from ser_lightning.runs.varying import Baseline
 from tests.report.simulated import CLASSES, predictions, settings_of
 
 RIGHT = predictions([(name, name) for name in CLASSES])
 QUARTER = predictions([(name, "neu") for name in CLASSES])
 HALF = predictions([("neu", "neu"), ("ang", "ang"), ("hap", "neu"), ("sad", "neu")])
+
+SOFTMAX = Baseline({"loss.lam": 0})
 
 
 def add(simulation, number, settings, tests, **job):
@@ -30,14 +33,14 @@ def test_every_setting_has_softmax_alone_with_else_equal_settings_for_reference(
     jobs = [add(simulation, number, of, [RIGHT]) for number, of in enumerate(settings)]
     jobs.append(simulation.add_job(7, "unfinished", settings_of("logmel", 0.03, 0.5)))
     # The last but one has no softmax of its own learning rate, the last no run
-    assert references(jobs, score_runs(jobs, simulation.runs)) == {0: 1, 2: 1, 3: 4, 5: 4}
+    assert references(jobs, score_runs(jobs, simulation.runs), SOFTMAX) == {0: 1, 2: 1, 3: 4, 5: 4}
 
 
 def test_jobs_that_share_their_runs_are_not_compared(simulation):
     jobs = [
         add(simulation, number, settings_of("logmel", 0.0, alpha), [RIGHT]) for number, alpha in enumerate((0.1, 0.5))
     ]
-    assert references(jobs, score_runs(jobs, simulation.runs)) == {}
+    assert references(jobs, score_runs(jobs, simulation.runs), SOFTMAX) == {}
 
 
 def test_without_lambda_zero_the_first_job_is_the_reference(simulation):
@@ -45,7 +48,7 @@ def test_without_lambda_zero_the_first_job_is_the_reference(simulation):
         add(simulation, number, settings_of("logmel", 0.3, alpha), [RIGHT])
         for number, alpha in enumerate((0.1, 0.5, 0.9))
     ]
-    assert references(jobs, score_runs(jobs, simulation.runs)) == {1: 0, 2: 0}
+    assert references(jobs, score_runs(jobs, simulation.runs), SOFTMAX) == {1: 0, 2: 0}
 
 
 def test_nothing_else_is_the_reference_while_softmax_alone_is_unfinished(simulation):
@@ -54,8 +57,8 @@ def test_nothing_else_is_the_reference_while_softmax_alone_is_unfinished(simulat
         add(simulation, number, settings_of("logmel", 0.3, alpha), [RIGHT]) for number, alpha in ((1, 0.1), (2, 0.5))
     ]
     scored = score_runs(simulated, simulation.runs)
-    assert references(simulated, scored) == {}
-    assert references(simulated[1:], scored) == {1: 0}
+    assert references(simulated, scored, SOFTMAX) == {}
+    assert references(simulated[1:], scored, SOFTMAX) == {1: 0}
 
 
 def test_differences_by_hand_and_corrected_for_their_number(simulation):

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_lightning.report import paper
+from ser_lightning.papers.icassp2019 import numbers as paper
 from ser_lightning.report.figures import (
     heat_map,
     render,
@@ -20,13 +20,16 @@ def grid(*points: tuple[str, float, float], **further: list[float]) -> pd.DataFr
     return named.assign(**numbers)
 
 
+COLUMNS = {"loss.lam": "lam", "loss.alpha": "alpha", "features.name": "features"}
+
+
 def legend_of(figure) -> list[str]:
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
 def test_a_square_grid_has_lambda_on_x_and_a_line_per_alpha():
-    summary = grid(*[("logmel", lam, alpha) for alpha in (0.1, 0.3, 0.5) for lam in (0, 0.5, 1)])
-    figure = sweep_curves(summary, "caption")
+    summary = grid(*[("logmel", lam, alpha) for alpha in (0.1, 0.3, 0.5) for lam in (0, 0.5, 1)]).drop_duplicates()
+    figure = sweep_curves(summary, COLUMNS, "caption")
     ua, wa = figure.axes
     assert ua.get_xlabel() == r"$\lambda$"
     assert (ua.get_ylabel(), wa.get_ylabel()) == ("UA (%)", "WA (%)")
@@ -37,8 +40,8 @@ def test_a_square_grid_has_lambda_on_x_and_a_line_per_alpha():
 
 
 def test_the_parameter_with_more_values_is_on_x_and_lambda_0_is_a_horizontal_line():
-    summary = grid(*[("logmel", lam, alpha) for alpha in (0.1, 0.5, 0.9) for lam in (0, 0.3)])
-    figure = sweep_curves(summary, "caption")
+    summary = grid(*[("logmel", lam, alpha) for alpha in (0.1, 0.5, 0.9) for lam in (0, 0.3)]).drop_duplicates()
+    figure = sweep_curves(summary, COLUMNS, "caption")
     assert figure.axes[0].get_xlabel() == r"$\alpha$"
     assert sorted(legend_of(figure)) == [r"$\lambda$ = 0", r"$\lambda$ = 0.3"]
     (horizontal,) = [line for line in figure.axes[0].lines if line.get_label() == r"$\lambda$ = 0"]
@@ -47,17 +50,29 @@ def test_the_parameter_with_more_values_is_on_x_and_lambda_0_is_a_horizontal_lin
 
 def test_features_and_other_settings_have_lines_of_their_own():
     points = [(features, lam, 0.5) for features in ("logmel", "logstft") for lam in (0.1, 0.3, 1)]
-    assert legend_of(sweep_curves(grid(*points), "caption")) == ["log-Mel", "log-STFT"]
+    assert legend_of(sweep_curves(grid(*points), COLUMNS, "caption")) == ["log-Mel", "log-STFT"]
     rates = grid(*[("logmel", 0.3, 0.5)] * 2)
-    rates.insert(3, "optimizer.learning_rate", [1e-3, 1e-4])
-    assert sweep_curves(rates, "caption").axes[0].get_xlabel() == "optimizer.learning_rate"
+    rates.insert(3, "learning_rate", [1e-3, 1e-4])
+    columns = {**COLUMNS, "optimizer.learning_rate": "learning_rate"}
+    assert sweep_curves(rates, columns, "caption").axes[0].get_xlabel() == "learning_rate"
+
+
+def test_a_part_without_the_setting_of_another_has_a_line_of_its_own():
+    """loss=mine,center loss.tau=0.1,0.5: centre loss has no tau."""
+    summary = grid(*[("logmel", lam, 0.5) for lam in (0, 0.1, 0.1, 0.1)]).drop(columns="alpha")
+    summary.insert(0, "loss", [None, "mine", "mine", "center"])
+    summary.insert(1, "tau", [np.nan, 0.1, 0.5, np.nan])
+    columns = {"loss.name": "loss", "loss.lam": "lam", "loss.tau": "tau"}
+    figure = sweep_curves(summary, columns, "caption")
+    assert sorted(legend_of(figure)) == ["center", "mine, tau = 0.1", "mine, tau = 0.5"]
+    assert all(container[0].get_xdata().size == 2 for container in figure.axes[0].containers)
 
 
 def test_no_curves_where_nothing_varies_or_the_columns_do_not_tell_what():
-    assert sweep_curves(grid(("logmel", 0.3, 0.5)), "caption") is None
+    assert sweep_curves(grid(("logmel", 0.3, 0.5)), COLUMNS, "caption") is None
     unclear = grid(("logmel", 0.3, 0.5), ("logmel", 0.3, 0.5), ("logmel", 0.3, 0.9))
     unclear["ua"] = [60.0, 61.0, 62.0]
-    assert sweep_curves(unclear, "caption") is None
+    assert sweep_curves(unclear, COLUMNS, "caption") is None
 
 
 def fields(axes) -> list[list[str]]:
@@ -70,7 +85,7 @@ def fields(axes) -> list[list[str]]:
 
 def test_a_map_has_a_field_per_alpha_and_lambda_and_lambda_0_fills_its_column():
     summary = grid(("logmel", 0.0, 0.5), *[("logmel", lam, alpha) for lam in (0.3, 3.0) for alpha in (0.1, 0.9)])
-    figure = heat_map({"log-Mel": summary}, "caption")
+    figure = heat_map("lam", "alpha", {"log-Mel": summary}, "caption")
     (axes,) = figure.axes
     # 60, plus alpha, plus 3 x lambda up to 1; the larger alpha on top, as on an axis
     assert fields(axes) == [["60.0\n±0.9", "61.8\n±0.9", "63.9\n±0.9"], ["60.0\n±0.9", "61.0\n±0.9", "63.1\n±0.9"]]
@@ -87,7 +102,7 @@ def test_a_map_has_a_field_per_alpha_and_lambda_and_lambda_0_fills_its_column():
 def test_maps_of_several_inputs_share_their_colours_and_leave_out_what_was_not_run():
     mel = grid(*[("logmel", lam, alpha) for lam in (0.3, 3.0) for alpha in (0.1, 0.9)][:3])
     stft = grid(("logstft", 0.3, 0.1), ("logstft", 3.0, 0.9)).assign(ua=[40.0, 50.0], ua_half=np.nan, runs=1)
-    left, right = heat_map({"log-Mel": mel, "log-STFT": stft}, "caption").axes
+    left, right = heat_map("lam", "alpha", {"log-Mel": mel, "log-STFT": stft}, "caption").axes
     assert fields(left) == [["61.8\n±0.9", ""], ["61.0\n±0.9", "63.1\n±0.9"]]
     assert fields(right) == [["", "50.0"], ["40.0", ""]]
     assert left.collections[0].get_clim() == right.collections[0].get_clim() == (40, pytest.approx(63.1))

@@ -10,9 +10,9 @@ def test_principal_components_are_those_of_the_covariance():
     z = np.random.default_rng(0).normal(size=(50, 6)) * [5, 3, 1, 1, 1, 1] + 7
     axes = principal_axes(z)
     eigenvalues = np.linalg.eigvalsh(np.cov(z.T))[::-1]
-    assert axes.project(z).var(axis=0, ddof=1) == pytest.approx(eigenvalues[:2])
-    assert axes.shares == pytest.approx(eigenvalues[:2] / eigenvalues.sum())
-    assert axes.project(z).mean(axis=0) == pytest.approx(0)
+    assert axes.transform(z).var(axis=0, ddof=1) == pytest.approx(eigenvalues[:2])
+    assert axes.explained_variance_ratio_ == pytest.approx(eigenvalues[:2] / eigenvalues.sum())
+    assert axes.transform(z).mean(axis=0) == pytest.approx(0)
 
 
 def test_confusions_are_percent_of_the_row_and_readable_on_their_ground():

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from ser_lightning.errors import UserError
-from ser_lightning.report import paper
-from ser_lightning.report.sections.protocol import NOT_COMPARABLE, SYNTHETIC
+from ser_lightning.papers.icassp2019 import numbers as paper
+from ser_lightning.papers.icassp2019.chapter import NOT_COMPARABLE
+from ser_lightning.report.sections.protocol import SYNTHETIC
 from ser_lightning.report.study import report_study
 from ser_lightning.report.summary import provenance, summarise
 from ser_lightning.report.tables import print_table
@@ -67,12 +68,13 @@ def test_a_report_of_the_demo_says_what_its_numbers_are_not(report):
     assert "neu, paper" not in report
 
 
-def test_the_scores_are_the_summary_beside_the_paper(study):
+def test_the_scores_are_the_summary_and_no_other_corpus_has_the_papers(study, report):
     scores = pd.read_csv(study.study / "tables" / "scores.csv").set_index("name")
     summary = summarise(read_jobs(study.study), study.runs).set_index("name")
     np.testing.assert_allclose(scores["ua"], summary["ua"], rtol=1e-5)
-    names = ["setting 1", "setting 2", "setting 3", "setting 4"]
-    assert scores.loc[names, "paper_wa"].tolist() == [61.83, 65.40, 58.93, 62.96]
+    assert "paper_ua" not in scores
+    assert NOT_COMPARABLE in report
+    assert "63.80" not in report
 
 
 def test_results_json_has_the_tables_in_full(study):
@@ -107,6 +109,10 @@ def test_on_iemocap_the_paper_stands_beside_with_verdicts(tmp_path, monkeypatch)
     assert "neu, paper" in report
     verdicts = pd.read_csv(simulation.study / "tables" / "verdicts.csv")
     assert verdicts["paper"].tolist() == [63.80, 61.83, 66.86, 65.40]
+    scores = pd.read_csv(simulation.study / "tables" / "scores.csv")
+    assert scores["paper_wa"].tolist() == [61.83, 65.40]
+    differences = pd.read_csv(simulation.study / "tables" / "differences.csv")
+    assert differences["paper_ua"].tolist() == pytest.approx([66.86 - 63.80])
     assert f"4 were measured; {(verdicts['verdict'] == 'consistent').sum()} of them" in report
 
 
@@ -141,9 +147,13 @@ def test_a_sweep_has_a_table_and_curves_and_an_answer(tmp_path, capsys):
     assert report.title == "Centre loss for speech emotion recognition on emodb"
     assert report.answer[0] == "Not known: 1 pair of runs, too few for an interval, which needs 3."
     text = (simulation.study / "report.md").read_text()
-    # What all jobs say alike is left out of their names
+    # What all jobs say alike is left out of their names; those with lambda = 0 are one
     assert "| loss.alpha=0.5 loss.lam=0.5 |" in text
-    assert "share their runs" in text
+    one = "loss.lam=0 stands for corpus=emodb loss.alpha=0.1 loss.lam=0; corpus=emodb loss.alpha=0.5 loss.lam=0"
+    assert one in text
+    (scores,) = (block.numbers for block in report.tables if block.name == "scores")
+    assert scores["name"].tolist()[0] == "loss.lam=0"
+    assert len(scores) == 5
     figures = {path.stem for path in (simulation.study / "figures").iterdir()}
     # Speakers are unknown, and with one alpha and two lambdas the paper has none of these settings but lambda = 0
     assert figures == {"sweep", "grid", "fig3b", "table1", "fig4", "fig4_common", "curves", "calibration"}

@@ -8,8 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from ser_lightning.report.sweep import SweepReport
 from ser_lightning.runs.attempt import Attempt
-from ser_lightning.runs.study import Job, read_jobs, write_job
-from tests.report.simulated import predictions, settings_of
+from ser_lightning.runs.study import Job, Purpose, read_jobs, read_study, write_job, write_jobs
+from tests.report.simulated import Simulation, predictions, settings_of
 
 RIGHT = predictions([(name, name) for name in ("neu", "ang", "hap", "sad")])
 
@@ -22,25 +22,24 @@ def sweep(simulation, capsys):
         sweeper = {"_target_": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"}
         hydra = {"overrides": {"task": list(overrides)}, "job": {"config_name": "train"}, "sweeper": sweeper}
         logger = {"name": "csv", "project": None, "entity": None}
-        paths, study = {"output": str(simulation.output)}, {"name": "simulated"}
+        paths = {"output": str(simulation.output)}
+        study = {"name": "simulated", "baseline": ["loss.lam=0"], "paper": None}
         return OmegaConf.create({"hydra": hydra, "paths": paths, "study": study, "logger": logger})
 
     return composed
 
 
-def test_a_study_is_told_of_all_jobs_before_the_first_and_forgets_earlier_ones(simulation, sweep):
-    simulation.add_job(7, "earlier", settings_of("logmel", 0.3, 0.5))
+def test_a_study_is_told_of_all_jobs_before_the_first_and_keeps_earlier_ones(simulation, sweep):
+    earlier = simulation.add_job(7, "earlier", settings_of("logmel", 0.3, 0.5))
     SweepReport().on_multirun_start(sweep("loss.alpha=0.1,0.5", "loss.lam=0,1"))
-    jobs = read_jobs(simulation.study)
-    assert [job.name for job in jobs] == [
-        "loss.alpha=0.1 loss.lam=0",
-        "loss.alpha=0.1 loss.lam=1",
-        "loss.alpha=0.5 loss.lam=0",
-        "loss.alpha=0.5 loss.lam=1",
-    ]
-    assert jobs[3].settings["loss"]["alpha"] == 0.5
+    first, *jobs = read_jobs(simulation.study)
+    assert (first.name, first.runs) == ("earlier", earlier.runs)
+    # With lambda = 0 alpha plays no part: two jobs of the command are one
+    assert [job.name for job in jobs] == ["loss.lam=0", "loss.alpha=0.1 loss.lam=1", "loss.alpha=0.5 loss.lam=1"]
+    assert jobs[2].settings["loss"]["alpha"] == 0.5
     assert all(job.runs == [] for job in jobs)
-    assert not (simulation.study / "jobs" / "7").exists()
+    assert sorted(folder.name for folder in (simulation.study / "jobs").iterdir()) == ["10", "7", "8", "9"]
+    assert read_study(simulation.study) == Purpose(("loss.lam=0",), "icassp2019")
 
 
 def test_a_repeated_sweep_keeps_what_it_knows_of_equal_jobs(simulation, sweep):
@@ -49,7 +48,9 @@ def test_a_repeated_sweep_keeps_what_it_knows_of_equal_jobs(simulation, sweep):
     write_job(simulation.study, 1, replace(second, runs=["abc"], places=[[0, 0]]))
     SweepReport().on_multirun_start(sweep("loss.lam=1,2"))
     jobs = read_jobs(simulation.study)
-    assert [job.runs for job in jobs] == [["abc"], []]
+    assert [(job.name, job.runs) for job in jobs] == [("loss.lam=0", []), ("loss.lam=1", ["abc"]), ("loss.lam=2", [])]
+    commands = (simulation.study / "command.txt").read_text().splitlines()
+    assert commands == [f"python -m ser_lightning.train -m loss.lam={values}" for values in ("0,1", "1,2")]
 
 
 def test_the_end_of_a_sweep_lists_what_failed_and_is_an_error(simulation, sweep, capsys):
@@ -71,9 +72,59 @@ def test_the_end_of_a_sweep_lists_what_failed_and_is_an_error(simulation, sweep,
     ]
 
 
+def test_what_an_earlier_command_left_failed_is_no_failure_of_this_one(simulation, sweep, capsys):
+    SweepReport().on_multirun_start(sweep("loss.lam=0,1"))
+    first, _ = read_jobs(simulation.study)
+    write_jobs(simulation.study, [replace(first, failure="there is no folder /x")])
+    again = SweepReport()
+    again.on_multirun_start(sweep("loss.lam=1,2"))
+    again.on_multirun_end(sweep())
+    assert capsys.readouterr().err == ""
+    assert read_jobs(simulation.study)[0].failure == "there is no folder /x"
+
+
+def test_an_error_in_the_report_is_shown_and_ends_in_error(simulation, sweep, monkeypatch, capsys):
+    """Hydra makes a warning of an exception in a callback, and exits with 0."""
+    settings = settings_of("logmel", 0.3, 0.1)
+    simulation.add_job(0, "loss.alpha=0.1", settings, folds=[0])
+    folder = simulation.finish(settings, 0, 0, RIGHT)
+
+    def broken(material):
+        raise KeyError("tau")
+
+    monkeypatch.setattr("ser_lightning.report.sections.confusions.section", broken)
+    with pytest.raises(SystemExit) as end:
+        SweepReport().on_multirun_end(sweep())
+    assert end.value.code == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-2] == "KeyError: 'tau'"
+    assert lines[-1].startswith(
+        "ser_lightning: there is no report because of the error above; all finished runs are kept"
+    )
+    assert (folder / "result.json").exists()
+
+
+def test_another_corpus_needs_another_study(simulation, sweep, capsys):
+    settings = settings_of("logmel", 0.3, 0.1)
+    emodb = Simulation(simulation.output, corpus="emodb")
+    emodb.add_job(0, "loss.alpha=0.1", settings, folds=[0])
+    emodb.finish(settings, 0, 0, RIGHT)
+    with pytest.raises(SystemExit):
+        SweepReport().on_multirun_start(sweep("loss.lam=0,1"))
+    assert capsys.readouterr().err.startswith("ser_lightning: the study simulated has runs on emodb under the paper")
+    assert [job.name for job in read_jobs(simulation.study)] == ["loss.alpha=0.1"]
+
+
 @pytest.mark.parametrize(
     "overrides, message",
     [
+        (
+            ["loss.lam=0,1", "study.baseline=['loss.lamda=0']"],
+            "study.baseline: loss.lamda is not a setting that numbers",
+        ),
+        (["loss.lam=0,1", "study.baseline=[softmax]"], "study.baseline: softmax is not KEY=VALUE"),
+        (["loss.lam=0,1", "study.paper=unknown"], "study.paper=unknown: choose one of icassp2019, or null for none"),
         (["loss.alpha=0.1,1.5"], "loss.alpha=1.5: must be at most 1"),
         (["loss.alpha=0.1,half"], "loss.alpha: Value 'half'"),
         (["corpus=demo,emodb", "corpus.root=."], "the corpus differs between the jobs"),

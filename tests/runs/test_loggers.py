@@ -14,6 +14,7 @@ import wandb
 from PIL import Image
 
 from ser_lightning.errors import UserError
+from ser_lightning.metrics import scores
 from ser_lightning.runs import tracking
 from ser_lightning.runs.job import train_all
 from ser_lightning.runs.ledger import read_features
@@ -70,8 +71,8 @@ def test_an_offline_run_is_the_run_and_all_of_it(small):
     (planned,), (result,) = train(config)
     (run,) = kept_offline(planned)
     assert (run.group, run.job_type, run.project, run.exit_code) == ("mine", "paper", "ser_lightning", 0)
-    assert run.name == f"lam 0.3 alpha 0.5 {planned.signature}"
-    assert run.tags == ["lam 0.3 alpha 0.5", "demo", "logmel", "repeat 0", "fold 0", "synthetic demo"]
+    assert run.name == f"lambda 0.3 {planned.signature}"
+    assert run.tags == ["lambda 0.3", "demo", "logmel", "repeat 0", "fold 0", "synthetic demo"]
     assert {key: run.config[key] for key in config.described} == config.described
     assert (run.config["fold"], run.config["repeat"]) == (0, 0)
 
@@ -81,15 +82,16 @@ def test_an_offline_run_is_the_run_and_all_of_it(small):
     for step, row in curve.items():
         assert logged(run)[step] == pytest.approx(row, rel=1e-6)
     named = {name for row in curve.values() for name in row}
-    losses = {f"{part}/{name}" for part in ("train", "dev") for name in ("loss", "softmax", "center")}
+    losses = {f"{part}/{name}" for part in ("train", "dev") for name in ("loss", "softmax", "term")}
     centres = {"dev/within_classes", "dev/between_classes", "train/center_drift", "train/term_gradient", "train/lr"}
     recalls = {f"dev/recall_{name}" for name in result.classes}
     assert named == losses | centres | recalls | {"dev/ua", "dev/wa", "epoch"}
 
-    summary = {name: run.summary[name] for name in ("test/ua", "test/wa", "best/dev_ua", "best/step")}
+    summary = {name: run.summary[name] for name in ("test/ua", "test/wa", "test/macro_f1", "best/dev_ua", "best/step")}
     assert summary == {
         "test/ua": result.ua,
         "test/wa": result.wa,
+        "test/macro_f1": scores(np.array(result.confusion))["macro_f1"],
         "best/dev_ua": result.dev_ua,
         "best/step": result.best_step,
     }

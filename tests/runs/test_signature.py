@@ -4,6 +4,7 @@ import pytest
 
 from ser_lightning.data.splits import make_splits
 from ser_lightning.runs.plan import prepare
+from ser_lightning.runs.schedule import make_schedule
 from ser_lightning.runs.signature import signature
 
 
@@ -13,7 +14,7 @@ def sign(small):
         config = small(*overrides)
         manifest, store = prepare(config)
         (split,) = make_splits(manifest, config.split.model_copy(update={"folds": [fold], "repeats": [repeat]}))
-        return signature(config, manifest, store.audio, split)
+        return signature(config, manifest, store.audio, split, make_schedule(config, split))
 
     return signature_of
 
@@ -26,7 +27,11 @@ def sign(small):
         "study.name=other",
         "split.folds=[0,1,2]",
         "corpus.training.note=other",
-        "corpus.training.steps.logstft=99",
+        # Six steps are said in steps
+        "corpus.training.epochs=99",
+        "trainer.check_epochs=2",
+        "trainer.check_every=6",
+        "trainer.first_check=0",
     ],
 )
 def test_what_does_not_matter(sign, override):
@@ -40,6 +45,9 @@ def test_what_does_not_matter(sign, override):
         "loss.alpha=0.1",
         "loss.rule=wen",
         "trainer.max_steps=7",
+        "trainer.check_every=2",
+        "trainer.first_check=1",
+        "trainer.first_check_share=0.5",
         "trainer.precision=32",
         "batching=random",
         "optimizer.learning_rate=0.01",
@@ -54,6 +62,14 @@ def test_what_does_not_matter(sign, override):
 )
 def test_what_matters(sign, override):
     assert sign(override) != sign()
+
+
+def test_steps_and_epochs_that_are_the_same_are_the_same_run(sign):
+    # 192 training utterances in batches of 8
+    epochs = sign("trainer.max_steps=null", "trainer.epochs=2", "trainer.check_epochs=0.5")
+    assert epochs == sign("trainer.max_steps=48", "trainer.check_every=12")
+    assert epochs == sign("trainer.max_steps=null", "corpus.training.epochs=2", "trainer.check_every=12")
+    assert epochs != sign("trainer.max_steps=48")
 
 
 def test_fold_and_repetition_matter(sign):

@@ -29,21 +29,21 @@ def section(material: Material) -> Section | None:
     place = {name: row for row, name in enumerate(utterances["id"])}
     class_of = _class_of(material)
     rows: list[dict[str, Any]] = []
-    for jobs in material.shown.values():
-        for job in jobs:
+    for group in material.shown:
+        for job in group.jobs:
             runs = [run.test for run in material.finished(job)]
             tested = np.array([place[name] for run in runs for name in run.ids])
             logits = np.concatenate([run.logits for run in runs])
-            found = analyse(utterances, tested, logits, material.classes, class_of)
-            rows.append({"setting": material.full_label(job), **_numbers(found)})
+            people = analyse(utterances, tested, logits, material.classes, class_of)
+            rows.append({"setting": material.label(job), **_numbers(people)})
     numbers = pd.DataFrame(rows)
     title = "UA, percent, by agreement of the evaluators, and what the votes say"
     person = (
-        f"A left-out evaluator names the others' consensus with a UA of {show_number(100 * found.ceiling.ua)} % and a "
-        f"WA of {show_number(100 * found.ceiling.wa)} %, over {found.ceiling.votes} votes; {found.ceiling.left_out} "
-        f"votes face no consensus. The votes' own entropy is {show_number(found.cross_entropy.lowest)} nats."
+        f"A left-out evaluator names the others' consensus with a UA of {show_number(100 * people.ceiling.ua)} % and a "
+        f"WA of {show_number(100 * people.ceiling.wa)} %, over {people.ceiling.votes} votes; {people.ceiling.left_out} "
+        f"votes face no consensus. The votes' own entropy is {show_number(people.cross_entropy.lowest)} nats."
     )
-    unknown = f" {found.unknown} results are of utterances without votes." if found.unknown else ""
+    unknown = f" {people.unknown} results are of utterances without votes." if people.unknown else ""
     table = Table("annotators", title, numbers, _show(numbers))
     return Section("Annotators", [Text(EXPLAINED, aside=True), table, Text(person + unknown)])
 
@@ -60,19 +60,19 @@ def _class_of(material: Material) -> dict[str, str]:
     return {raw: name for name, labels in classes.items() for raw in labels}
 
 
-def _numbers(found: Annotators) -> dict[str, Any]:
+def _numbers(people: Annotators) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    for stratum in found.strata.to_dict("records"):
+    for stratum in people.strata.to_dict("records"):
         name = str(stratum["stratum"]).replace(" ", "_")
         row |= {f"ua_{name}": 100 * stratum["ua"], f"utterances_{name}": stratum["utterances"]}
         row[f"missing_{name}"] = stratum["missing"]
     return row | {
-        "any_evaluator": 100 * found.chosen_by_any,
-        "cross_entropy": found.cross_entropy.mean,
-        "lowest_cross_entropy": found.cross_entropy.lowest,
-        "evaluator_ua": 100 * found.ceiling.ua,
-        "evaluator_wa": 100 * found.ceiling.wa,
-        "evaluator_votes": found.ceiling.votes,
+        "any_evaluator": 100 * people.chosen_by_any,
+        "cross_entropy": people.cross_entropy.mean,
+        "lowest_cross_entropy": people.cross_entropy.lowest,
+        "evaluator_ua": 100 * people.ceiling.ua,
+        "evaluator_wa": 100 * people.ceiling.wa,
+        "evaluator_votes": people.ceiling.votes,
     }
 
 

@@ -1,16 +1,19 @@
 """The claim, the answer, and the differences that it stands on."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ser_lightning.report import paper
+from ser_lightning.metrics import HEADLINE, METRICS
+from ser_lightning.report.chapter import Group
 from ser_lightning.report.comparison import group_of
 from ser_lightning.report.document import Block, Section, Table, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.summary import FEWEST, counted
-from ser_lightning.report.tables import INPUTS, say_p, show_number, show_p, with_ends, with_halves
+from ser_lightning.report.tables import say_p, show_number, show_p, with_ends, with_halves
+from ser_lightning.runs.varying import spell
 
 # Below this a difference is said to be shown.
 SHOWN = 0.05
@@ -29,28 +32,34 @@ def claim(material: Material) -> str:
     if not material.compared:
         several = len(material.jobs) > 1
         return "None yet." if several else "None: the study has a single setting."
-    if material.against_softmax:
-        return (
-            "Centre loss recognises better than softmax alone: the same network, utterances and divisions into parts, "
-            "once with lambda = 0 and once with lambda above it."
-        )
-    return f"Other settings change UA against {material.label(next(iter(material.compared.values())))}."
+    reference = material.label(next(iter(material.compared.values())))
+    if not material.against_baseline:
+        return f"Other settings change UA against {reference}."
+    if material.chapter and material.chapter.claim:
+        return material.chapter.claim
+    varied = ", ".join(spell(word) for word in material.columns.values()) or "settings"
+    return (
+        f"Another choice of {varied} recognises better than the baseline, {' '.join(material.purpose.baseline)}: the "
+        "same utterances and divisions into parts, once with it and once without."
+    )
 
 
 def answer(material: Material) -> list[str]:
-    """What the study says to its claim: a sentence for the shown settings of each input, then on all together."""
+    """What the study says to its claim: a sentence for the best setting of each reference, then on all together."""
     if not material.compared:
         if len(material.jobs) > 1:
             return ["Not known yet: no two settings that could be compared have a finished run."]
         return ["None: a comparison needs settings that differ, such as loss.lam=0,0.3."]
     rows = {row["job"]: row for row in material.differences.to_dict("records")}
-    told = []
-    if material.against_softmax:
-        shown = [jobs for jobs in material.shown.values() if len(jobs) == 2]
-        told = [sentence for jobs in shown for sentence in _sentences(material, rows.get(jobs[1]), jobs)]
+    sentences = []
+    if material.against_baseline:
+        sentences = [
+            words for group in material.answered for words in _sentences(material, rows.get(group.jobs[1]), group)
+        ]
     elif rows:
-        largest = max(rows.values(), key=lambda row: abs(row["ua"]))
-        told = _sentences(material, largest, [largest["reference"], largest["job"]])
+        largest = max(rows.values(), key=lambda row: abs(row[HEADLINE]))
+        pair = [largest["reference"], largest["job"]]
+        sentences = _sentences(material, largest, Group({job: material.label(job) for job in pair}))
     if len(rows) > 1:
         better, worse = (
             sum(row["ua_p_holm"] < SHOWN and sign * row["ua"] > 0 for row in rows.values()) for sign in (1, -1)
@@ -59,8 +68,10 @@ def answer(material: Material) -> list[str]:
             f"Of {len(rows)} settings compared, {better} have a higher UA and {worse} a lower one, p below {SHOWN:g} "
             "after correction for their number (Holm)."
         )
-        told = [*told, counts] if material.against_softmax else [counts, f"Farthest away: {told[1]}", told[0]]
-    return told
+        if material.against_baseline:
+            return [*sentences, counts]
+        return [counts, f"Farthest away: {sentences[1]}", sentences[0]]
+    return sentences
 
 
 def section(material: Material) -> Section:
@@ -77,30 +88,26 @@ def section(material: Material) -> Section:
     groups = "speakers" if group_of(material.utterances) else "utterances"
     blocks.append(Text(EXPLAINED.format(groups=groups), aside=True))
     numbers = rows.assign(
-        setting=[material.full_label(job) for job in rows["job"]],
-        against=[material.full_label(job) for job in rows["reference"]],
-        paper_ua=[_papers_difference(material, *pair) for pair in zip(rows["job"], rows["reference"], strict=True)],
+        setting=[material.label(job) for job in rows["job"]],
+        against=[material.label(job) for job in rows["reference"]],
     ).drop(columns=["job", "reference"])
     front = ["setting", "against", "runs"]
     numbers = numbers[[*front, *numbers.columns.drop(front)]]
-    blocks.append(Table("differences", "Differences in points", numbers, _show(numbers, groups)))
-    missing = [material.full_label(job) for job in material.compared if job not in set(rows["job"])]
+    blocks.append(Table("differences", "Differences in points", numbers, _show(numbers, material.metrics, groups)))
+    missing = [material.label(job) for job in material.compared if job not in set(rows["job"])]
     if missing:
         blocks.append(Text(f"Left out, without a division in common with their reference: {'; '.join(missing)}."))
     return Section("Differences", blocks)
 
 
-def _sentences(material: Material, row: dict[Any, Any] | None, jobs: list[int]) -> list[str]:
+def _sentences(material: Material, row: dict[Any, Any] | None, group: Group) -> list[str]:
     """The answer for one pair of settings, and what it is made of."""
-    reference, other = jobs
-    where = f" on {INPUTS[material.summary['features'][other]]}" if len(material.shown) > 1 else ""
+    (reference, baseline), (other, label) = group.labels.items()
+    where = group.place
     if row is None:
         return [f"Not known yet{where}: no division has been run with and without."]
     ua = material.summary["ua"]
-    scores = (
-        f"UA{where} is {ua[other]:.1f} % with {material.label(other)} and {ua[reference]:.1f} % with "
-        f"{material.label(reference)}"
-    )
+    scores = f"UA{where} is {ua[other]:.1f} % with {label} and {ua[reference]:.1f} % with {baseline}"
     number = f"{counted(int(row['runs']), 'pair')} of runs"
     if np.isnan(row["ua_half"]):
         return [f"Not known{where}: {number}, too few for an interval, which needs {FEWEST}.", f"{scores}."]
@@ -110,33 +117,23 @@ def _sentences(material: Material, row: dict[Any, Any] | None, jobs: list[int]) 
     numbers = f"{row['ua']:+.1f} points of UA (95 % interval {ends}; {p}; {number})."
     if row["ua_p_holm"] < SHOWN:
         return [f"{'Yes' if row['ua'] > 0 else 'No, it is worse'}{where}: {numbers}", f"{scores}."]
-    seen = f"a true difference of {row['ua_detectable']:.1f} points would have been found with a probability of 80 %"
-    return [f"Not shown{where}: {numbers}", f"{scores}; {seen}."]
+    power = f"a true difference of {row['ua_detectable']:.1f} points would have been found with a probability of 80 %"
+    return [f"Not shown{where}: {numbers}", f"{scores}; {power}."]
 
 
-def _papers_difference(material: Material, job: int, reference: int) -> float:
-    columns = [material.summary[name] for name in ("features", "lam", "alpha")]
-    ours, theirs = (paper.published(*(column[number] for column in columns)) for number in (job, reference))
-    # Equal where the two differ in something that the paper does not vary
-    return ours[0] - theirs[0] if ours and theirs and ours != theirs else np.nan
-
-
-def _show(rows: pd.DataFrame, groups: str) -> pd.DataFrame:
+def _show(rows: pd.DataFrame, metrics: Sequence[str], groups: str) -> pd.DataFrame:
     shown = rows[["setting"]].assign(pairs=rows["runs"].astype(str))
     if rows["against"].nunique() > 1:
         shown.insert(1, "against", rows["against"])
-    shown["UA"] = with_halves(rows, "ua", signed=True)
-    shown["p"] = rows["ua_p"].map(show_p)
-    if len(rows) > 1:
-        shown["p for all"] = rows["ua_p_holm"].map(show_p)
-    shown["detectable"] = rows["ua_detectable"].map(show_number)
-    shown[f"UA by {groups}"] = with_ends(rows, "ua")
-    shown["WA"] = with_halves(rows, "wa", signed=True)
-    shown["WA, p"] = rows["wa_p"].map(show_p)
-    if rows["paper_ua"].notna().any():
-        shown["UA, paper (IEMOCAP)"] = [_signed(value) for value in rows["paper_ua"]]
+    for metric in metrics:
+        label = METRICS[metric].label
+        shown[label] = with_halves(rows, metric, signed=True)
+        if metric != HEADLINE:
+            shown[f"{label}, p"] = rows[f"{metric}_p"].map(show_p)
+            continue
+        shown["p"] = rows[f"{metric}_p"].map(show_p)
+        if len(rows) > 1:
+            shown["p for all"] = rows[f"{metric}_p_holm"].map(show_p)
+        shown["detectable"] = rows[f"{metric}_detectable"].map(show_number)
+        shown[f"{label} by {groups}"] = with_ends(rows, metric)
     return shown
-
-
-def _signed(value: float) -> str:
-    return "–" if np.isnan(value) else f"{value:+.2f}"

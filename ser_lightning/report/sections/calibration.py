@@ -1,4 +1,4 @@
-"""Does centre loss make a model over-confident?"""
+"""Is a model over-confident, and does a setting make it so?"""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from ser_lightning.report.material import Material
 from ser_lightning.report.portraits import reliability_diagram
 from ser_lightning.report.statistics import over_runs, paired
 from ser_lightning.report.summary import ScoredRun, counted, half_width, pairs, test_to_train
-from ser_lightning.report.tables import INPUTS, say_p, show_number, with_half
+from ser_lightning.report.tables import say_p, show_number, with_half
 
 EXPLAINED = (
     "Over-confidence: the mean probability of the class recognised minus the share recognised rightly, mean over "
@@ -32,21 +32,20 @@ def section(material: Material) -> Section:
     """Reliability of the shown settings, before and after temperature scaling."""
     blocks: list[Any] = [Text(EXPLAINED, aside=True)]
     rows: list[dict[str, Any]] = []
-    for features, jobs in material.shown.items():
+    for group in material.shown:
         drawn: dict[str, tuple[Reliability, Reliability]] = {}
-        for job in jobs:
+        for job, label in group.labels.items():
             runs = material.finished(job)
             temperatures = [fit_temperature(run.dev.logits, run.dev.labels) for run in runs]
-            found = _pooled(runs, [1.0] * len(runs)), _pooled(runs, temperatures)
-            drawn[material.label(job)] = found
-            errors = {"ece": 100 * found[0].error, "ece_scaled": 100 * found[1].error}
-            named = {"input": INPUTS[features], "job": material.label(job)}
-            rows.append({**named, **_numbers(runs, temperatures), **errors})
-        name = "calibration" if features == next(iter(material.shown)) else f"calibration_{features}"
-        title = f"Reliability on {INPUTS[features]}, before and after temperature scaling"
-        blocks.append(Picture(name, title, reliability_diagram(drawn, material.facts.caption)))
-        if len(jobs) == 2:
-            blocks += _change(material, jobs)
+            raw, scaled = _pooled(runs, [1.0] * len(runs)), _pooled(runs, temperatures)
+            drawn[label] = raw, scaled
+            errors = {"ece": 100 * raw.error, "ece_scaled": 100 * scaled.error}
+            rows.append({"setting": material.label(job), **_numbers(runs, temperatures), **errors})
+        title = f"Reliability{group.place}, before and after temperature scaling"
+        diagram = reliability_diagram(drawn, material.facts.caption)
+        blocks.append(Picture(f"calibration{group.suffix}", title, diagram))
+        if len(group.jobs) == 2:
+            blocks += _change(material, group.jobs)
     numbers = pd.DataFrame(rows)
     blocks.insert(1, Table("calibration", "Calibration", numbers, _show(numbers)))
     return Section("Calibration", blocks)
@@ -54,15 +53,15 @@ def section(material: Material) -> Section:
 
 def _pooled(runs: list[ScoredRun], temperatures: list[float]) -> Reliability:
     """Of the test utterances of all runs, each run's logits by its own temperature."""
-    given = [probabilities(run.test.logits, of) for run, of in zip(runs, temperatures, strict=True)]
+    given = [probabilities(run.test.logits, temperature) for run, temperature in zip(runs, temperatures, strict=True)]
     return reliability(np.concatenate(given), np.concatenate([run.test.labels for run in runs]))
 
 
 def _numbers(runs: list[ScoredRun], temperatures: list[float]) -> dict[str, float]:
     gaps = [100 * overconfidence(run.test.logits, run.test.labels) for run in runs]
     scaled = [
-        negative_log_likelihood(run.test.logits, run.test.labels, of)
-        for run, of in zip(runs, temperatures, strict=True)
+        negative_log_likelihood(run.test.logits, run.test.labels, temperature)
+        for run, temperature in zip(runs, temperatures, strict=True)
     ]
     return {
         "overconfidence": float(np.mean(gaps)),
@@ -79,16 +78,15 @@ def _change(material: Material, jobs: list[int]) -> list[Text]:
     common = pairs(material.jobs[other], material.jobs[reference], material.scored)
     if not common:
         return []
-    theirs, ours = (
-        [100 * overconfidence(run.test.logits, run.test.labels) for run in side]
-        for side in ([one for _, one in common], [one for one, _ in common])
+    first, second = (
+        [100 * overconfidence(pair[side].test.logits, pair[side].test.labels) for pair in common] for side in (0, 1)
     )
-    found = paired(ours, theirs, test_to_train([one for one, _ in common]))
-    half = half_width(found)
-    p = "" if np.isnan(half) else f"{say_p(found.p)}, "
+    change = paired(first, second, test_to_train([one for one, _ in common]))
+    half = half_width(change)
+    p = "" if np.isnan(half) else f"{say_p(change.p)}, "
     words = (
-        f"{material.full_label(other)} against {material.full_label(reference)}: over-confidence changes by "
-        f"{with_half(found.mean, half, signed=True)} points ({p}{counted(found.count, 'pair')} of runs)."
+        f"{material.label(other)} against {material.label(reference)}: over-confidence changes by "
+        f"{with_half(change.mean, half, signed=True)} points ({p}{counted(change.count, 'pair')} of runs)."
     )
     return [Text(words)]
 
@@ -96,8 +94,7 @@ def _change(material: Material, jobs: list[int]) -> list[Text]:
 def _show(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "input": rows["input"],
-            "setting": rows["job"],
+            "setting": rows["setting"],
             "over-confidence (points)": [
                 with_half(mean, half, signed=True)
                 for mean, half in zip(rows["overconfidence"], rows["overconfidence_half"], strict=True)

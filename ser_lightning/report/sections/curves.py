@@ -9,7 +9,6 @@ import pandas as pd
 from ser_lightning.report.document import Block, Picture, Section, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.portraits import learning_curves
-from ser_lightning.report.tables import INPUTS
 from ser_lightning.runs.ledger import METRICS
 
 COLUMNS = ("train/softmax", "dev/ua")
@@ -19,9 +18,9 @@ def section(material: Material) -> Section:
     """Training loss and dev UA over steps; a run without curves is named."""
     blocks: list[Block] = []
     missing: list[str] = []
-    for features, jobs in material.shown.items():
+    for group in material.shown:
         curves = {}
-        for job in jobs:
+        for job, label in group.labels.items():
             tables = {}
             for run in material.finished(job):
                 try:
@@ -30,11 +29,10 @@ def section(material: Material) -> Section:
                     missing.append(run.result.signature)
             if tables:
                 whole = list(tables.values())
-                curves[material.label(job)] = {column: on_common_steps(whole, column) for column in COLUMNS}
+                curves[label] = {column: on_common_steps(whole, column) for column in COLUMNS}
         if curves:
-            name = "curves" if not blocks else f"curves_{features}"
-            title = f"Learning curves on {INPUTS[features]}"
-            blocks.append(Picture(name, title, learning_curves(curves, material.facts.caption)))
+            title = f"Learning curves{group.place}"
+            blocks.append(Picture(f"curves{group.suffix}", title, learning_curves(curves, material.facts.caption)))
     if missing:
         listed = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         blocks.append(Text(f"Left out, their metrics.csv being missing or damaged: {listed}."))
@@ -54,13 +52,14 @@ def on_common_steps(tables: Sequence[pd.DataFrame], column: str) -> pd.DataFrame
 
     Folds of unlike size end their epochs at unlike steps; between those a run's values are interpolated.
     """
-    told = [_told(table, column) for table in tables]
-    first, last = max(steps[0] for steps, _ in told), min(steps[-1] for steps, _ in told)
-    common = told[0][0][(told[0][0] >= first) & (told[0][0] <= last)]
-    return pd.DataFrame(np.stack([np.interp(common, *of) for of in told], axis=1), index=common)
+    curves = [_curve(table, column) for table in tables]
+    first, last = max(steps[0] for steps, _ in curves), min(steps[-1] for steps, _ in curves)
+    steps, _ = curves[0]
+    common = steps[(steps >= first) & (steps <= last)]
+    return pd.DataFrame(np.stack([np.interp(common, *curve) for curve in curves], axis=1), index=common)
 
 
-def _told(table: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
+def _curve(table: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
     """The steps at which a column has a value, in order, and the values; of two at one step the last."""
     steps, values = table["step"].to_numpy(), table[column].to_numpy(dtype=np.float64)
     steps, values = steps[np.isfinite(values)], values[np.isfinite(values)]

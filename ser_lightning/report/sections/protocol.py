@@ -6,24 +6,20 @@ import pandas as pd
 import yaml
 
 from ser_lightning.leakage import audit_line
+from ser_lightning.metrics import METRICS
 from ser_lightning.report.document import Block, Code, Section, Text
 from ser_lightning.report.material import Material
-from ser_lightning.report.summary import PROTOCOLS, Provenance, ScoredRun, counted
+from ser_lightning.report.summary import PROTOCOLS, Provenance, ScoredRun, counted, setting_columns
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import COMMAND
 
-NOT_COMPARABLE = (
-    "These numbers are not comparable with the paper's, which are of all 5531 utterances of IEMOCAP's four classes "
-    "under the paper's protocol: where the paper's stand beside them, compare the direction and the order of magnitude "
-    "of an effect, not its value."
-)
 SYNTHETIC = "The corpus is synthetic speech, made to try the program: its numbers say nothing about people."
 
 
 def warnings(material: Material) -> list[str]:
     """What a reader must know before believing a number."""
     facts = material.facts
-    found = [SYNTHETIC] if facts.synthetic else []
+    words = [SYNTHETIC] if facts.synthetic else []
     if facts.finished < facts.planned:
         missing = [
             f"{name}: {planned - done} of {planned}"
@@ -33,13 +29,11 @@ def warnings(material: Material) -> list[str]:
             if done < planned
         ]
         begun = f"Unfinished: {facts.finished} of {facts.planned} runs are finished. Missing: {'; '.join(missing)}."
-        found.append(begun)
+        words.append(begun)
     unbegun = [name for name, job in zip(material.names, material.jobs, strict=True) if not job.runs]
     if unbegun:
-        found.append(f"Without a single planned run: {'; '.join(unbegun)}.")
-    if not facts.like_the_paper:
-        found.append(NOT_COMPARABLE)
-    return found
+        words.append(f"Without a single planned run: {'; '.join(unbegun)}.")
+    return [*words, *(material.chapter.warnings if material.chapter else [])]
 
 
 def section(material: Material) -> Section:
@@ -55,15 +49,15 @@ def section(material: Material) -> Section:
             f"Leak audit: {audit_line(facts.audit)}."
         ),
         Text(
-            f"Training: {facts.steps} steps of {facts.batch_size} utterances at a learning rate of "
-            f"{facts.learning_rate} ({facts.note}); the parameters with the best dev UA are tested. It took "
-            f"{duration(facts.seconds)} in all."
+            f"Training: {facts.steps} steps of {facts.batch_size} utterances ({facts.epochs} epochs) at a "
+            f"learning rate of {facts.learning_rate} ({facts.note}); the parameters with the best dev UA are tested. "
+            f"It took {duration(facts.seconds)} in all."
         ),
         Text(f"Environment: {facts.device}; precision: {facts.precision}; {facts.versions}."),
         Code(_shared_settings(material), "Settings that all runs share"),
         Text(
-            "Finished runs are kept and never trained twice; the same command goes on where it was stopped, and where "
-            "all is finished writes this report anew:"
+            "Finished runs are kept and never trained twice; the same command (each of them, where there are several) "
+            "goes on where it was stopped, and where all is finished writes this report anew:"
         ),
         Code(command(material)),
         Text(
@@ -75,7 +69,7 @@ def section(material: Material) -> Section:
 
 
 def command(material: Material) -> str:
-    """The command that made the study."""
+    """The commands that made the study, a line each."""
     try:
         return (material.study / COMMAND).read_text().strip()
     except FileNotFoundError:
@@ -85,11 +79,11 @@ def command(material: Material) -> str:
 def run_table(material: Material) -> pd.DataFrame:
     """A row per finished run; of jobs that share it the first is named."""
     rows: dict[str, dict[str, Any]] = {}
-    for title, job, of in zip(material.names, material.jobs, material.summary.to_dict("records"), strict=True):
+    settings: list[Any] = material.summary[setting_columns(material.summary)].to_dict("records")
+    for title, job, values in zip(material.names, material.jobs, settings, strict=True):
         for name in job.runs:
             if name in material.scored and name not in rows:
-                settings = {key: of[key] for key in ("features", "lam", "alpha")}
-                rows[name] = {"job": title, **settings, **_run_row(material.scored[name])}
+                rows[name] = {"job": title, **values, **_run_row(material.scored[name])}
     return pd.DataFrame(list(rows.values()))
 
 
@@ -107,9 +101,10 @@ def duration(seconds: float) -> str:
 
 
 def _shared_settings(material: Material) -> str:
-    """As YAML, under dotted keys; what differs between jobs is in their names."""
-    every = [flat(job.settings) for job in material.jobs]
-    shared = {key: value for key, value in every[0].items() if all(of.get(key, ...) == value for of in every)}
+    """As YAML, under dotted keys, those that no job has otherwise; what differs is in the jobs' names."""
+    tables = [flat(job.settings) for job in material.jobs]
+    every = {key: value for table in tables for key, value in table.items()}
+    shared = {key: value for key, value in every.items() if all(table.get(key, value) == value for table in tables)}
     return yaml.safe_dump(shared, sort_keys=False, default_flow_style=None).strip()
 
 
@@ -118,8 +113,7 @@ def _run_row(run: ScoredRun) -> dict[str, Any]:
     return {
         "repeat": result.repeat,
         "fold": result.fold,
-        "ua": run.ua,
-        "wa": run.wa,
+        **{metric: run.score(metric) for metric in METRICS},
         "dev_ua": 100 * result.dev_ua,
         "dev_wa": 100 * result.dev_wa,
         **{f"{part}_utterances": number for part, number in result.utterances.items()},

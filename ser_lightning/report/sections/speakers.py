@@ -10,7 +10,6 @@ from ser_lightning.report.comparison import group_of, grouped_counts
 from ser_lightning.report.document import Block, Picture, Section, Table, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.portraits import speaker_recalls
-from ser_lightning.report.tables import INPUTS
 
 # Rows that can be read on a page
 FITTING = 40
@@ -22,8 +21,8 @@ def section(material: Material) -> Section | None:
     if not speaker_of:
         return None
     blocks: list[Block] = []
-    for features, jobs in material.shown.items():
-        tables = {material.label(job): speaker_table(material, job, speaker_of) for job in jobs}
+    for group in material.shown:
+        tables = {label: speaker_table(material, job, speaker_of) for job, label in group.labels.items()}
         # Settings may be tested on unlike speakers while a study is unfinished
         everyone = sorted({name for table in tables.values() for name in table.index})
         drawn = {label: table.drop(columns="utterances").reindex(everyone) for label, table in tables.items()}
@@ -32,8 +31,7 @@ def section(material: Material) -> Section | None:
         if len(worst) > FITTING:
             drawn = {label: table.loc[worst[:FITTING]] for label, table in drawn.items()}
             note += f"; the {FITTING} of {len(worst)} speakers with the lowest UA on the left"
-        name = "speakers" if not blocks else f"speakers_{features}"
-        title = f"Recalls by speaker on {INPUTS[features]}"
+        name, title = f"speakers{group.suffix}", f"Recalls by speaker{group.place}"
         figure = speaker_recalls(drawn, material.facts.caption, note)
         numbers = pd.concat([table.assign(setting=label) for label, table in tables.items()]).reset_index()
         blocks += [Picture(name, title, figure), Table(name, title, numbers, _show(numbers), folded=True)]
@@ -51,9 +49,9 @@ def speaker_table(material: Material, job: int, speaker_of: dict[str, str]) -> p
     tested = [run.test for run in material.finished(job)]
     counts = grouped_counts([[tested]], speaker_of)[:, 0, 0]  # [speakers, classes, classes]
     order = list(dict.fromkeys(speaker_of[name] for one in tested for name in one.ids))
-    found = recalls(counts)
-    table = pd.DataFrame(100 * found, index=pd.Index(order, name="speaker"), columns=material.classes)
-    table["UA"] = 100 * found.mean(axis=1)
+    shares = recalls(counts)
+    table = pd.DataFrame(100 * shares, index=pd.Index(order, name="speaker"), columns=material.classes)
+    table["UA"] = 100 * shares.mean(axis=1)
     table["utterances"] = counts.sum(axis=(1, 2)).astype(int)
     return table.reindex([name for name in names if name in table.index])
 
@@ -61,13 +59,12 @@ def speaker_table(material: Material, job: int, speaker_of: dict[str, str]) -> p
 def _spread(material: Material, speaker_of: dict[str, str]) -> str:
     """How far speakers lie apart, of the first shown settings."""
     lines = []
-    for job in next(iter(material.shown.values())):
+    for job, label in material.shown[0].labels.items():
         ua = speaker_table(material, job, speaker_of)["UA"].dropna()
         if len(ua) > 1:
             spread = f"from {ua.min():.1f} ({ua.idxmin()}) to {ua.max():.1f} ({ua.idxmax()})"
-            lines.append(
-                f"{material.full_label(job)}: UA by speaker {spread}, standard deviation {ua.std(ddof=1):.1f}."
-            )
+            name = label + material.shown[0].place
+            lines.append(f"{name}: UA by speaker {spread}, standard deviation {ua.std(ddof=1):.1f}.")
     return " ".join([*lines, "Over all runs; a dash stands where a speaker has no utterance of a class."])
 
 

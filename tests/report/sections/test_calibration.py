@@ -42,9 +42,7 @@ def test_numbers_and_change_by_hand(simulation):
     assert numbers["temperature"].tolist() == pytest.approx([log(7) / log(12)] * 2, rel=1e-3)
     (sentence,) = sentences
     # Two pairs are too few for an interval or a p-value
-    assert sentence == (
-        "lambda = 0.3, alpha = 0.5 against lambda = 0: over-confidence changes by +5.00 points (2 pairs of runs)."
-    )
+    assert sentence == ("lambda = 0.3 against lambda = 0: over-confidence changes by +5.00 points (2 pairs of runs).")
 
 
 def test_without_a_common_division_nothing_is_said_of_a_change(simulation):

@@ -53,7 +53,7 @@ def test_settings_tested_on_unlike_speakers_are_drawn_side_by_side(simulation):
     assert table.numbers[["setting", "speaker"]].to_numpy().tolist() == [
         ["lambda = 0", "ann"],
         ["lambda = 0", "bob"],
-        ["lambda = 0.3, alpha = 0.5", "bob"],
+        ["lambda = 0.3", "bob"],
     ]
 
 

@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ser_lightning.report import paper
+from ser_lightning.metrics import METRICS
+from ser_lightning.papers.icassp2019.study import points, published
 from ser_lightning.report.document import Section, Table, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.statistics import LEVEL, Interval, holm, over_runs
 from ser_lightning.report.summary import FEWEST, test_to_train
-from ser_lightning.report.tables import INPUTS, show_number, show_p, show_value, with_half
+from ser_lightning.report.tables import show_number, show_p, with_half
+from ser_lightning.runs.varying import show_value
 
 EXPLAINED = (
     "Ours minus the paper's, in points. The paper gives no spread; its numbers, means of 25 runs, are taken to have "
@@ -22,46 +24,43 @@ EXPLAINED = (
 
 
 def section(material: Material) -> Section | None:
-    """A verdict on each published number that the study has; None on another corpus or protocol than the paper's."""
-    if not material.facts.like_the_paper:
-        return None
+    """A verdict on each published number that a study has, which may stand beside it; None where it has none."""
     rows: list[dict[str, Any]] = []
-    for job, row in material.summary.iterrows():
-        theirs = paper.published(row["features"], row["lam"], row["alpha"])
-        runs = material.finished(int(str(job)))
-        if theirs and len(runs) >= FEWEST:
+    for job, row in points(material).iterrows():
+        values, runs = published(row), material.finished(int(str(job)))
+        if values and len(runs) >= FEWEST:
             setting = {"input": row["features"], "lam": row["lam"], "alpha": row["alpha"]}
-            for measure, value in zip(("ua", "wa"), theirs, strict=True):
-                ours = over_runs([getattr(run, measure) for run in runs], test_to_train(runs))
-                rows.append({**setting, "measure": measure.upper(), **compare(ours, value)})
+            for metric, value in zip(("ua", "wa"), values, strict=True):
+                measured = over_runs([run.score(metric) for run in runs], test_to_train(runs))
+                rows.append({**setting, "measure": METRICS[metric].label, **compare(measured, value)})
     if not rows:
         return None
-    numbers = pd.DataFrame(rows).drop_duplicates(["input", "lam", "alpha", "measure"], ignore_index=True)
+    numbers = pd.DataFrame(rows)
     numbers["p_holm"] = holm(numbers["p"].tolist())
     consistent = numbers["p_holm"] >= 0.05
     numbers["verdict"] = np.where(consistent, "consistent", np.where(numbers["difference"] > 0, "higher", "lower"))
     title = "Verdicts on the paper's numbers"
-    told = (
+    words = (
         f"Of the paper's 22 numbers, {len(numbers)} were measured; {consistent.sum()} of them are consistent with ours."
     )
-    return Section(title, [Text(told), Text(EXPLAINED, aside=True), Table("verdicts", title, numbers, _show(numbers))])
+    return Section(title, [Text(words), Text(EXPLAINED, aside=True), Table("verdicts", title, numbers, _show(numbers))])
 
 
-def compare(ours: Interval, theirs: float) -> dict[str, float]:
+def compare(measured: Interval, value: float) -> dict[str, float]:
     """Our mean over runs against a published mean of as many, whose spread is taken to be ours.
 
     Keys: ours, paper, difference, half (of its 95 % interval), p.
     """
-    error, freedom = np.sqrt(2) * ours.error, ours.count - 1
-    difference = ours.mean - theirs
+    error, freedom = np.sqrt(2) * measured.error, measured.count - 1
+    difference = measured.mean - value
     p = 2 * stats.t.sf(abs(difference) / error, freedom) if error > 0 else float(difference == 0)
     half = stats.t.ppf((1 + LEVEL) / 2, freedom) * error
-    return {"ours": ours.mean, "paper": theirs, "difference": difference, "half": float(half), "p": float(p)}
+    return {"ours": measured.mean, "paper": value, "difference": difference, "half": float(half), "p": float(p)}
 
 
 def _show(rows: pd.DataFrame) -> pd.DataFrame:
     shown = rows[["input", "lam", "alpha"]].map(show_value).rename(columns={"lam": "lambda"})
-    shown["input"] = [INPUTS.get(name, name) for name in rows["input"]]
+    shown["alpha"] = rows["alpha"].map(lambda value: "–" if np.isnan(value) else show_value(value))
     shown["measure"] = rows["measure"]
     shown["ours (%)"], shown["paper (%)"] = rows["ours"].map(show_number), rows["paper"].map(show_number)
     shown["difference"] = [

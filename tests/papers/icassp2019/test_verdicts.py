@@ -4,9 +4,9 @@ from scipy import stats
 from scipy.integrate import quad
 from scipy.special import gamma
 
-from ser_lightning.report import paper
+from ser_lightning.papers.icassp2019 import numbers as paper
+from ser_lightning.papers.icassp2019.verdicts import compare, section
 from ser_lightning.report.material import read_material
-from ser_lightning.report.sections.verdicts import compare, section
 from ser_lightning.report.statistics import over_runs
 from tests.report.simulated import CLASSES, Simulation, predictions, settings_of
 
@@ -78,8 +78,3 @@ def test_verdicts_on_numbers_that_are_met_and_missed(iemocap):
     # The largest as it is, the next times two
     assert rows["p_holm"].tolist()[:2] == pytest.approx([p[0], 2 * p[1]])
     assert rows["verdict"].tolist() == ["consistent", "higher", "lower", "lower"]
-
-
-def test_another_corpus_has_no_verdicts(iemocap, monkeypatch):
-    monkeypatch.setattr(paper, "COUNTS", dict.fromkeys(CLASSES, 301))
-    assert section(read_material(iemocap.study, iemocap.runs)) is None

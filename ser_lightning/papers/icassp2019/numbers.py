@@ -95,7 +95,7 @@ def published(features: str, lam: float, alpha: float | None) -> tuple[float, fl
     >>> published("logmel", 0.3, 0.7), published("logstft", 0.0, None), published("logmel", 1.0, 0.5)
     ((66.96, 65.34), (60.98, 58.93), None)
     """
-    known = {(of.features, of.lam, of.alpha): (of.ua, of.wa) for of in SETTINGS}
-    known |= {("logmel", LAM, at): scores for at, scores in FIG3A.items()}
-    known |= {("logmel", at, ALPHA if at else None): scores for at, scores in FIG3B.items()}
+    known = {(setting.features, setting.lam, setting.alpha): (setting.ua, setting.wa) for setting in SETTINGS}
+    known |= {("logmel", LAM, value): scores for value, scores in FIG3A.items()}
+    known |= {("logmel", value, ALPHA if value else None): scores for value, scores in FIG3B.items()}
     return known.get((features, lam, alpha if lam else None))

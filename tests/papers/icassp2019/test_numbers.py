@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ser_lightning.report import paper
+from ser_lightning.papers.icassp2019 import numbers as paper
 
 
 def test_spot_checks_against_the_paper():

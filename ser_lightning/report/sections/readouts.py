@@ -1,0 +1,126 @@
+"""Other classifiers on the features z, beside the network's own head."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser_lightning.errors import UserError
+from ser_lightning.metrics import METRICS, confusion_counts
+from ser_lightning.report.document import Section, Table, Text
+from ser_lightning.report.material import Material
+from ser_lightning.report.statistics import over_runs
+from ser_lightning.report.summary import ScoredRun, half_width, paired_difference, test_to_train
+from ser_lightning.report.tables import with_half, with_halves
+from ser_lightning.runs.ledger import read_readout, readout_file
+from ser_lightning.runs.study import Job
+
+EXPLAINED = (
+    "A read-out is another classifier, fitted to the features z of a finished run's training part in place of the "
+    "network's last layer, and scored on the same test part: it asks what the features hold, whatever the layer they "
+    "were trained with makes of them. Differences are to that layer, softmax, paired by run."
+)
+
+# No choice can have this name
+SOFTMAX = "network's softmax"
+
+
+def section(material: Material) -> Section | None:
+    """The scores of the read-outs that the study's jobs asked for; None where there are none yet."""
+    rows = readout_rows(material.jobs, material.scored, material.runs)
+    if rows.empty:
+        return None
+    numbers = rows.assign(setting=[material.names[job] for job in rows["job"]])
+    shown = numbers[["setting", "readout", "runs"]].astype(str).rename(columns={"readout": "read-out"})
+    for metric in material.metrics:
+        shown[f"{METRICS[metric].label} (%)"] = with_halves(rows, metric)
+        gains = rows[[f"{metric}_gain", f"{metric}_gain_half"]].set_axis([metric, f"{metric}_half"], axis=1)
+        shown[f"{METRICS[metric].label} against softmax"] = with_halves(gains, metric, signed=True)
+    table = Table("readouts", "Scores of read-outs, and of the network's own softmax", numbers, shown)
+    return Section("Read-outs", [Text(EXPLAINED), table])
+
+
+def readout_lines(jobs: Sequence[Job], scored: Mapping[str, ScoredRun], runs: Path) -> list[str]:
+    """A line for the terminal per read-out: UA and WA, and the differences to softmax."""
+    lines = []
+    for row in readout_rows(jobs, scored, runs).to_dict("records"):
+        if row["readout"] != SOFTMAX:
+            scores = [
+                f"{METRICS[metric].label} {with_half(row[metric], row[f'{metric}_half'])} % "
+                f"({with_half(row[f'{metric}_gain'], row[f'{metric}_gain_half'], signed=True)} against softmax)"
+                for metric in ("ua", "wa")
+            ]
+            job = f"{jobs[row['job']].name}, " if len(jobs) > 1 else ""
+            lines.append(f"{job}readout {row['readout']}: {', '.join(scores)}")
+    return lines
+
+
+def readout_rows(jobs: Sequence[Job], scored: Mapping[str, ScoredRun], runs: Path) -> pd.DataFrame:
+    """A row per job for its softmax, then one for each of its read-outs; none for jobs without.
+
+    Columns: job (its number), readout, runs (that have it), and for a metric the mean over them, percent (ua), half of
+    its 95 % interval (ua_half), the mean of the difference to softmax in the same runs, points (ua_gain), and half of
+    its interval (ua_gain_half). Raises `UserError` where a file is damaged.
+
+    Args:
+        jobs: of a study.
+        scored: their finished runs by signature.
+        runs: the folder that all runs lie in.
+    """
+    labels = _labels(jobs)
+    rows: list[dict[str, Any]] = []
+    for number, job in enumerate(jobs):
+        finished = [scored[name] for name in job.runs if name in scored]
+        read = {labels[kept]: _pairs(finished, runs, kept) for kept in job.readouts}
+        if any(read.values()):
+            for label, pairs in {SOFTMAX: [(run, run) for run in finished], **read}.items():
+                gains = {} if label == SOFTMAX else paired_difference(pairs)
+                rows.append({"job": number, "readout": label, "runs": len(pairs), **_numbers(pairs, gains)})
+    return pd.DataFrame(rows)
+
+
+def _labels(jobs: Sequence[Job]) -> dict[str, str]:
+    """What read-outs are called: their names, with the settings in which those of one name differ."""
+    settings = {kept: one for job in jobs for kept, one in job.readouts.items()}
+    labels = {}
+    for kept, own in settings.items():
+        alike = [one for one in settings.values() if one["name"] == own["name"]]
+        varied = [f"{key}={value}" for key, value in own.items() if any(one.get(key) != value for one in alike)]
+        labels[kept] = " ".join([own["name"], *varied])
+    return labels
+
+
+def _pairs(finished: Sequence[ScoredRun], runs: Path, kept: str) -> list[tuple[ScoredRun, ScoredRun]]:
+    """The runs that have a read-out: as it scores them, and as the network does."""
+    pairs = []
+    for run in finished:
+        folder, classes = runs / run.result.signature, run.result.classes
+        try:
+            table = read_readout(folder, kept)
+            if table is None:
+                continue
+            test = table[table["part"] == "test"]
+            labels = pd.Index(classes).get_indexer(pd.Index(test["label"]))
+            predictions = test[[f"logit_{name}" for name in classes]].to_numpy().argmax(axis=1)
+        except (OSError, ValueError, KeyError) as error:
+            file, reason = readout_file(folder, kept), " ".join(str(error).split())
+            raise UserError(f"{file} is damaged ({reason}); delete it and repeat the study's command") from error
+        pairs.append((replace(run, confusion=confusion_counts(labels, predictions, len(classes))), run))
+    return pairs
+
+
+def _numbers(pairs: Sequence[tuple[ScoredRun, ScoredRun]], gains: Mapping[str, float]) -> dict[str, float]:
+    runs = [run for run, _ in pairs]
+    numbers: dict[str, float] = {}
+    for metric in METRICS:
+        interval = over_runs([run.score(metric) for run in runs], test_to_train(runs))
+        numbers |= {
+            metric: interval.mean,
+            f"{metric}_half": half_width(interval),
+            f"{metric}_gain": gains.get(metric, np.nan),
+            f"{metric}_gain_half": gains.get(f"{metric}_half", np.nan),
+        }
+    return numbers

@@ -1,0 +1,150 @@
+"""A study's folder: a second command adds to it, and what it is for is written beside it."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from ser_lightning.errors import UserError
+from ser_lightning.runs.ledger import RESULT
+from ser_lightning.runs.plan import plan_job, record_corpus
+from ser_lightning.runs.status import study_status
+from ser_lightning.runs.study import (
+    SPLIT,
+    STUDY,
+    Job,
+    Purpose,
+    distinct_jobs,
+    known_papers,
+    read_jobs,
+    read_study,
+    write_job,
+    write_jobs,
+    write_study,
+)
+from tests.report.simulated import Simulation, parts_of, predictions, settings_of
+
+RIGHT = predictions([(name, name) for name in ("neu", "ang", "hap", "sad")])
+
+
+def job(lam, runs=(), name=None, repeat=0):
+    places = [[repeat, fold] for fold in range(len(runs))]
+    return Job(name or f"loss.lam={lam:g}", settings_of("logmel", lam, 0.5), list(runs), places)
+
+
+def test_a_second_command_adds_its_jobs_and_keeps_the_first_ones(tmp_path):
+    write_jobs(tmp_path, [job(0.0, ["a"]), job(0.3, ["b"])])
+    write_jobs(tmp_path, [job(0.3), job(3.0), job(0.0)])
+    assert [(one.name, one.runs) for one in read_jobs(tmp_path)] == [
+        ("loss.lam=0", ["a"]),
+        ("loss.lam=0.3", ["b"]),
+        ("loss.lam=3", []),
+    ]
+    assert sorted(file.parent.name for file in tmp_path.glob("jobs/*/job.json")) == ["0", "1", "2"]
+
+
+def test_a_job_is_recorded_where_its_settings_are_whatever_its_number_in_the_sweep(tmp_path):
+    write_jobs(tmp_path, [job(0.0, ["a"]), job(0.3)])
+    # The second sweep's first job
+    write_jobs(tmp_path, [job(0.3, ["b"])])
+    assert [one.runs for one in read_jobs(tmp_path)] == [["a"], ["b"]]
+
+
+def test_other_folds_are_added_and_the_same_folds_replaced(tmp_path):
+    write_jobs(tmp_path, [job(0.3, ["a", "b"])])
+    write_jobs(tmp_path, [job(0.3, ["c"], repeat=1)])
+    (one,) = read_jobs(tmp_path)
+    assert (one.runs, one.places) == (["a", "b", "c"], [[0, 0], [0, 1], [1, 0]])
+    # The corpus is another now: what was of the old one goes
+    write_jobs(tmp_path, [job(0.3, ["d"])])
+    (one,) = read_jobs(tmp_path)
+    assert (one.runs, one.places) == (["d"], [[0, 0]])
+
+
+def test_a_failure_is_told_and_forgotten_when_the_job_is_tried_again(tmp_path):
+    write_jobs(tmp_path, [job(0.3, ["a"])])
+    write_jobs(tmp_path, [Job("loss.lam=0.3", settings_of("logmel", 0.3, 0.5), failure="there is no folder /x")])
+    (one,) = read_jobs(tmp_path)
+    assert (one.runs, one.failure) == (["a"], "there is no folder /x")
+    assert [entry.state for entry in study_status(tmp_path, tmp_path / "runs")] == ["failed", "missing"]
+    write_jobs(tmp_path, [job(0.3)])
+    assert read_jobs(tmp_path)[0].failure is None
+
+
+def test_settings_of_an_earlier_version_are_the_same_job(tmp_path):
+    write_job(tmp_path, 0, job(0.3, ["a"]))
+    named = settings_of("logmel", 0.3, 0.5) | {"model": {"name": "crnn"}, "head": {"name": "linear"}}
+    named["loss"] = {"name": "center", **named["loss"]}
+    write_jobs(tmp_path, [Job("loss=center loss.lam=0.3", named)])
+    (one,) = read_jobs(tmp_path)
+    assert (one.name, one.runs) == ("loss.lam=0.3", ["a"])
+
+
+def test_a_job_that_cannot_be_read_is_written_anew(tmp_path):
+    write_jobs(tmp_path, [job(0.0), job(0.3), job(3.0)])
+    (tmp_path / "jobs" / "1" / "job.json").write_text("{")
+    write_jobs(tmp_path, [job(0.0), job(0.3), job(3.0)])
+    assert [one.name for one in read_jobs(tmp_path)] == ["loss.lam=0", "loss.lam=0.3", "loss.lam=3"]
+
+
+def test_losses_with_lambda_zero_are_one_job(tmp_path):
+    jobs = [
+        Job(f"loss={loss} loss.lam={lam:g}", parts_of(loss, lam)) for loss in ("mine", "center") for lam in (0, 0.1)
+    ]
+    assert distinct_jobs(jobs) == {0: [0, 2], 1: [1], 3: [3]}
+    write_jobs(tmp_path, jobs)
+    assert [one.name for one in read_jobs(tmp_path)] == [
+        "loss.lam=0",
+        "loss=mine loss.lam=0.1",
+        "loss=center loss.lam=0.1",
+    ]
+
+
+def test_a_study_of_before_is_for_the_paper(tmp_path):
+    assert read_study(tmp_path) == Purpose(("loss.lam=0",), "icassp2019")
+
+
+def test_what_a_study_is_for_is_written_and_read(tmp_path):
+    purpose = Purpose(("model=crnn",), None)
+    write_study(tmp_path, purpose, [parts_of("mine", 0.1)])
+    assert json.loads((tmp_path / STUDY).read_text()) == {"baseline": ["model=crnn"], "paper": None}
+    assert read_study(tmp_path) == purpose
+    (tmp_path / STUDY).write_text('{"baseline": 3}')
+    with pytest.raises(UserError, match=r"study.json cannot be read .*; repeat the study's command"):
+        read_study(tmp_path)
+
+
+def test_a_baseline_or_paper_that_there_is_not_is_refused_and_nothing_written(tmp_path):
+    with pytest.raises(UserError, match=r"loss.lamda is not a setting that numbers depend on; did you mean loss.lam\?"):
+        write_study(tmp_path, Purpose(("loss.lamda=0",)), [parts_of("mine", 0.1)])
+    with pytest.raises(UserError, match=r"study.paper=icassp2020: choose one of icassp2019, or null for none"):
+        write_study(tmp_path, Purpose(paper="icassp2020"), [])
+    assert list(tmp_path.iterdir()) == []
+    assert known_papers() == ["icassp2019"]
+
+
+def test_status_lists_the_jobs_of_both_commands_and_runs_that_were_replaced(tmp_path):
+    simulation = Simulation(tmp_path)
+    first, second = settings_of("logmel", 0.0, 0.5), settings_of("logmel", 0.3, 0.5)
+    simulation.add_job(0, "loss.lam=0", first, folds=[0])
+    folder = simulation.finish(first, 0, 0, RIGHT)
+    write_jobs(simulation.study, [Job("loss.lam=0.3", second)])
+    entries = study_status(simulation.study, simulation.runs)
+    assert [(entry.job, entry.state) for entry in entries] == [("loss.lam=0", "done"), ("loss.lam=0.3", "missing")]
+    # The sound is another now: the same settings, another run
+    config = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(f"{config}study:\n  name: simulated\n")
+    write_jobs(simulation.study, [Job("loss.lam=0", first, ["another"], [[0, 0]])])
+    states = [(entry.run, entry.state, entry.said) for entry in study_status(simulation.study, simulation.runs)]
+    assert states[0][:2] == ("another", "missing")
+    assert states[-1] == (folder.name, "other settings", "another corpus, sound, division or version")
+    assert (folder / RESULT).exists()
+
+
+def test_the_folds_of_a_second_command_stand_beside_those_of_the_first(small, tmp_path):
+    for folds in ("[1]", "[0]", "[1]"):
+        record_corpus(tmp_path, plan_job(small(f"split.folds={folds}")))
+    table = pd.read_csv(tmp_path / SPLIT)
+    assert table["fold"].unique().tolist() == [0, 1]
+    assert not table.duplicated(["fold", "id"]).any()
+    assert table.groupby("fold")["part"].nunique().tolist() == [3, 3]
