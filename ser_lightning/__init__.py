@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ser_lightning.errors import UserError
     from ser_lightning.interface import Study, compose, fit, load_study
-    from ser_lightning.recognizer import EmotionRecognizer
+    from ser_lightning.training.recognizer import EmotionRecognizer
 
 __version__ = "0.1.0"
 __all__ = ["EmotionRecognizer", "Study", "UserError", "__version__", "compose", "fit", "load_study"]
 
 _HOMES = {
-    "EmotionRecognizer": "ser_lightning.recognizer",
+    "EmotionRecognizer": "ser_lightning.training.recognizer",
     "Study": "ser_lightning.interface",
     "UserError": "ser_lightning.errors",
     "compose": "ser_lightning.interface",
