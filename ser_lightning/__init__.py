@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ser_lightning.interface import Study, compose, fit, load_study
     from ser_lightning.training.recognizer import EmotionRecognizer
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["EmotionRecognizer", "Study", "UserError", "__version__", "compose", "fit", "load_study"]
 
 _HOMES = {
