@@ -39,7 +39,7 @@ sweep: .venv/installed  ## the sensitivity sweep over alpha and lambda
 	$(BIN)/python -m ser_lightning.train -m loss.alpha=0.1,0.3,0.5 loss.lam=0,0.5,1 corpus=$(CORPUS) $(if $(ROOT),"corpus.root='$(ROOT)'") $(ARGS)
 
 bench: .venv/installed  ## speed and memory on this machine; ARGS="training run ..." chooses parts
-	$(BIN)/python -m ser_lightning.bench $(ARGS)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 test: .venv/installed  ## all tests but those of test-cluster
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile

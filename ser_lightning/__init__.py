@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ser_lightning.errors import UserError
     from ser_lightning.interface import Study, compose, fit, load_study
-    from ser_lightning.recognizer import EmotionRecognizer
+    from ser_lightning.training.recognizer import EmotionRecognizer
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["EmotionRecognizer", "Study", "UserError", "__version__", "compose", "fit", "load_study"]
 
 # `python -m` looks first into the folder that it is called in, and would take a user's random.py for Python's own
@@ -26,7 +26,7 @@ if sys.argv[:1] == ["-m"] and any(word.startswith(__name__) for word in sys.orig
     sys.path.append(sys.path.pop(0))
 
 _HOMES = {
-    "EmotionRecognizer": "ser_lightning.recognizer",
+    "EmotionRecognizer": "ser_lightning.training.recognizer",
     "Study": "ser_lightning.interface",
     "UserError": "ser_lightning.errors",
     "compose": "ser_lightning.interface",

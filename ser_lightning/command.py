@@ -233,7 +233,7 @@ def explain_launch(error: Exception) -> str | None:
 
 def _settle_in(folder: str) -> None:
     """In a process that a launcher started: relative paths start where the command was given, and no progress bars."""
-    from ser_lightning.runs.ranks import end_with_parent
+    from ser_lightning.training.ranks import end_with_parent
 
     try:
         os.chdir(folder)

@@ -38,7 +38,7 @@ def main(config: Config) -> None:
 def load_tolerantly(config: Config, cache: Path) -> tuple["Manifest", list[str]]:
     """The manifest with whatever can be used, and what would have stopped a training."""
     from ser_lightning.corpora import load_manifest
-    from ser_lightning.runs.plan import shortest_seconds
+    from ser_lightning.training.plan import shortest_seconds
 
     shortest = shortest_seconds(config)
     try:

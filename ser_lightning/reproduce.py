@@ -12,7 +12,7 @@ from ser_lightning.errors import FailedRunsError, UserError
 from ser_lightning.invocation import command_line
 
 if TYPE_CHECKING:
-    from ser_lightning.runs.plan import PlannedRun
+    from ser_lightning.training.plan import PlannedRun
 
 
 def main(config: Config) -> None:
@@ -26,11 +26,11 @@ def main(config: Config) -> None:
     from ser_lightning.report.files import PAGE
     from ser_lightning.report.study import report_study
     from ser_lightning.report.upload import upload_report
-    from ser_lightning.runs.job import train_all
-    from ser_lightning.runs.plan import note_other_code
-    from ser_lightning.runs.progress import StudyProgress
     from ser_lightning.runs.signature import settings
     from ser_lightning.runs.study import begin_study, study_folder
+    from ser_lightning.training.job import train_all
+    from ser_lightning.training.plan import note_other_code
+    from ser_lightning.training.progress import StudyProgress
 
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         raise UserError(f"reproduce is a study already; give it without -m, or sweep with {command_line('train')} -m")
@@ -64,8 +64,8 @@ def main(config: Config) -> None:
 
 def record_plan(jobs: dict[str, Config], study: Path) -> list[list["PlannedRun"]]:
     """Plan all settings, add them to the study, and return their runs by fold and features."""
-    from ser_lightning.runs.plan import plan_job, record, record_corpus
     from ser_lightning.runs.study import write_jobs
+    from ser_lightning.training.plan import plan_job, record, record_corpus
 
     plans = {name: plan_job(job) for name, job in jobs.items()}
     # All settings have the same folds.

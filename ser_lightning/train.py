@@ -27,7 +27,7 @@ def main(config: Config) -> float:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from ser_lightning.runs.job import mean_dev_ua
+    from ser_lightning.training.job import mean_dev_ua
 
     hydra = HydraConfig.get()
     study = study_folder(config.paths.output, config.study.name)
@@ -55,9 +55,9 @@ def train_job(config: Config, study: Path, name: str, alone: bool = False) -> li
 
     `alone`: this is no job of a sweep, at whose end is said which runs are kept although the code has changed.
     """
-    from ser_lightning.runs.job import train_all
-    from ser_lightning.runs.plan import note_other_code, plan_job, record, record_corpus
-    from ser_lightning.runs.progress import StudyProgress
+    from ser_lightning.training.job import train_all
+    from ser_lightning.training.plan import note_other_code, plan_job, record, record_corpus
+    from ser_lightning.training.progress import StudyProgress
 
     planned = plan_job(config)
     record_corpus(study, planned)

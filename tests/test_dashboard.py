@@ -13,7 +13,7 @@ from ser_lightning.report.upload import report_id
 from ser_lightning.runs.study import read_jobs
 from tests.report.simulated import Simulation, settings_of, simulate_paper_study
 from tests.report.test_sweep_callback import RIGHT
-from tests.runs.wandb_server import WandbServer
+from tests.training.wandb_server import WandbServer
 
 
 @pytest.fixture

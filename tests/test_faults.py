@@ -21,8 +21,8 @@ import torch
 from ser_lightning.config import compose
 from ser_lightning.runs.code import code_digest
 from ser_lightning.runs.ledger import read_predictions, read_result
-from ser_lightning.runs.plan import plan_job
 from ser_lightning.runs.status import study_status
+from ser_lightning.training.plan import plan_job
 from tests.conftest import TOP
 
 SWEEP = ["-m", "loss.alpha=0.1,0.3,0.5", "loss.lam=0,0.5,1"]
@@ -54,7 +54,7 @@ def start() -> Callable[..., BaseProcess]:
     The processes are forked from one that has imported everything, for the imports take longer than all else.
     """
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["ser_lightning.train", "ser_lightning.runs.run", "ser_lightning.report.sweep"])
+    server.set_forkserver_preload(["ser_lightning.train", "ser_lightning.training.run", "ser_lightning.report.sweep"])
 
     def start_on(output: Path, *arguments: str) -> BaseProcess:
         process = server.Process(target=train, args=([*arguments, f"paths.output={output}"], output / "train.log"))

@@ -1,6 +1,8 @@
 """The house: each room imports only rooms before it in this list, also inside functions."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,6 @@ ROOMS = [
     "components",
     "config",
     "metrics",
-    "leakage",
     "corpora",
     "features",
     "data",
@@ -25,16 +26,14 @@ ROOMS = [
     "heads",
     "losses",
     "readouts",
-    "optimizers",
-    "recognizer",
     "runs",
+    "training",
     "report",
     "papers",
     "command",
     "train",
     "reproduce",
     "doctor",
-    "bench",
     "download",
     "status",
     "dashboard",
@@ -58,3 +57,11 @@ def test_no_import_goes_up(path):
     room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     above = {other for other in imported_rooms(path) if ROOMS.index(other) > ROOMS.index(room)}
     assert not above
+
+
+def test_what_lies_on_the_disk_is_read_without_torch():
+    modules = [f"ser_lightning.runs.{path.stem}" for path in sorted((PACKAGE / "runs").glob("[a-z]*.py"))]
+    code = f"import sys, importlib; [importlib.import_module(name) for name in {modules}]; print(sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "'ser_lightning.runs.ledger'" in loaded
+    assert not {"'torch'", "'lightning'"} & set(loaded.strip("[]\n").split(", "))

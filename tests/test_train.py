@@ -172,3 +172,15 @@ def test_a_table_without_labels_is_refused(run_module, recordings):
     assert failed.returncode == 1
     assert "has no column 'label'; it has path, mood" in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+def test_read_outs_are_swept_on_shared_runs_and_shown(run_module):
+    words = ["corpus.utterances=240", "trainer.max_steps=3", "split.folds=[0]", "logger=csv", "features.max_seconds=1"]
+    swept = run_module("train", "-m", *words, "readout=[svm,centers]", "readout.svm.C=0.01,1", "study.name=read")
+    assert swept.returncode == 0, swept.stderr
+    assert len(re.findall("1/1 ", swept.stdout)) == 1
+    assert re.findall(r"readout (.*): UA \d", swept.stdout) == ["svm C=0.01", "centers", "svm C=1.0"]
+    again = run_module("train", *words, "readout=svm", "study.name=read-again")
+    assert "1 of 1 runs are finished already" in again.stdout
+    assert "Fitting" not in again.stdout
+    assert re.search(r"readout svm: UA \d+\.\d\d % \([+-]\d+\.\d\d against softmax\), WA \d", again.stdout)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from ser_lightning.corpora import Manifest
+from ser_lightning.data.leakage import FoldAudit
 from ser_lightning.data.splits import Split
 from ser_lightning.features.sound import CUES
 from ser_lightning.files import read_only, write_whole
 from ser_lightning.identity import digest
-from ser_lightning.leakage import FoldAudit
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy
 
 # Raised when a figure is computed differently.

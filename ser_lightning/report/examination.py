@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ser_lightning.corpora import Manifest
+from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit, findings, percent
 from ser_lightning.data.splits import Split
-from ser_lightning.leakage import FoldAudit, audit_line, average_audit, findings, percent
 
 # Shares of samples above which a recording is named
 CLIPPED, DIGITAL_SILENCE = 0.001, 0.1

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit
 from ser_lightning.errors import UserError
-from ser_lightning.leakage import FoldAudit, audit_line, average_audit
 from ser_lightning.metrics import HEADLINE, METRICS, confusion_counts
 from ser_lightning.report.statistics import Interval, over_runs, paired
 from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult, read_features, read_outputs, read_results

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ser_lightning.metrics import HEADLINE, METRICS
@@ -52,7 +53,8 @@ def print_table(summary: pd.DataFrame, caption: str) -> None:
     for name in shown.columns:
         table.add_column(name, justify="right")
     for row in shown.itertuples(index=False):
-        table.add_row(*row)
+        # What stands in brackets is no markup
+        table.add_row(*map(escape, row))
     console = Console()
     console.print(table)
     console.print(caption, soft_wrap=True, highlight=False)

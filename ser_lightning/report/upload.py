@@ -7,7 +7,7 @@ import pandas as pd
 
 from ser_lightning.config import LoggerConfig
 from ser_lightning.identity import digest
-from ser_lightning.runs.tracking import spared, wandb_run
+from ser_lightning.training.tracking import spared, wandb_run
 
 
 def report_id(study: str) -> str:

@@ -19,11 +19,8 @@ NUMERIC = (
     "models",
     "losses",
     "heads",
-    "optimizers",
-    "recognizer",
     "metrics",
     "training",
-    "runs/run",
 )
 LIBRARIES = ("torch", "lightning", "torchaudio", "numpy")
 

@@ -264,10 +264,9 @@ def shared_words(names: Sequence[str]) -> list[str]:
 
 
 def job_name(overrides: Sequence[str]) -> str:
-    """How a job is called in tables: what it sets, e.g. 'loss.alpha=0.1 loss.lam=0.5'."""
-    telling = [
-        word for word in overrides if not word.startswith(("study.", "paths.", "logger", "rerun", "corpus.root"))
-    ]
+    """How a job is called in tables: what it sets, e.g. 'loss.alpha=0.1 loss.lam=0.5'. Read-outs name no job."""
+    others = ("study.", "paths.", "logger", "rerun", "corpus.root", "readout")
+    telling = [word for word in overrides if not word.startswith(others)]
     return " ".join(telling) or "default"
 
 

@@ -9,8 +9,8 @@ import pytest
 import ser_lightning.data.audit
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.audit import audit_split, audit_splits
+from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit, findings
 from ser_lightning.data.splits import Split
-from ser_lightning.leakage import FoldAudit, audit_line, average_audit, findings
 
 CLASSES = ("neu", "ang", "hap", "sad")
 

@@ -5,7 +5,7 @@ import pytest
 
 from ser_lightning.data.datamodule import SpectrogramDataModule
 from ser_lightning.data.splits import make_splits
-from ser_lightning.runs.plan import prepare
+from ser_lightning.training.plan import prepare
 
 
 @pytest.fixture

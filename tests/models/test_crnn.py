@@ -10,7 +10,7 @@ from ser_lightning.heads import Linear
 from ser_lightning.models import CRNN
 from ser_lightning.models.crnn import output_length, seen_frames
 from ser_lightning.models.gru import BidirectionalGRU, ResetBeforeGRU
-from ser_lightning.runs.plan import shortest_seconds
+from ser_lightning.training.plan import shortest_seconds
 
 VARIANTS = [
     {},

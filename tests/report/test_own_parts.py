@@ -85,7 +85,7 @@ def test_figures_show_the_baseline_and_the_best_on_dev(losses):
     assert material.shown[0].labels == {0: "lambda = 0", 1: "mine, lambda = 0.1"}
     best = material.finished(4)
     for run in best:
-        object.__setattr__(run.result, "dev_ua", 0.9)
+        run.result.scores["dev"]["ua"] = 0.9
     again = read_material(losses.study, losses.runs)
     again.scored.update({run.result.signature: run for run in best})
     assert again.shown[0].labels == {0: "lambda = 0", 4: "center, lambda = 1"}

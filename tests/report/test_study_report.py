@@ -218,10 +218,10 @@ def test_a_run_without_curves_is_named_and_the_rest_reported(small):
     assert kept in (small.study / "tables" / "runs.csv").read_text()
 
 
-def test_a_damaged_result_counts_as_unfinished(small):
+def test_a_damaged_result_is_named(small):
     (small.runs / read_jobs(small.study)[1].runs[0] / RESULT).write_text('{"signature": "abc"')
-    report = report_study(small.study, small.runs)
-    assert any("Missing: loss.lam=0.3: 1 of 1" in warning for warning in report.warnings)
+    with pytest.raises(UserError, match=r"result.json cannot be read .*; put back a copy of it, or move the folder"):
+        report_study(small.study, small.runs)
 
 
 def test_a_damaged_job_is_named(small):

@@ -126,7 +126,7 @@ def test_another_corpus_needs_another_study(simulation, sweep, capsys):
         (["loss.lam=0,1", "study.baseline=[softmax]"], "study.baseline: softmax is not KEY=VALUE"),
         (["loss.lam=0,1", "study.paper=unknown"], "study.paper=unknown: choose one of icassp2019, or null for none"),
         (["loss.alpha=0.1,1.5"], "loss.alpha=1.5: must be at most 1"),
-        (["loss.alpha=0.1,half"], "loss.alpha: Value 'half'"),
+        (["loss.alpha=0.1,half"], "loss.alpha=half: must be a number"),
         (["corpus=demo,emodb", "corpus.root=."], "the corpus differs between the jobs"),
     ],
 )

@@ -1,7 +1,8 @@
 import numpy as np
 import pandas as pd
 
-from ser_lightning.report.tables import latex, say_p, show_p, with_half
+from ser_lightning.metrics import METRICS
+from ser_lightning.report.tables import latex, print_table, say_p, show_p, with_half
 
 
 def test_latex_says_what_the_table_says():
@@ -28,3 +29,11 @@ def test_a_mean_without_an_interval_stands_alone():
     assert with_half(63.804, np.nan) == "63.80"
     assert with_half(-1.0, 2.0, signed=True) == "-1.00 ± 2.00"
     assert with_half(np.nan, np.nan, signed=True) == "–"
+
+
+def test_what_stands_in_brackets_is_printed(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    numbers = {f"{metric}{end}": [1.0] for metric in METRICS for end in ("", "_half", "_sd")}
+    summary = pd.DataFrame({"name": ["corpus.ignore=[fear]"], "runs": [1], "planned": [1], **numbers})
+    print_table(summary, "demo")
+    assert "corpus.ignore=[fear]" in capsys.readouterr().out

@@ -12,7 +12,7 @@ from ser_lightning.report.sweep import SweepReport
 from ser_lightning.report.upload import report_id, upload_report
 from tests.report.simulated import settings_of, simulate_paper_study
 from tests.report.test_sweep_callback import RIGHT
-from tests.runs.offline_run import offline_runs
+from tests.training.offline_run import offline_runs
 
 WANDB = LoggerConfig(name="wandb", project="mine", entity=None)
 

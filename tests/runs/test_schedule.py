@@ -7,8 +7,8 @@ from ser_lightning.config import compose
 from ser_lightning.data.splits import Split, make_splits
 from ser_lightning.errors import UserError
 from ser_lightning.reproduce import compose_setting
-from ser_lightning.runs.plan import plan_job, prepare
 from ser_lightning.runs.schedule import Schedule, make_schedule
+from ser_lightning.training.plan import plan_job, prepare
 
 
 def schedule(utterances, *overrides):

@@ -3,9 +3,9 @@
 import pytest
 
 from ser_lightning.data.splits import make_splits
-from ser_lightning.runs.plan import prepare
 from ser_lightning.runs.schedule import make_schedule
 from ser_lightning.runs.signature import signature
+from ser_lightning.training.plan import prepare
 
 
 @pytest.fixture

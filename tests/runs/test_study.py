@@ -7,7 +7,6 @@ import pytest
 
 from ser_lightning.errors import UserError
 from ser_lightning.runs.ledger import RESULT
-from ser_lightning.runs.plan import plan_job, record_corpus
 from ser_lightning.runs.status import study_status
 from ser_lightning.runs.study import (
     SPLIT,
@@ -22,6 +21,7 @@ from ser_lightning.runs.study import (
     write_jobs,
     write_study,
 )
+from ser_lightning.training.plan import plan_job, record_corpus
 from tests.report.simulated import Simulation, parts_of, predictions, settings_of
 
 RIGHT = predictions([(name, name) for name in ("neu", "ang", "hap", "sad")])

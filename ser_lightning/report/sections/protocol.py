@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from ser_lightning.leakage import audit_line
+from ser_lightning.data.leakage import audit_line
 from ser_lightning.metrics import METRICS
 from ser_lightning.report.document import Block, Code, Section, Text
 from ser_lightning.report.material import Material

@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from ser_lightning.bench.corpus import plan
-from ser_lightning.bench.plain import PlainCRNN, PlainTraining, plain_batches
-from ser_lightning.bench.work import convolved_frames, matmul_seconds, seen, training_flops
+from benchmarks.corpus import plan
+from benchmarks.plain import PlainCRNN, PlainTraining, plain_batches
+from benchmarks.work import convolved_frames, matmul_seconds, seen, training_flops
 from ser_lightning.data.batches import Batch
 from ser_lightning.data.datamodule import SpectrogramDataModule
 from ser_lightning.losses import class_weights
 from ser_lightning.memory import keep_memory
 from ser_lightning.models.crnn import GROUP, SHAPES, output_length, seen_frames
-from ser_lightning.recognizer import EmotionRecognizer
-from ser_lightning.runs.plan import PlannedRun
-from ser_lightning.runs.run import fold_data, make_recognizer, make_trainer, use_bf16
+from ser_lightning.training.plan import PlannedRun
+from ser_lightning.training.recognizer import EmotionRecognizer
+from ser_lightning.training.run import fold_data, make_recognizer, make_trainer, use_bf16
 
 MATRIX = 2048
 

@@ -17,11 +17,11 @@ from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError, ends_
 from ser_lightning.memory import keep_memory, release_memory
 from ser_lightning.runs.attempt import attempt, reason_for, run_lock
 from ser_lightning.runs.ledger import RESULT, RunResult, read_result, set_aside
-from ser_lightning.runs.plan import PlannedRun
 from ser_lightning.runs.readouts import read_out
+from ser_lightning.training.plan import PlannedRun
 
 if TYPE_CHECKING:
-    from ser_lightning.runs.progress import StudyProgress
+    from ser_lightning.training.progress import StudyProgress
 
 Outcome = TypeVar("Outcome")
 
@@ -95,7 +95,7 @@ def train_once(run: PlannedRun, wait: bool = True, number: int = 0) -> RunResult
     With `wait`, that process's result is taken. `number` is the run's among those that are trained side by side, which
     share out the devices. Raises `NoSpaceError` on a full disk.
     """
-    from ser_lightning.runs.run import train_run
+    from ser_lightning.training.run import train_run
 
     with run_lock(run.folder, wait) as ours:
         if not ours:
@@ -169,7 +169,7 @@ def _side_by_side(runs: Sequence[PlannedRun], work: Callable[..., Outcome]) -> I
 
 
 def _in_worker(place: int, run: PlannedRun, work: Callable[..., Outcome]) -> tuple[int, Outcome]:
-    from ser_lightning.runs.ranks import end_with_parent
+    from ser_lightning.training.ranks import end_with_parent
 
     end_with_parent()
     return place, work(run, number=place)
@@ -189,7 +189,7 @@ def _deaf_children() -> Iterator[None]:
 
 
 def _failed(failures: Sequence[Failure], planned: Sequence[PlannedRun]) -> FailedRunsError:
-    from ser_lightning.runs.progress import describe
+    from ser_lightning.training.progress import describe
 
     names = describe(planned)
     lines = [f"  {names[failure.signature]}: {failure.reason}" for failure in failures]

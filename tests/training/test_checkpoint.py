@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ser_lightning.errors import UserError
-from ser_lightning.runs.checkpoint import CODE, LAST, logged_rows, read_checkpoint, resumable, write_checkpoint
 from ser_lightning.runs.code import code_digest
+from ser_lightning.training.checkpoint import CODE, LAST, logged_rows, read_checkpoint, resumable, write_checkpoint
 
 CONTENT = {
     "state_dict": {"weight": torch.arange(3.0)},

@@ -8,11 +8,11 @@ from typing import Any
 
 from lightning import Callback
 
-from ser_lightning.bench.corpus import STEPS, plan
+from benchmarks.corpus import STEPS, plan
 from ser_lightning.memory import keep_memory
-from ser_lightning.runs.checkpoint import LastEpoch
-from ser_lightning.runs.loggers import run_loggers
-from ser_lightning.runs.run import fit, make_trainer, write_predictions
+from ser_lightning.training.checkpoint import LastEpoch
+from ser_lightning.training.loggers import run_loggers
+from ser_lightning.training.run import fit, make_trainer, write_predictions
 
 
 @dataclass

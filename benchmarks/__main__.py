@@ -1,4 +1,4 @@
-"""Measure speed and memory on this machine: `python -m ser_lightning.bench [PART ...]`."""
+"""Measure speed and memory on this machine: `python -m benchmarks [PART ...]`."""
 
 import json
 import platform
@@ -8,7 +8,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.bench.parts import PARTS, measure
+from benchmarks.parts import PARTS, measure
 from ser_lightning.files import write_whole
 from ser_lightning.runs.study import add_output_option
 
@@ -38,7 +38,7 @@ BARS: dict[str, tuple[str, str, float | None, float | None, bool]] = {
 
 def main() -> None:
     """Measure the parts that were asked for, print them beside what is wanted, and write bench.json."""
-    parser = ArgumentParser(prog="python -m ser_lightning.bench", description=__doc__)
+    parser = ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add_output_option(parser)
     parser.add_argument("part", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
     asked = parser.parse_args()

@@ -18,8 +18,8 @@ from ser_lightning.data.splits import Split
 from ser_lightning.drawing import STYLE, draw_confusion, draw_features, principal_axes
 from ser_lightning.metrics import METRICS, scores
 from ser_lightning.runs.ledger import RunResult, read_features
-from ser_lightning.runs.progress import describe_job
-from ser_lightning.runs.tracking import spared, wandb_run
+from ser_lightning.training.progress import describe_job
+from ser_lightning.training.tracking import spared, wandb_run
 
 # Dots per inch of the images: legible on a screen, some 30 kB.
 RESOLUTION = 110

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from ser_lightning.bench.plain import PlainCRNN, PlainTraining
+from benchmarks.plain import PlainCRNN, PlainTraining
 from ser_lightning.config import compose
 from ser_lightning.data.batches import Batch
 from ser_lightning.losses import class_weights
-from ser_lightning.runs.run import assemble
+from ser_lightning.training.run import assemble
 
 COUNTS = [40, 20, 30, 10]
 

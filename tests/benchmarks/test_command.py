@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from ser_lightning.bench.__main__ import show
-from ser_lightning.bench.gpu import measure_side_by_side
-from ser_lightning.bench.share import measure_run
-from ser_lightning.bench.training import measure_training
+from benchmarks.__main__ import show
+from benchmarks.gpu import measure_side_by_side
+from benchmarks.share import measure_run
+from benchmarks.training import measure_training
 
 
 def test_what_misses_its_bar_is_said(capsys):
@@ -21,13 +21,13 @@ def test_what_misses_its_bar_is_said(capsys):
 
 
 def test_an_unknown_part_is_refused():
-    said = subprocess.run([sys.executable, "-m", "ser_lightning.bench", "sped"], capture_output=True, text=True)
+    said = subprocess.run([sys.executable, "-m", "benchmarks", "sped"], capture_output=True, text=True)
     assert said.returncode == 2
     assert "there is no sped; choose of training, run, features, starts, growth, gpu" in said.stderr
 
 
 def test_a_part_by_itself(tmp_path):
-    command = [sys.executable, "-m", "ser_lightning.bench", "gpu", "--output", str(tmp_path)]
+    command = [sys.executable, "-m", "benchmarks", "gpu", "--output", str(tmp_path)]
     assert subprocess.run(command, capture_output=True, text=True).returncode == 0
     measured = json.loads((tmp_path / "bench" / "bench.json").read_text())
     assert measured["gpu"] == {} or measured["gpu"]["hours_of_275_runs"] > 0
@@ -36,7 +36,7 @@ def test_a_part_by_itself(tmp_path):
 @pytest.fixture
 def small_noise(monkeypatch):
     """A fiftieth of IEMOCAP in place of all of it."""
-    import ser_lightning.bench.training as training
+    import benchmarks.training as training
 
     whole = training.plan
     monkeypatch.setattr(training, "plan", lambda *of: whole(*of, times=0.02))

@@ -2,7 +2,7 @@
 
 import torch
 
-from ser_lightning.bench.work import convolved_frames, seen, training_flops
+from benchmarks.work import convolved_frames, seen, training_flops
 
 
 def test_multiply_adds_of_the_shortest_utterance():

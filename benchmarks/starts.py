@@ -10,11 +10,11 @@ from statistics import median
 
 import torch
 
-from ser_lightning.bench.training import BareLoop
+from benchmarks.training import BareLoop
 from ser_lightning.config import compose
 from ser_lightning.data.protocols import PARTS
-from ser_lightning.runs.plan import plan_job
-from ser_lightning.runs.run import fold_data, use_bf16
+from ser_lightning.training.plan import plan_job
+from ser_lightning.training.run import fold_data, use_bf16
 
 TINY = ("corpus.utterances=100", "trainer.max_steps=1", "trainer.workers=1", "logger=wandb")
 # The default protocol's

@@ -14,11 +14,11 @@ from ser_lightning.config import compose
 from ser_lightning.data.batches import Batch
 from ser_lightning.losses import class_weights
 from ser_lightning.losses.diagnostics import ClassDistances, GradientShare
-from ser_lightning.recognizer import EmotionRecognizer, gather
-from ser_lightning.runs.job import train_all
-from ser_lightning.runs.plan import plan_job
-from ser_lightning.runs.progress import StudyProgress
-from ser_lightning.runs.run import assemble
+from ser_lightning.training.job import train_all
+from ser_lightning.training.plan import plan_job
+from ser_lightning.training.progress import StudyProgress
+from ser_lightning.training.recognizer import EmotionRecognizer, gather
+from ser_lightning.training.run import assemble
 
 COUNTS = [40, 20, 30, 10]
 

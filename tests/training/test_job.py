@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from ser_lightning.runs.job import _deaf_children, count_workers
+from ser_lightning.training.job import _deaf_children, count_workers
 
 
 @pytest.fixture

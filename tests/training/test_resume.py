@@ -10,10 +10,10 @@ import torch
 
 import ser_lightning.runs.attempt
 from ser_lightning.runs.attempt import Watch, read_attempt
-from ser_lightning.runs.checkpoint import BEST, LAST
-from ser_lightning.runs.job import train_once
 from ser_lightning.runs.ledger import read_features, read_predictions
-from ser_lightning.runs.plan import plan_job
+from ser_lightning.training.checkpoint import BEST, LAST
+from ser_lightning.training.job import train_once
+from ser_lightning.training.plan import plan_job
 
 # Epochs of six steps; looks at dev in the midst of them and across their ends; a second of every utterance, for speed.
 LONG = ["batching.size=32", "trainer.max_steps=20", "trainer.check_every=4", "features.max_seconds=1"]
@@ -185,7 +185,7 @@ def test_a_failure_is_recorded_and_goes_with_success(small, monkeypatch):
     def no_loggers(*arguments):
         raise ValueError("out of order\nand more")
 
-    monkeypatch.setattr("ser_lightning.runs.run.run_loggers", no_loggers)
+    monkeypatch.setattr("ser_lightning.training.run.run_loggers", no_loggers)
     assert train_once(run).reason == "ValueError: out of order (its attempt.json has the traceback)"
     last = read_attempt(run.folder)
     assert last.failure == "ValueError: out of order (its attempt.json has the traceback)"
@@ -203,7 +203,7 @@ def test_a_launcher_that_ends_the_job_is_no_failure_of_the_run(small, monkeypatc
     def no_loggers(*arguments):
         raise time_is_up
 
-    monkeypatch.setattr("ser_lightning.runs.run.run_loggers", no_loggers)
+    monkeypatch.setattr("ser_lightning.training.run.run_loggers", no_loggers)
     with pytest.raises(time_is_up):
         train_once(run)
     assert read_attempt(run.folder).failure is None

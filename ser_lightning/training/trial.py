@@ -8,7 +8,7 @@ from ser_lightning.components import Part, blamed
 from ser_lightning.config import Config
 from ser_lightning.errors import UserError
 from ser_lightning.runs.readouts import fit_and_score
-from ser_lightning.runs.run import assemble
+from ser_lightning.training.run import assemble
 
 # The closeness, relative to the largest value, with which an utterance's output must not depend on its batch
 CLOSE = 1e-4

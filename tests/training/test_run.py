@@ -12,13 +12,13 @@ import torch
 
 from ser_lightning.errors import UserError
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
-from ser_lightning.runs.checkpoint import BEST
 from ser_lightning.runs.code import code_digest
-from ser_lightning.runs.job import mean_dev_ua, train_all, train_once
 from ser_lightning.runs.ledger import read_predictions, read_result
-from ser_lightning.runs.plan import plan_job
-from ser_lightning.runs.progress import StudyProgress
-from ser_lightning.runs.run import train_run, use_bf16
+from ser_lightning.training.checkpoint import BEST
+from ser_lightning.training.job import mean_dev_ua, train_all, train_once
+from ser_lightning.training.plan import plan_job
+from ser_lightning.training.progress import StudyProgress
+from ser_lightning.training.run import train_run, use_bf16
 
 
 def train(config):
@@ -151,7 +151,7 @@ def test_two_processes_train_a_run_once(small, monkeypatch):
     (planned,) = plan_job(config)
     (other,) = plan_job(config)
     trained = []
-    monkeypatch.setattr("ser_lightning.runs.run.train_run", lambda *of: trained.append(of) or train_run(*of))
+    monkeypatch.setattr("ser_lightning.training.run.train_run", lambda *of: trained.append(of) or train_run(*of))
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(train_once, [planned, other])
     assert first == second

@@ -8,15 +8,15 @@ import pytest
 
 from ser_lightning.errors import UserError
 from ser_lightning.runs.attempt import Watch
-from ser_lightning.runs.checkpoint import LAST
 from ser_lightning.runs.code import code_digest
-from ser_lightning.runs.job import Failure, train_all, train_once
 from ser_lightning.runs.ledger import SCHEMA, read_outputs, read_result
-from ser_lightning.runs.plan import note_other_code, plan_job
-from ser_lightning.runs.progress import StudyProgress
-from ser_lightning.runs.run import train_run
 from ser_lightning.runs.signature import settings
 from ser_lightning.runs.study import job_name
+from ser_lightning.training.checkpoint import LAST
+from ser_lightning.training.job import Failure, train_all, train_once
+from ser_lightning.training.plan import note_other_code, plan_job
+from ser_lightning.training.progress import StudyProgress
+from ser_lightning.training.run import train_run
 
 # Two epochs of six steps; a second of every utterance, for speed.
 QUICK = ["batching.size=32", "trainer.max_steps=8", "features.max_seconds=1", "seed=300"]
@@ -167,4 +167,4 @@ def test_a_rerun_that_fails_has_lost_nothing_and_goes_on(outdated, renewed, monk
 def test_rerun_is_no_part_of_what_a_run_is(run, renewed):
     assert run.signature == renewed.signature
     assert settings(run.config) == settings(renewed.config)
-    assert job_name(["loss.lam=0.5", "rerun=true"]) == "loss.lam=0.5"
+    assert job_name(["loss.lam=0.5", "rerun=true", "readout.svm.C=1"]) == "loss.lam=0.5"

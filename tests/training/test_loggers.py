@@ -15,14 +15,14 @@ from PIL import Image
 
 from ser_lightning.errors import UserError
 from ser_lightning.metrics import scores
-from ser_lightning.runs import tracking
-from ser_lightning.runs.job import train_all
 from ser_lightning.runs.ledger import read_features
-from ser_lightning.runs.loggers import features_figure, run_loggers
-from ser_lightning.runs.plan import plan_job
-from ser_lightning.runs.progress import StudyProgress
-from tests.runs.offline_run import offline_runs
-from tests.runs.wandb_server import WandbServer
+from ser_lightning.training import tracking
+from ser_lightning.training.job import train_all
+from ser_lightning.training.loggers import features_figure, run_loggers
+from ser_lightning.training.plan import plan_job
+from ser_lightning.training.progress import StudyProgress
+from tests.training.offline_run import offline_runs
+from tests.training.wandb_server import WandbServer
 
 KEY = "0123456789abcdef" * 3
 
@@ -221,7 +221,7 @@ def test_a_run_trained_anew_replaces_the_former_on_wandb(small, tmp_path, monkey
         begun.append(resume)
         yield None
 
-    monkeypatch.setattr("ser_lightning.runs.loggers.wandb_run", record)
+    monkeypatch.setattr("ser_lightning.training.loggers.wandb_run", record)
     with run_loggers(small("logger=wandb", f"rerun={rerun}"), tmp_path / "abc", "abc", ["lam 0"], rows):
         pass
     assert begun == [goes_on]
@@ -243,7 +243,7 @@ def test_a_server_that_falls_silent_neither_stops_nor_holds_up_a_study(small, se
     monkeypatch.setattr(tracking, "PATIENCE", 2)
     config = small("logger=wandb", "seed=29", "split.folds=[0,1]", "trainer.workers=1")
     first, second = plan_job(config)
-    monkeypatch.setattr("ser_lightning.runs.run.Steps.on_train_batch_end", lambda *of: server.fall_silent())
+    monkeypatch.setattr("ser_lightning.training.run.Steps.on_train_batch_end", lambda *of: server.fall_silent())
     with StudyProgress([first, second]) as progress, caplog.at_level(logging.WARNING):
         train_all([first, second], progress)
     assert caplog.text.count("W&B cannot be reached") == 1

@@ -10,12 +10,12 @@ from ser_lightning.config import Config
 from ser_lightning.corpora import Manifest, load_manifest
 from ser_lightning.corpora.manifest import refuse_empty_classes, write_utterances
 from ser_lightning.data.audit import audit_splits
+from ser_lightning.data.leakage import FoldAudit
 from ser_lightning.data.splits import Split, make_splits, write_splits
 from ser_lightning.features import FeatureStore, build_store
 from ser_lightning.features.sound import measure_corpus
 from ser_lightning.files import write_whole
 from ser_lightning.identity import digest
-from ser_lightning.leakage import FoldAudit
 from ser_lightning.runs.code import describe_other_code, is_current
 from ser_lightning.runs.ledger import RunResult, read_result
 from ser_lightning.runs.readouts import missing_readouts, readout_names
@@ -69,7 +69,7 @@ def plan_job(config: Config) -> list[PlannedRun]:
     A user's own parts are tried before that. Raises `UserError` where they, or the corpus, cannot be used.
     """
     if config.code:
-        from ser_lightning.runs.trial import try_parts
+        from ser_lightning.training.trial import try_parts
 
         try_parts(config)
     manifest, store = prepare(config)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from ser_lightning.bench.corpus import configuration
+from benchmarks.corpus import configuration
 from ser_lightning.corpora import Manifest
 from ser_lightning.features.audio import RATE
 from ser_lightning.features.spectrogram import DFT, SHIFT, WINDOW

@@ -10,14 +10,14 @@ import pandas as pd
 from ser_lightning.config import Config, FeaturesConfig, compose
 from ser_lightning.corpora import Manifest
 from ser_lightning.corpora.manifest import DESCRIPTION
+from ser_lightning.data.leakage import FoldAudit
 from ser_lightning.data.splits import Split, make_splits
 from ser_lightning.features import FeatureStore
 from ser_lightning.features.store import open_store
 from ser_lightning.files import make_folder_once
-from ser_lightning.leakage import FoldAudit
 from ser_lightning.papers.icassp2019.numbers import CLASSES, COUNTS
-from ser_lightning.runs.plan import PlannedRun
 from ser_lightning.runs.schedule import make_schedule
+from ser_lightning.training.plan import PlannedRun
 
 # Frames of IEMOCAP's 5,531 utterances, cut at 14 s: the quantiles at 0, 2.5, ... 100 %. Their mean is 449.
 FRAMES = (

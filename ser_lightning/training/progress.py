@@ -15,13 +15,13 @@ from ser_lightning.runs.attempt import BEAT, read_attempt
 from ser_lightning.runs.ledger import RunResult
 from ser_lightning.runs.signature import settings
 from ser_lightning.runs.study import read_jobs, study_folder
-from ser_lightning.runs.tracking import whereabouts
 from ser_lightning.runs.varying import Baseline, describe_settings, name_parts
+from ser_lightning.training.tracking import whereabouts
 
 if TYPE_CHECKING:
     from ser_lightning.config import Config
     from ser_lightning.data.splits import Split
-    from ser_lightning.runs.plan import PlannedRun
+    from ser_lightning.training.plan import PlannedRun
 
 
 class StudyProgress:

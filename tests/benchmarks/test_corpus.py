@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ser_lightning.bench.corpus import FRAMES, configuration, first_split, manifest, store
+from benchmarks.corpus import FRAMES, configuration, first_split, manifest, store
 
 
 def test_lengths_are_those_of_iemocap(tmp_path):

@@ -13,11 +13,11 @@ import torch
 
 from ser_lightning.errors import UserError
 from ser_lightning.runs.attempt import read_attempt
-from ser_lightning.runs.checkpoint import BEST, LAST
-from ser_lightning.runs.job import train_once
 from ser_lightning.runs.ledger import read_predictions
-from ser_lightning.runs.plan import plan_job
-from ser_lightning.runs.ranks import choose_devices, dealt_devices
+from ser_lightning.training.checkpoint import BEST, LAST
+from ser_lightning.training.job import train_once
+from ser_lightning.training.plan import plan_job
+from ser_lightning.training.ranks import choose_devices, dealt_devices
 from tests.conftest import SMALL
 
 # The last batch of an epoch has one utterance, which leaves the second rank without any.
@@ -87,7 +87,7 @@ def test_a_shared_training_goes_on_where_it_was(small, two_cores, monkeypatch):
     def fail(*arguments):
         raise RuntimeError("cut off")
 
-    monkeypatch.setattr("ser_lightning.runs.run._write_best", fail)
+    monkeypatch.setattr("ser_lightning.training.run._write_best", fail)
     assert train_once(run).reason.startswith("RuntimeError: cut off")
     assert (run.folder / LAST).exists()
     monkeypatch.undo()

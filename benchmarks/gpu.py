@@ -10,10 +10,10 @@ from typing import Any
 
 from lightning import Callback
 
-from ser_lightning.bench.corpus import STEPS, plan
-from ser_lightning.runs.checkpoint import LastEpoch
-from ser_lightning.runs.loggers import run_loggers
-from ser_lightning.runs.run import fit, make_trainer, quiet, write_predictions
+from benchmarks.corpus import STEPS, plan
+from ser_lightning.training.checkpoint import LastEpoch
+from ser_lightning.training.loggers import run_loggers
+from ser_lightning.training.run import fit, make_trainer, quiet, write_predictions
 
 # Of the paper: lambda and alpha on log-Mel, lambda 0 and 0.3 on log-STFT, 25 runs each.
 RUNS = {"logmel": 225, "logstft": 50}

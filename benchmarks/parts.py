@@ -7,38 +7,38 @@ from typing import Any
 
 def measure(part: str, output: Path) -> dict[str, Any]:
     """The numbers of a part, without Lightning's talk."""
-    from ser_lightning.runs.run import quiet
+    from ser_lightning.training.run import quiet
 
     with quiet():
         return PARTS[part](output)
 
 
 def _training(output: Path) -> dict[str, Any]:
-    from ser_lightning.bench.training import measure_training
+    from benchmarks.training import measure_training
 
     return measure_training(output, blocks=7, steps=12, plain=5)
 
 
 def _run(output: Path) -> dict[str, Any]:
-    from ser_lightning.bench.share import measure_run
+    from benchmarks.share import measure_run
 
     return measure_run(output, times=1, epochs=1)
 
 
 def _features(output: Path) -> dict[str, Any]:
-    from ser_lightning.bench.features import measure_features
+    from benchmarks.features import measure_features
 
     return measure_features(output, files=80, blocks=5)
 
 
 def _starts(output: Path) -> dict[str, Any]:
-    from ser_lightning.bench.starts import measure_starts
+    from benchmarks.starts import measure_starts
 
     return measure_starts(output, repeats=5, jobs=5)
 
 
 def _growth(output: Path) -> dict[str, Any]:
-    from ser_lightning.bench.growth import measure_growth
+    from benchmarks.growth import measure_growth
 
     return measure_growth(output, steps=24)
 
@@ -46,8 +46,8 @@ def _growth(output: Path) -> dict[str, Any]:
 def _gpu(output: Path) -> dict[str, Any]:
     import torch
 
-    from ser_lightning.bench.gpu import measure_gpu
-    from ser_lightning.runs.job import ON_A_GPU
+    from benchmarks.gpu import measure_gpu
+    from ser_lightning.training.job import ON_A_GPU
 
     # Nothing is measured where there is none
     return measure_gpu(output, workers=(1, ON_A_GPU), epochs=3) if torch.cuda.is_available() else {}

@@ -26,9 +26,12 @@ from ser_lightning.errors import UserError
 from ser_lightning.files import write_whole
 from ser_lightning.losses import JointLoss, class_weights
 from ser_lightning.metrics import confusion_counts, scores
-from ser_lightning.recognizer import EmotionRecognizer
 from ser_lightning.runs.attempt import ATTEMPT, Watch
-from ser_lightning.runs.checkpoint import (
+from ser_lightning.runs.code import present_code, present_versions
+from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RESULT, RunResult
+from ser_lightning.runs.schedule import Schedule
+from ser_lightning.runs.signature import settings
+from ser_lightning.training.checkpoint import (
     BEST,
     LAST,
     LastEpoch,
@@ -37,13 +40,10 @@ from ser_lightning.runs.checkpoint import (
     resumable,
     write_checkpoint,
 )
-from ser_lightning.runs.code import present_code, present_versions
-from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RESULT, RunResult
-from ser_lightning.runs.loggers import log_result, run_loggers, run_tags
-from ser_lightning.runs.plan import PlannedRun
-from ser_lightning.runs.ranks import PATIENCE, choose_devices, ranks
-from ser_lightning.runs.schedule import Schedule
-from ser_lightning.runs.signature import settings
+from ser_lightning.training.loggers import log_result, run_loggers, run_tags
+from ser_lightning.training.plan import PlannedRun
+from ser_lightning.training.ranks import PATIENCE, choose_devices, ranks
+from ser_lightning.training.recognizer import EmotionRecognizer
 
 
 class BestOnDev(Callback):
