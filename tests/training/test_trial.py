@@ -6,7 +6,7 @@ import pytest
 
 from ser_lightning.config import compose
 from ser_lightning.errors import UserError
-from ser_lightning.runs.trial import try_parts
+from ser_lightning.training.trial import try_parts
 from tests.components.test_code import write
 
 ENCODER = """
