@@ -13,16 +13,25 @@ NAMES = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def root(tmp_path):
-    (tmp_path / "AudioWAV").mkdir()
+def make_tree(folder):
+    """A recording of every class, in the release's layout.
+
+    Returns the overrides that name it, for tests/test_contracts.py.
+    """
+    (folder / "AudioWAV").mkdir()
     for name in NAMES:
         sound = 0.1 * np.random.default_rng(0).standard_normal(8000)
-        soundfile.write(tmp_path / "AudioWAV" / f"{name}.wav", sound, 8000)
-    (tmp_path / "VideoDemographics.csv").write_text(
+        soundfile.write(folder / "AudioWAV" / f"{name}.wav", sound, 8000)
+    (folder / "VideoDemographics.csv").write_text(
         '"ActorID","Age","Sex","Race","Ethnicity"\n1001,51,"Male","Caucasian","Not Hispanic"\n'
         '1002,21,"Female","Caucasian","Not Hispanic"\n1091,29,"Female","Asian","Not Hispanic"\n'
     )
+    return [f"corpus.root={folder}"]
+
+
+@pytest.fixture
+def root(tmp_path):
+    make_tree(tmp_path)
     return tmp_path
 
 

@@ -17,13 +17,22 @@ EB0_anger_57.wav\tanger\tJedz inaczej aby polepszyć swoje zdrowie.\tjedz\t     
 """
 
 
-@pytest.fixture
-def root(tmp_path):
-    (tmp_path / "samples").mkdir()
+def make_tree(folder):
+    """A recording of every class, in the release's layout.
+
+    Returns the overrides that name it, for tests/test_contracts.py.
+    """
+    (folder / "samples").mkdir()
     for name in NAMES:
         sound = 0.1 * np.random.default_rng(0).standard_normal(8000)
-        soundfile.write(tmp_path / "samples" / f"{name}.wav", sound, 8000)
-    (tmp_path / "data.tsv").write_text(TABLE, encoding="utf-8")
+        soundfile.write(folder / "samples" / f"{name}.wav", sound, 8000)
+    (folder / "data.tsv").write_text(TABLE, encoding="utf-8")
+    return [f"corpus.root={folder}"]
+
+
+@pytest.fixture
+def root(tmp_path):
+    make_tree(tmp_path)
     return tmp_path
 
 

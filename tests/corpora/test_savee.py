@@ -18,9 +18,18 @@ def write(root, *names):
         soundfile.write(file, 0.1 * np.random.default_rng(0).standard_normal(8000), 8000)
 
 
+def make_tree(folder):
+    """A recording or more of every class.
+
+    Returns the overrides that name it, for tests/test_contracts.py.
+    """
+    write(folder, *NAMES)
+    return [f"corpus.root={folder}"]
+
+
 @pytest.fixture
 def root(tmp_path):
-    write(tmp_path, *NAMES)
+    make_tree(tmp_path)
     return tmp_path
 
 

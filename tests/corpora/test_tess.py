@@ -23,14 +23,23 @@ NAMES = [
 ]
 
 
-@pytest.fixture
-def root(tmp_path):
+def make_tree(folder):
+    """A recording or more of every class.
+
+    Returns the overrides that name it, for tests/test_contracts.py.
+    """
     for name in NAMES:
-        file = tmp_path / f"{name}.wav"
+        file = folder / f"{name}.wav"
         file.parent.mkdir(exist_ok=True)
         # Some files of the release are AIFF inside.
         form = "AIFF" if "YAF_bite" in name else "WAV"
         soundfile.write(file, 0.1 * np.random.default_rng(0).standard_normal(8000), 8000, format=form)
+    return [f"corpus.root={folder}"]
+
+
+@pytest.fixture
+def root(tmp_path):
+    make_tree(tmp_path)
     return tmp_path
 
 
