@@ -384,8 +384,7 @@ def test_every_kind_of_part_can_be_ones_own_at_once(ser, user):
     assert result["settings"]["features"] == {"name": "loudness", "max_seconds": 14.0, "pieces": 4}
     assert result["settings"]["head"] == {"name": "cosine", "scale": 8.0}
     code = {file.name for file in (user / "outputs" / "runs" / signature / "code").glob("*.py")}
-    # A read-out is no part of what the run is
-    assert code == {name for name in FILES if name.endswith(".py")} - {"random.py", "unrelated.py", "nearest.py"}
+    assert code == {name for name in FILES if name.endswith(".py")} - {"random.py", "unrelated.py"}
     assert list((user / "outputs" / "runs" / signature / "readouts").glob("nearest-*.parquet"))
 
 
