@@ -102,13 +102,14 @@ def _measure_all(manifest: Manifest, progress: bool) -> pd.DataFrame:
 
     # Threads, for reading, hashing and NumPy's sums all release Python's lock.
     with ThreadPoolExecutor(joblib.cpu_count()) as pool:
-        found = track(
+        sounds = track(
             pool.map(one, manifest.table["path"]),
             f"sound of {manifest.corpus}",
             total=len(manifest),
             disable=not progress,
         )
-        rows = [{"id": name, **asdict(sound)} for name, sound in zip(manifest.table["id"], found, strict=True) if sound]
+        pairs = zip(manifest.table["id"], sounds, strict=True)
+        rows = [{"id": name, **asdict(sound)} for name, sound in pairs if sound]
     return pd.DataFrame(rows, columns=["id", *(field.name for field in fields(Sound))])
 
 

@@ -85,7 +85,7 @@ class CRNN(nn.Module):
         """
         size = GROUP if spectrogram.device.type == "cpu" else len(steps)
         # Of few different lengths, since each takes its preparation
-        longest = [-(-int(of.max()) // SHAPES) * SHAPES for of in steps.split(size)]
+        longest = [-(-int(group.max()) // SHAPES) * SHAPES for group in steps.split(size)]
         groups = [
             nn.functional.pad(self._convolve(_cut(group, seen_frames(end))), (0, 0, 0, max(longest) - end))
             for group, end in zip(spectrogram.split(size), longest, strict=True)

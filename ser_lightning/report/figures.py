@@ -266,11 +266,11 @@ def _lines(
     makes a line of its own where there is none. Lines are those of jobs that have the setting `needed`.
     """
     placed = finished[finished[x].notna()]
-    known = {index: _known(row, list(others.values())) for index, row in placed.iterrows()}
-    having = known if needed is None else {index: known[index] for index in placed.index[placed[needed].notna()]}
+    settings = {index: _known(row, list(others.values())) for index, row in placed.iterrows()}
+    having = settings if needed is None else {index: settings[index] for index in placed.index[placed[needed].notna()]}
     lines = {}
     for combination in _combinations(placed.loc[list(having)], list(having.values()), list(others.values())):
-        agreeing = [index for index, settings in known.items() if settings.items() <= combination.items()]
+        agreeing = [index for index, own in settings.items() if own.items() <= combination.items()]
         lines[_line_label(combination, others)] = placed.loc[agreeing].sort_values(x)
     references = {}
     for _, job in finished[finished[x].isna()].iterrows():
@@ -284,7 +284,7 @@ def _known(job: pd.Series, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _combinations(
-    rows: pd.DataFrame, known: Sequence[Mapping[str, Any]], others: Sequence[str]
+    rows: pd.DataFrame, settings: Sequence[Mapping[str, Any]], others: Sequence[str]
 ) -> list[Mapping[str, Any]]:
     """The settings of rows, each once, in order; those that are a part of another row's are left out."""
     if not others:
@@ -293,12 +293,12 @@ def _combinations(
     order = rows[list(others)].sort_values(
         list(others), key=lambda column: column if column.dtype.kind in "iufb" else column.astype(str)
     )
-    place = dict(zip(rows.index, known, strict=True))
+    place = dict(zip(rows.index, settings, strict=True))
     distinct: list[Mapping[str, Any]] = []
     for index in order.index:
-        settings = place[index]
-        if settings not in distinct and not any(settings.items() < other.items() for other in known):
-            distinct.append(settings)
+        one = place[index]
+        if one not in distinct and not any(one.items() < other.items() for other in settings):
+            distinct.append(one)
     return distinct
 
 

@@ -93,9 +93,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     p = np.asarray(p_values, dtype=float)
     corrected = np.full(len(p), np.nan)
-    known = np.isfinite(p)
-    if known.any():
-        corrected[known] = multipletests(p[known], method="holm")[1]
+    finite = np.isfinite(p)
+    if finite.any():
+        corrected[finite] = multipletests(p[finite], method="holm")[1]
     return corrected.tolist()
 
 

@@ -36,7 +36,7 @@ def report_study(study: Path, runs: Path, workers: int = 1) -> Report:
 def compile_report(material: Material) -> Report:
     """All that a report says, with the chapter of the study's paper."""
     chapter = material.chapter
-    written = [
+    candidates = [
         answer.section(material),
         scores.section(material),
         confusions.section(material),
@@ -48,7 +48,7 @@ def compile_report(material: Material) -> Report:
         calibration.section(material),
         protocol.section(material),
     ]
-    sections = [section for section in written if section is not None]
+    sections = [section for section in candidates if section is not None]
     facts = material.facts
     return Report(
         title=f"{chapter.title if chapter else _subject(material)} on {protocol.corpus_name(facts)}",
