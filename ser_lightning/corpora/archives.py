@@ -51,7 +51,7 @@ SOURCES = {
 class Fetched:
     """A corpus on disk whose listed files are all there and unchanged.
 
-    Args:
+    Attributes:
         listed: how many files the list has.
         unlisted: wav files in the folder that the list does not have, so that nothing is known of them.
         downloaded: False if the corpus was there already.

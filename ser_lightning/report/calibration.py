@@ -71,7 +71,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(optimum.x))
 
 
-def overconfidence(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
+def overconfidence(logits: np.ndarray, labels: np.ndarray) -> float:
     """Mean probability of the class recognised minus the share recognised rightly, in [-1, 1]."""
-    shares = probabilities(logits, temperature)
+    shares = probabilities(logits)
     return float(shares.max(axis=1).mean() - (shares.argmax(axis=1) == labels).mean())
