@@ -11,11 +11,10 @@ from ser_lightning.errors import UserError
 from ser_lightning.report.compare import choose, compare
 from ser_lightning.report.material import read_material
 from ser_lightning.report.study import compile_report
-from ser_lightning.report.summary import summarise
 from ser_lightning.runs.ledger import SCHEMA, RunResult, read_result, read_results, set_aside
 from ser_lightning.runs.status import study_status
 from ser_lightning.runs.study import read_jobs
-from tests.report.simulated import Simulation, predictions, settings_of
+from tests.report.simulated import Simulation, predictions, settings_of, summarise
 
 RIGHT = predictions([(name, name) for name in ("neu", "ang", "hap", "sad")])
 
