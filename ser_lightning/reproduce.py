@@ -51,13 +51,13 @@ def main(config: Config) -> None:
                     if config.study.stop_at_failure:
                         raise
                     failures.append(str(error))
-                begun = time.monotonic()
-                if any(run.finished for run in planned) and (planned is rounds[-1] or begun >= due):
+                start = time.monotonic()
+                if any(run.finished for run in planned) and (planned is rounds[-1] or start >= due):
                     report = report_study(study, output / "runs")
                     upload_report(config.logger, study)
                     words = f"{report.answer[0]}\nReport: {study / PAGE}"
                     progress.console.print(words, soft_wrap=True, highlight=False)
-                    due = begun + 10 * (time.monotonic() - begun)
+                    due = start + 10 * (time.monotonic() - start)
     if failures:
         raise FailedRunsError("\n".join(failures))
 

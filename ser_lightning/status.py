@@ -17,18 +17,18 @@ from ser_lightning.runs.study import add_output_option, shared_words
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print every run of the studies asked for. Raises `UserError` where there is no such study."""
-    asked = _parser().parse_args(arguments)
-    output = Path(asked.output).resolve()
+    options = _parser().parse_args(arguments)
+    output = Path(options.output).resolve()
     studies = {file.parent.name: file.parent for file in sorted(output.glob("studies/*/jobs"))}
     if not studies:
         raise UserError(f"there are no studies in {output}; --output names another folder")
-    for name in asked.study or studies:
+    for name in options.study or studies:
         # A path is what the shell completes.
         name = Path(name).name
         if name not in studies:
             raise UserError(f"{name} is not a study in {output}; there are {', '.join(studies)}")
         entries = study_status(studies[name], output / "runs")
-        if asked.study:
+        if options.study:
             show(entries)
         print(f"{name}: {summary(entries)}")
 
@@ -53,7 +53,7 @@ def show(entries: Sequence[RunStatus]) -> None:
         table.add_column(heading, overflow="fold", no_wrap=heading in ("state", "run"))
     for entry in entries:
         job = " ".join(word for word in entry.job.split() if word not in alike)
-        table.add_row(*(escape(cell) for cell in (entry.state, job, entry.place, entry.run, entry.said)))
+        table.add_row(*(escape(cell) for cell in (entry.state, job, entry.place, entry.run, entry.details)))
     console = Console()
     if not console.is_terminal:
         console.width = 240

@@ -92,8 +92,8 @@ def build_manifest(
     with ThreadPoolExecutor(8) as pool:
         headers = list(pool.map(lambda path: _read_header(path, shortest), rows["path"]))
     rows["seconds"] = [seconds for seconds, _ in headers]
-    found = zip(rows["id"], rows["path"], headers, strict=True)
-    problems = {utterance: f"{path}: {why}" for utterance, path, (_, why) in found if why}
+    recordings = zip(rows["id"], rows["path"], headers, strict=True)
+    problems = {utterance: f"{path}: {why}" for utterance, path, (_, why) in recordings if why}
     classes = tuple(config.classes or sorted(set(rows["label"])))
     manifest = Manifest(config.name, classes, rows[list(COLUMNS)], synthetic).without(problems, config.max_bad_share)
     refuse_empty_classes(manifest)

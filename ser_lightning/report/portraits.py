@@ -109,8 +109,8 @@ def _draw_change(axes: Axes, change: np.ndarray, classes: Sequence[str]) -> None
     draw_fields(axes, change, "PuOr_r", -limit, limit)
     for i, j in np.ndindex(change.shape):
         colour = "white" if abs(change[i, j]) > 0.7 * limit else "black"
-        written = f"{change[i, j]:+.1f}".replace("-", "−")
-        axes.text(j, i, written, ha="center", va="center", color=colour)
+        text = f"{change[i, j]:+.1f}".replace("-", "−")
+        axes.text(j, i, text, ha="center", va="center", color=colour)
     turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(classes) > 5 else {}
     axes.set_xticks(range(len(classes)), classes, **turned)
     axes.set_yticks(range(len(classes)), classes)

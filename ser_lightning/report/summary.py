@@ -85,11 +85,6 @@ def score_runs(jobs: Sequence[Job], runs: Path) -> dict[str, ScoredRun]:
     return scored
 
 
-def summarise(jobs: Sequence[Job], runs: Path) -> pd.DataFrame:
-    """A row per job: what it is, and the mean and spread of its finished runs' scores; see `average`."""
-    return average(jobs, score_runs(jobs, runs))
-
-
 def average(jobs: Sequence[Job], scored: Mapping[str, ScoredRun]) -> pd.DataFrame:
     """A row per job, in their order.
 
@@ -252,9 +247,7 @@ def provenance(jobs: Sequence[Job], runs: Path) -> Provenance:
         precision=_distinct(result.precision for result in results),
         device=_distinct(result.device for result in results),
         seconds=sum(result.seconds for result in results),
-        versions=_distinct(
-            ", ".join(f"{name} {number}" for name, number in result.versions.items()) for result in results
-        ),
+        versions=_distinct(map(_versions, results)),
     )
 
 

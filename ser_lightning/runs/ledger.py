@@ -123,8 +123,8 @@ def set_aside(folder: Path) -> None:
 
 def read_results(runs: Path, signatures: Iterable[str]) -> list[RunResult]:
     """The results of those of the runs that are finished, in the order given."""
-    found = (read_result(runs / name) for name in signatures)
-    return [result for result in found if result is not None]
+    results = (read_result(runs / name) for name in signatures)
+    return [result for result in results if result is not None]
 
 
 def read_predictions(runs: Path, signatures: Iterable[str]) -> "pd.DataFrame":
@@ -170,10 +170,10 @@ def _parse_result(record: Any) -> RunResult:
         raise ValueError("it holds no mapping")
     if "schema" not in record:
         record = _from_first_schema(record)
-    known = {item.name for item in fields(RunResult)} - {"extra"}
-    extra = {name: value for name, value in record.items() if name not in known}
+    names = {item.name for item in fields(RunResult)} - {"extra"}
+    extra = {name: value for name, value in record.items() if name not in names}
     try:
-        result = _adapter().validate_python({**{name: record[name] for name in known & record.keys()}, "extra": extra})
+        result = _adapter().validate_python({**{name: record[name] for name in names & record.keys()}, "extra": extra})
         for part in ("dev", "test"):
             if missing := {"ua", "wa"} - result.scores.get(part, {}).keys():
                 raise ValueError(f"scores.{part} has no {' and no '.join(sorted(missing))}")

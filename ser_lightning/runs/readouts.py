@@ -90,7 +90,7 @@ def _attempt(folder: Path, part: "ReadoutConfig", kept: str) -> str | None:
         if no_space(error):
             raise NoSpaceError(reason_for(error)) from error
         failure = _failure_file(folder, kept)
-        reason = reason_for(error, f"{READOUTS}/{failure.name}")
+        reason = reason_for(error, trace=f"{READOUTS}/{failure.name}")
         if not isinstance(error, UserError):
             reason = f"readout={part.name}: {reason}"
         record = {"failure": reason, "trace": "".join(traceback.format_exception(error))}

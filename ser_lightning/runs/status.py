@@ -27,14 +27,14 @@ class RunStatus:
         job: what its job sets.
         place: its repetition and fold.
         state: one of `STATES`.
-        said: UA, where and since when it is running, why it failed, or what is different.
+        details: UA, where and since when it is running, why it failed, or what is different.
     """
 
     run: str
     job: str
     place: str
     state: str
-    said: str
+    details: str
 
 
 def study_status(study: Path, runs: Path) -> list[RunStatus]:
@@ -61,9 +61,9 @@ def _state(folder: Path, readouts: Iterable[str]) -> tuple[str, str]:
     except UserError as error:
         return "failed", str(error)
     if result is not None:
-        said = f"UA {100 * result.ua:.1f} %, {result.seconds:.0f} s"
+        summary = f"UA {100 * result.ua:.1f} %, {result.seconds:.0f} s"
         failures = list(read_failures(folder, readouts))
-        return ("failed", "; ".join([f"done, {said}", *failures])) if failures else ("done", said)
+        return ("failed", "; ".join([f"done, {summary}", *failures])) if failures else ("done", summary)
     last = read_attempt(folder)
     if last is None:
         return "missing", ""

@@ -73,9 +73,9 @@ def find_study(name: str, output: Path) -> Path:
     for folder in (Path(name).expanduser().resolve(), output / "studies" / name):
         if (folder / "jobs").is_dir():
             return folder
-    known = sorted(jobs.parent.name for jobs in output.glob("studies/*/jobs"))
-    there = f"there are {', '.join(known)}" if known else "there are none; --output names another folder"
-    raise UserError(f"{name} is not a study in {output}; {there}")
+    names = sorted(jobs.parent.name for jobs in output.glob("studies/*/jobs"))
+    hint = f"there are {', '.join(names)}" if names else "there are none; --output names another folder"
+    raise UserError(f"{name} is not a study in {output}; {hint}")
 
 
 def add_output_option(parser: ArgumentParser) -> None:
@@ -155,19 +155,19 @@ def write_jobs(folder: Path, jobs: Sequence[Job]) -> None:
     """Add jobs to the study. One that has the settings of a former job is that job; see `join_jobs`."""
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "jobs.lock"):
-        known: dict[int, Job] = {}
+        recorded: dict[int, Job] = {}
         damaged: list[int] = []
         for number, file in _job_files(folder).items():
             try:
-                known[number] = _read_job(file)
+                recorded[number] = _read_job(file)
             except UserError:
                 damaged.append(number)
         for job in jobs:
             # Studies of earlier versions have a job for every name
-            same = [number for number, one in known.items() if same_settings(one, job)]
-            for number in same or [damaged.pop(0) if damaged else max(known, default=-1) + 1]:
-                known[number] = join_jobs(known[number], job) if same else job
-                write_job(folder, number, known[number])
+            same = [number for number, one in recorded.items() if same_settings(one, job)]
+            for number in same or [damaged.pop(0) if damaged else max(recorded, default=-1) + 1]:
+                recorded[number] = join_jobs(recorded[number], job) if same else job
+                write_job(folder, number, recorded[number])
 
 
 def join_jobs(former: Job, job: Job) -> Job:
@@ -228,10 +228,10 @@ def refuse_other_corpus(folder: Path, runs: Path, corpus: str, protocol: str) ->
     """Raises `UserError` where a study has finished runs of another corpus or protocol: their tables would be mixed."""
     from ser_lightning.runs.ledger import read_results
 
-    known = []
+    results = []
     with suppress(UserError):
-        known = read_results(runs, [run for job in read_jobs(folder) for run in job.runs])
-    for result in known[:1]:
+        results = read_results(runs, [run for job in read_jobs(folder) for run in job.runs])
+    for result in results[:1]:
         if (result.corpus, result.protocol) != (corpus, protocol):
             raise UserError(
                 f"the study {folder.name} has runs on {result.corpus} under the {result.protocol} protocol; {corpus} "

@@ -67,7 +67,7 @@ def run_loggers(
     loggers: list[Logger] = [table]
     with ExitStack() as stack:
         if config.logger.name == "wandb":
-            run = wandb_run(
+            context = wandb_run(
                 config.logger,
                 config.paths.output,
                 signature,
@@ -79,9 +79,9 @@ def run_loggers(
                 tags=tags,
                 config=config.described,
             )
-            begun = stack.enter_context(run)
-            if begun is not None:
-                history = WandbHistory(experiment=begun)
+            experiment = stack.enter_context(context)
+            if experiment is not None:
+                history = WandbHistory(experiment=experiment)
                 for row in rows:
                     values = {name: float(value) for name, value in _filled(row).items() if name != "step"}
                     history.log_metrics(values, int(row["step"]))

@@ -53,8 +53,8 @@ def section(material: Material) -> Section:
 
 def _pooled(runs: list[ScoredRun], temperatures: list[float]) -> Reliability:
     """Of the test utterances of all runs, each run's logits by its own temperature."""
-    given = [probabilities(run.test.logits, temperature) for run, temperature in zip(runs, temperatures, strict=True)]
-    return reliability(np.concatenate(given), np.concatenate([run.test.labels for run in runs]))
+    scaled = [probabilities(run.test.logits, temperature) for run, temperature in zip(runs, temperatures, strict=True)]
+    return reliability(np.concatenate(scaled), np.concatenate([run.test.labels for run in runs]))
 
 
 def _numbers(runs: list[ScoredRun], temperatures: list[float]) -> dict[str, float]:

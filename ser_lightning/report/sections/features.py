@@ -36,9 +36,9 @@ def section(material: Material) -> Section:
         for job, label in group.labels.items()
     ]
     # One run of each stands for all: runs have no common axes.
-    where = f"repetition {result.repeat}, fold {result.fold}"
-    caption = f"{material.facts.caption} | shown: {where}"
-    title = f"Features z on their first two principal components{group.place}; {where}"
+    place = f"repetition {result.repeat}, fold {result.fold}"
+    caption = f"{material.facts.caption} | shown: {place}"
+    title = f"Features z on their first two principal components{group.place}; {place}"
     columns = max(2, len(group.jobs))
     apart, shared = (feature_panels(clouds, material.classes, caption, common, columns) for common in (False, True))
     numbers, shown = _compactness(material, group)

@@ -28,8 +28,8 @@ def warnings(material: Material) -> list[str]:
             )
             if done < planned
         ]
-        begun = f"Unfinished: {facts.finished} of {facts.planned} runs are finished. Missing: {'; '.join(missing)}."
-        words.append(begun)
+        sentence = f"Unfinished: {facts.finished} of {facts.planned} runs are finished. Missing: {'; '.join(missing)}."
+        words.append(sentence)
     unbegun = [name for name, job in zip(material.names, material.jobs, strict=True) if not job.runs]
     if unbegun:
         words.append(f"Without a single planned run: {'; '.join(unbegun)}.")

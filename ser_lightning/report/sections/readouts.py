@@ -74,9 +74,9 @@ def readout_rows(jobs: Sequence[Job], scored: Mapping[str, ScoredRun], runs: Pat
     rows: list[dict[str, Any]] = []
     for number, job in enumerate(jobs):
         finished = [scored[name] for name in job.runs if name in scored]
-        read = {labels[kept]: _pairs(finished, runs, kept) for kept in job.readouts}
-        if any(read.values()):
-            for label, pairs in {SOFTMAX: [(run, run) for run in finished], **read}.items():
+        readouts = {labels[kept]: _pairs(finished, runs, kept) for kept in job.readouts}
+        if any(readouts.values()):
+            for label, pairs in {SOFTMAX: [(run, run) for run in finished], **readouts}.items():
                 gains = {} if label == SOFTMAX else paired_difference(pairs)
                 rows.append({"job": number, "readout": label, "runs": len(pairs), **_numbers(pairs, gains)})
     return pd.DataFrame(rows)
