@@ -14,7 +14,7 @@ import wandb
 from PIL import Image
 
 from ser_lightning.errors import UserError
-from ser_lightning.metrics import scores
+from ser_lightning.metrics import METRICS, scores
 from ser_lightning.runs.ledger import read_features
 from ser_lightning.training import tracking
 from ser_lightning.training.job import train_all
@@ -85,7 +85,7 @@ def test_an_offline_run_is_the_run_and_all_of_it(small):
     losses = {f"{part}/{name}" for part in ("train", "dev") for name in ("loss", "softmax", "term")}
     centres = {"dev/within_classes", "dev/between_classes", "train/center_drift", "train/term_gradient", "train/lr"}
     recalls = {f"dev/recall_{name}" for name in result.classes}
-    assert named == losses | centres | recalls | {"dev/ua", "dev/wa", "epoch"}
+    assert named == losses | centres | recalls | {f"dev/{key}" for key in METRICS} | {"epoch"}
 
     summary = {name: run.summary[name] for name in ("test/ua", "test/wa", "test/macro_f1", "best/dev_ua", "best/step")}
     assert summary == {
