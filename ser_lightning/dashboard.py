@@ -14,7 +14,7 @@ from ser_lightning.invocation import command_line
 from ser_lightning.metrics import METRICS
 from ser_lightning.report.upload import report_id, report_keys
 from ser_lightning.runs.signature import flat
-from ser_lightning.runs.study import Job, add_output_option, read_jobs, read_study, study_folder
+from ser_lightning.runs.study import Job, add_output_option, all_studies, read_jobs, read_study, study_folder
 from ser_lightning.runs.varying import Baseline, varying_settings
 
 CURVES = ("dev/ua", "dev/loss", "train/loss", "train/softmax", "train/term", "train/lr")
@@ -30,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     study = study_folder(options.output, Path(options.study).name)
     jobs = read_jobs(study)
     if not jobs:
-        names = sorted(folder.parent.name for folder in study.parent.glob("*/jobs"))
-        raise UserError(f"{study} is no study with runs; there are: {', '.join(names) or 'none'}")
+        names = ", ".join(all_studies(study.parent.parent))
+        raise UserError(f"{study} is no study with runs; there are: {names or 'none'}")
     project = options.project or str(compose(["logger=wandb"]).logger.project)
     print(f"Dashboard: {save(study, jobs, options.entity, project)}")
 

@@ -12,14 +12,14 @@ from rich.table import Table
 from ser_lightning.errors import UserError, end_clearly
 from ser_lightning.invocation import command_line
 from ser_lightning.runs.status import STATES, RunStatus, study_status
-from ser_lightning.runs.study import add_output_option, shared_words
+from ser_lightning.runs.study import add_output_option, all_studies, shared_words
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print every run of the studies asked for. Raises `UserError` where there is no such study."""
     options = _parser().parse_args(arguments)
     output = Path(options.output).resolve()
-    studies = {file.parent.name: file.parent for file in sorted(output.glob("studies/*/jobs"))}
+    studies = all_studies(output)
     if not studies:
         raise UserError(f"there are no studies in {output}; --output names another folder")
     for name in options.study or studies:

@@ -17,7 +17,15 @@ from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit
 from ser_lightning.errors import UserError
 from ser_lightning.metrics import HEADLINE, METRICS, confusion_counts
 from ser_lightning.report.statistics import Interval, over_runs, paired
-from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult, read_features, read_outputs, read_results
+from ser_lightning.runs.ledger import (
+    FEATURES,
+    PREDICTIONS,
+    RunResult,
+    damaged,
+    read_features,
+    read_outputs,
+    read_results,
+)
 from ser_lightning.runs.schedule import steps_of, steps_per_epoch
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import Job
@@ -249,12 +257,6 @@ def provenance(jobs: Sequence[Job], runs: Path) -> Provenance:
         seconds=sum(result.seconds for result in results),
         versions=_distinct(map(_versions, results)),
     )
-
-
-def damaged(folder: Path, file: str, error: Exception) -> UserError:
-    """The error for a finished run of which a file cannot be read: which one, and what mends it."""
-    reason = "is missing" if isinstance(error, FileNotFoundError) else f"is damaged ({' '.join(str(error).split())})"
-    return UserError(f"{folder / file} {reason}; delete the folder {folder} and repeat the command: the run is redone")
 
 
 def _audit(results: Sequence[RunResult]) -> FoldAudit:

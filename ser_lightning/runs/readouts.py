@@ -18,7 +18,15 @@ from ser_lightning.errors import NoSpaceError, UserError, ends_the_job
 from ser_lightning.files import no_space, write_whole
 from ser_lightning.identity import digest
 from ser_lightning.runs.attempt import reason_for, run_lock
-from ser_lightning.runs.ledger import FEATURES, READOUTS, read_features, read_result, readout_file
+from ser_lightning.runs.ledger import (
+    FEATURES,
+    READOUTS,
+    damaged,
+    feature_values,
+    read_features,
+    read_result,
+    readout_file,
+)
 from ser_lightning.runs.signature import part_identity
 
 if TYPE_CHECKING:
@@ -109,7 +117,7 @@ def _scores(folder: Path, part: "ReadoutConfig") -> "pd.DataFrame":
     import pandas as pd
 
     classes, table = _run(folder)
-    z = table.filter(regex=r"^z_\d+$").to_numpy(np.float64)  # [utterances, features]
+    z = feature_values(table)  # [utterances, features]
     labels = pd.Index(classes).get_indexer(pd.Index(table["label"]))
     training = (table["part"] == "train").to_numpy()
     scores = fit_and_score(part, z[training], labels[training], z[~training], len(classes))
@@ -125,9 +133,4 @@ def _run(folder: Path) -> tuple[Sequence[str], "pd.DataFrame"]:
     try:
         return result.classes, read_features(folder)
     except (OSError, ValueError) as error:
-        reason = (
-            "is missing" if isinstance(error, FileNotFoundError) else f"is damaged ({' '.join(str(error).split())})"
-        )
-        raise UserError(
-            f"{folder / FEATURES} {reason}; delete the folder {folder} and repeat the command: the run is redone"
-        ) from error
+        raise damaged(folder, FEATURES, error) from error

@@ -13,7 +13,7 @@ from ser_lightning.runs.attempt import read_attempt
 from ser_lightning.runs.ledger import read_result
 from ser_lightning.runs.readouts import read_failures
 from ser_lightning.runs.signature import flat
-from ser_lightning.runs.study import Job, read_jobs
+from ser_lightning.runs.study import Job, place_name, read_jobs
 
 STATES = ("done", "running", "failed", "interrupted", "missing", "other settings")
 
@@ -52,7 +52,7 @@ def job_status(job: Job, runs: Path) -> Iterator[RunStatus]:
     elif not job.runs:
         yield RunStatus("", job.name, "", "missing", "its job has not begun")
     for name, (repeat, fold) in zip(job.runs, job.places, strict=True):
-        yield RunStatus(name, job.name, _place(repeat, fold), *_state(runs / name, job.readouts))
+        yield RunStatus(name, job.name, place_name(repeat, fold), *_state(runs / name, job.readouts))
 
 
 def _state(folder: Path, readouts: Iterable[str]) -> tuple[str, str]:
@@ -122,11 +122,7 @@ def _known_place(folder: Path) -> str:
         result = read_result(folder)
     except UserError:
         return ""
-    return _place(result.repeat, result.fold) if result else ""
-
-
-def _place(repeat: int, fold: int) -> str:
-    return f"repeat {repeat} fold {fold}" if repeat else f"fold {fold}"
+    return place_name(result.repeat, result.fold) if result else ""
 
 
 def _clock(seconds: float) -> str:

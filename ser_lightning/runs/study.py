@@ -68,13 +68,18 @@ def study_folder(output: str, name: str) -> Path:
     return Path(output).expanduser().resolve() / "studies" / name
 
 
+def all_studies(output: Path) -> dict[str, Path]:
+    """The studies below `paths.output`: name -> folder."""
+    return {jobs.parent.name: jobs.parent for jobs in sorted(output.glob("studies/*/jobs"))}
+
+
 def find_study(name: str, output: Path) -> Path:
     """The folder of a study, by its path or by its name below `output`. Raises `UserError` where there is none."""
     for folder in (Path(name).expanduser().resolve(), output / "studies" / name):
         if (folder / "jobs").is_dir():
             return folder
-    names = sorted(jobs.parent.name for jobs in output.glob("studies/*/jobs"))
-    hint = f"there are {', '.join(names)}" if names else "there are none; --output names another folder"
+    names = ", ".join(all_studies(output))
+    hint = f"there are {names}" if names else "there are none; --output names another folder"
     raise UserError(f"{name} is not a study in {output}; {hint}")
 
 
@@ -255,6 +260,11 @@ def short_names(jobs: Sequence[Job]) -> list[str]:
     """
     alike = shared_words([job.name for job in jobs]) if len(jobs) > 1 else []
     return [" ".join(word for word in job.name.split() if word not in alike) or job.name for job in jobs]
+
+
+def place_name(repeat: int, fold: int) -> str:
+    """Where a run stands in its job: 'fold 2', or from the second repetition on 'repeat 1 fold 2'."""
+    return f"repeat {repeat} fold {fold}" if repeat else f"fold {fold}"
 
 
 def shared_words(names: Sequence[str]) -> list[str]:

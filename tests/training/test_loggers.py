@@ -22,7 +22,7 @@ from ser_lightning.training.loggers import features_figure, run_loggers
 from ser_lightning.training.plan import plan_job
 from ser_lightning.training.progress import StudyProgress
 from tests.training.offline_run import offline_runs
-from tests.training.wandb_server import WandbServer
+from tests.training.wandb_server import reachable_server
 
 KEY = "0123456789abcdef" * 3
 
@@ -56,14 +56,9 @@ def logged(run):
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     """A W&B server, and a key for it."""
-    with WandbServer() as running:
-        monkeypatch.setenv("WANDB_API_KEY", KEY)
-        monkeypatch.setenv("WANDB_BASE_URL", running.address)
-        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-        monkeypatch.delenv("WANDB_MODE")
-        wandb.teardown()
-        yield running
-    wandb.teardown()
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    with reachable_server(monkeypatch, tmp_path) as server:
+        yield server
 
 
 def test_an_offline_run_is_the_run_and_all_of_it(small):

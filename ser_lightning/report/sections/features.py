@@ -11,9 +11,9 @@ from ser_lightning.report.document import Block, Picture, Section, Table, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.portraits import Cloud, feature_panels
 from ser_lightning.report.statistics import over_runs
-from ser_lightning.report.summary import ScoredRun, damaged, half_width, test_to_train
+from ser_lightning.report.summary import ScoredRun, half_width, test_to_train
 from ser_lightning.report.tables import with_half
-from ser_lightning.runs.ledger import FEATURES, read_features
+from ser_lightning.runs.ledger import FEATURES, damaged, feature_values, read_features
 
 EXPLAINED = (
     "Within / between: root mean square distance of features from the mean of their class, over that between the means "
@@ -86,7 +86,7 @@ def _features(material: Material, run: ScoredRun) -> dict[str, tuple[np.ndarray,
     folder = material.folder(run)
     try:
         table = read_features(folder)
-        z = table.filter(regex=r"^z_\d+$").to_numpy(dtype=np.float64)
+        z = feature_values(table)
         parts, labels = table["part"].to_numpy(), table["label"].to_numpy()
     except (OSError, ValueError, KeyError) as error:
         raise damaged(folder, FEATURES, error) from error
