@@ -134,7 +134,13 @@ def own_settings(group: str, name: str) -> set[str]:
     if choice is None:
         return set()
     bases = [base for base in choice.values.get("defaults", []) if isinstance(base, str) and base != "_self_"]
-    return {*choice.complete, *(key for base in bases for key in own_settings(group, base))}
+    return {*choice.complete, *(key for base in bases for key in own_settings(group, base))} - {"defaults"}
+
+
+def _common(group: str) -> set[str]:
+    """The keys that all choices of a group have, by train.yaml."""
+    train = next(choice for choice in shipped_choices() if (choice.group, choice.name) == ("", "train"))
+    return set(train.values.get(group, {}))
 
 
 def register(swept: Mapping[str, Sequence[str]] | None = None) -> None:
@@ -157,7 +163,7 @@ def register(swept: Mapping[str, Sequence[str]] | None = None) -> None:
         values = choice.complete
         names = (swept or {}).get(choice.group, [])
         others = {key for name in names for key in own_settings(choice.group, name)} if choice.name in names else set()
-        if foreign := sorted(others - own_settings(choice.group, choice.name) - {CODE}):
+        if foreign := sorted(others - own_settings(choice.group, choice.name) - _common(choice.group) - {CODE}):
             values = {**values, **dict.fromkeys(foreign), FOREIGN: foreign}
         store.store(f"{choice.name}.yaml", OmegaConf.create(values), group=choice.group or None, package=choice.package)
         if CODE in values and (code := choice.code):

@@ -39,8 +39,12 @@ PROTOCOLS = {
     "session": "sessions apart",
     "speaker": "speakers apart",
     "text": "speakers and sentences apart",
-    "file": "a division of one's own",
 }
+
+
+def describe_protocol(name: str) -> str:
+    """What a protocol keeps apart, in a few words."""
+    return PROTOCOLS.get(name, "a division of one's own")
 
 
 @dataclass(frozen=True)
@@ -217,7 +221,7 @@ class Provenance:
     def caption(self) -> str:
         """Corpus, protocol, folds x repetitions, leak audit: what stands under every figure and table."""
         corpus = f"synthetic {self.corpus}" if self.synthetic else self.corpus
-        protocol = f"{self.protocol} protocol ({PROTOCOLS[self.protocol]})"
+        protocol = f"{self.protocol} protocol ({describe_protocol(self.protocol)})"
         words = [corpus, protocol, f"{counted(self.folds, 'fold')} x {counted(self.repeats, 'repetition')}"]
         if self.finished < self.planned:
             words.append(f"unfinished: {self.finished} of {self.planned} runs")

@@ -67,6 +67,16 @@ def write_dialogue(root, dialogue, text, names):
         write_wav(root, name)
 
 
+def make_tree(folder):
+    """A recording of each of the four classes, improvised.
+
+    Returns the overrides that name it, for tests/test_contracts.py.
+    """
+    names = {f"Ses02F_impro01_F00{number}": code for number, code in enumerate(["neu", "ang", "hap", "sad"])}
+    write_dialogue(folder, "Ses02F_impro01", "".join(block(*pair) for pair in names.items()), names)
+    return [f"corpus.root={folder}", SUBSET]
+
+
 @pytest.fixture
 def release(tmp_path):
     """Session 1 with a dialogue, session 3 with a suffixed one, session 5 with a scripted one."""

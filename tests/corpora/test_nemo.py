@@ -1,9 +1,12 @@
 """nEMO by its file names, with and without its table."""
 
+import numpy as np
 import pytest
+import soundfile
 
+from ser_lightning.config import compose
+from ser_lightning.corpora import load_manifest
 from ser_lightning.errors import UserError
-from tests.corpora.recordings import load, write
 
 NAMES = ["EB0_anger_57", "EB0_neutral_13", "KS0_happiness_4", "MP0_sadness_79", "WR0_surprised_64", "TP0_fear_46"]
 # The release's table has blanks before the speaker, and ids with their suffix.
@@ -14,15 +17,31 @@ EB0_anger_57.wav\tanger\tJedz inaczej aby polepszyć swoje zdrowie.\tjedz\t     
 """
 
 
+def make_tree(folder):
+    """A recording of every class, in the release's layout.
+
+    Returns the overrides that name it, for tests/test_contracts.py.
+    """
+    (folder / "samples").mkdir()
+    for name in NAMES:
+        sound = 0.1 * np.random.default_rng(0).standard_normal(8000)
+        soundfile.write(folder / "samples" / f"{name}.wav", sound, 8000)
+    (folder / "data.tsv").write_text(TABLE, encoding="utf-8")
+    return [f"corpus.root={folder}"]
+
+
 @pytest.fixture
 def root(tmp_path):
-    write(tmp_path / "samples", *NAMES)
-    (tmp_path / "data.tsv").write_text(TABLE, encoding="utf-8")
+    make_tree(tmp_path)
     return tmp_path
 
 
+def load(root, name="nemo"):
+    return load_manifest(compose([f"corpus={name}", f"corpus.root={root}"]).corpus, root)
+
+
 def test_the_four_classes_of_the_paper(root):
-    manifest = load(root, "nemo")
+    manifest = load(root)
     assert manifest.classes == ("neu", "ang", "hap", "sad")
     assert manifest.table.set_index("id")["label"].to_dict() == {
         "EB0_anger_57": "ang", "EB0_neutral_13": "neu", "KS0_happiness_4": "hap", "MP0_sadness_79": "sad",
@@ -48,12 +67,12 @@ def test_speakers_and_sentences(root):
 
 
 def test_the_table_is_found_from_the_samples_too(root):
-    assert load(root / "samples", "nemo").digest == load(root, "nemo").digest
+    assert load(root / "samples").digest == load(root).digest
 
 
 def test_without_the_table_genders_and_words_are_unknown(root):
     (root / "data.tsv").unlink()
-    table = load(root, "nemo").table
+    table = load(root).table
     assert table["gender"].tolist() == ["", "", "", ""]
     assert table["transcript"].tolist() == ["", "", "", ""]
     assert table["text_id"].tolist() == ["57", "13", "4", "79"]
@@ -62,16 +81,16 @@ def test_without_the_table_genders_and_words_are_unknown(root):
 def test_a_table_without_file_names_is_refused(root):
     (root / "data.tsv").write_text("<html>\n<body>Not found\n")
     with pytest.raises(UserError, match=r"data\.tsv has no column file_id; fetch it anew or remove it"):
-        load(root, "nemo")
+        load(root)
 
 
 def test_resource_forks_are_no_recordings(root):
     (root / "samples" / "._EB0_anger_57.wav").write_bytes(b"\x00\x05\x16\x07")
-    assert len(load(root, "nemo")) == 4
+    assert len(load(root)) == 4
 
 
 @pytest.mark.parametrize("wrong", ["hello", "EB0_bored_57", "EB0_anger"])
 def test_what_is_not_nemo_is_refused(root, wrong):
     (root / "samples" / f"{wrong}.wav").write_bytes(b"RIFF")
     with pytest.raises(UserError, match=rf"{wrong}\.wav is not named like WR0_surprised_64\.wav \(speaker"):
-        load(root, "nemo")
+        load(root)

@@ -11,6 +11,15 @@ from tests.corpora.recordings import load, write
 FOUR = [f"Actor_07/03-01-{emotion}-01-01-01-07" for emotion in ("01", "03", "04", "05")]
 
 
+def make_tree(folder):
+    """What one actor says once in each emotion.
+
+    Returns the overrides that name it, for tests/test_contracts.py.
+    """
+    write(folder, *(f"Actor_07/03-01-0{emotion}-01-01-01-07.wav" for emotion in range(1, 9)))
+    return [f"corpus.root={folder}"]
+
+
 def test_the_four_classes_of_the_paper(ravdess_root):
     manifest = load(ravdess_root, "ravdess")
     assert manifest.classes == ("neu", "ang", "hap", "sad")

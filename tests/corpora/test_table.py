@@ -13,11 +13,21 @@ from ser_lightning.errors import UserError
 ROWS = [("a.wav", "happy", "03"), ("b.wav", "sad", "null"), ("sub/c.wav", "happy", "07")]
 
 
+def make_tree(folder):
+    """The recordings of a table, and it.
+
+    Returns the overrides that name it, for tests/test_contracts.py.
+    """
+    (folder / "sub").mkdir()
+    for path, _, _ in ROWS:
+        soundfile.write(folder / path, 0.1 * np.random.default_rng(0).standard_normal(16_000), 16_000)
+    (folder / "table.csv").write_text("\n".join(["path,label,speaker", *map(",".join, ROWS)]))
+    return [f"corpus.root={folder}", "corpus.table=table.csv"]
+
+
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "sub").mkdir()
-    for path, _, _ in ROWS:
-        soundfile.write(tmp_path / path, 0.1 * np.random.default_rng(0).standard_normal(16_000), 16_000)
+    make_tree(tmp_path)
     return tmp_path
 
 

@@ -9,7 +9,7 @@ from ser_lightning.data.leakage import audit_line
 from ser_lightning.metrics import METRICS
 from ser_lightning.report.document import Block, Code, Section, Text
 from ser_lightning.report.material import Material
-from ser_lightning.report.summary import PROTOCOLS, Provenance, ScoredRun, counted, setting_columns
+from ser_lightning.report.summary import Provenance, ScoredRun, counted, describe_protocol, setting_columns
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import COMMAND
 
@@ -44,7 +44,7 @@ def section(material: Material) -> Section:
     blocks: list[Block] = [
         Text(f"Corpus: {corpus_name(facts)}, {facts.utterances} utterances ({counts}); {left_out}."),
         Text(
-            f"Protocol: {facts.protocol} ({PROTOCOLS[facts.protocol]}), {counted(facts.folds, 'fold')} x "
+            f"Protocol: {facts.protocol} ({describe_protocol(facts.protocol)}), {counted(facts.folds, 'fold')} x "
             f"{counted(facts.repeats, 'repetition')}; {facts.finished} of {facts.planned} runs. "
             f"Leak audit: {audit_line(facts.audit)}."
         ),
