@@ -55,14 +55,14 @@ def measure_run(output: Path, times: float, epochs: int) -> dict[str, float]:
         start = time.perf_counter()
         with run_loggers(run.config, run.folder, run.signature, [], []) as loggers:
             data, recognizer, _ = fit(run, 1, loggers, [clock, last], resume=False)
-            fitted = time.perf_counter() - start
+            fit_seconds = time.perf_counter() - start
             write_predictions(run.folder, make_trainer(run.config.trainer, 1), recognizer, data)
     total = time.perf_counter() - start
     parts = {
         "training": clock.steps * passes,
         "dev": clock.dev * passes,
-        "logging_and_checkpoints": (fitted - clock.steps - clock.dev) * passes,
-        "predictions_and_result": total - fitted,
+        "logging_and_checkpoints": (fit_seconds - clock.steps - clock.dev) * passes,
+        "predictions_and_result": total - fit_seconds,
     }
     return {
         **{f"share_of_{name}": seconds / sum(parts.values()) for name, seconds in parts.items()},

@@ -179,9 +179,9 @@ def study_name(overrides: Sequence[str]) -> str:
     """
     from ser_lightning.identity import digest
 
-    telling = sorted(word for word in overrides if not word.lstrip("+~").startswith(_NOT_IN_STUDY_NAME))
-    name = "_".join(re.sub(r"[^A-Za-z0-9._]+", "-", word).strip("-") for word in telling) or "default"
-    return name if len(name) <= 80 else f"{name[:60]}-{digest(telling)}"
+    words = sorted(word for word in overrides if not word.lstrip("+~").startswith(_NOT_IN_STUDY_NAME))
+    name = "_".join(re.sub(r"[^A-Za-z0-9._]+", "-", word).strip("-") for word in words) or "default"
+    return name if len(name) <= 80 else f"{name[:60]}-{digest(words)}"
 
 
 def explain(error: Exception) -> str:

@@ -45,14 +45,14 @@ def summary(entries: Sequence[RunStatus]) -> str:
 def show(entries: Sequence[RunStatus]) -> None:
     """A line per run; of its job, what not all jobs set alike."""
     names = list(dict.fromkeys(entry.job for entry in entries if entry.job))
-    alike = shared_words(names) if len(names) > 1 else []
-    if alike:
-        print(f"all: {' '.join(alike)}")
+    shared = shared_words(names) if len(names) > 1 else []
+    if shared:
+        print(f"all: {' '.join(shared)}")
     table = Table(box=None, pad_edge=False)
     for heading in ("state", "job", "fold", "run", ""):
         table.add_column(heading, overflow="fold", no_wrap=heading in ("state", "run"))
     for entry in entries:
-        job = " ".join(word for word in entry.job.split() if word not in alike)
+        job = " ".join(word for word in entry.job.split() if word not in shared)
         table.add_row(*(escape(cell) for cell in (entry.state, job, entry.place, entry.run, entry.details)))
     console = Console()
     if not console.is_terminal:

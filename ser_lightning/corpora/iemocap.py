@@ -226,12 +226,12 @@ def _read_transcripts(folder: Path) -> dict[str, str]:
 
 
 def _refuse_second_labels(turns: pd.DataFrame) -> None:
-    twice = turns[turns["id"].duplicated(keep=False)]
-    if len(twice):
-        first = twice["id"].iloc[0]
-        places = " and at ".join(twice.loc[twice["id"] == first, "place"])
+    duplicates = turns[turns["id"].duplicated(keep=False)]
+    if len(duplicates):
+        first = duplicates["id"].iloc[0]
+        places = " and at ".join(duplicates.loc[duplicates["id"] == first, "place"])
         raise UserError(
-            f"{twice['id'].nunique()} utterances are labelled more than once; {first} at {places}. Remove the copy"
+            f"{duplicates['id'].nunique()} utterances are labelled more than once; {first} at {places}. Remove the copy"
         )
 
 

@@ -124,5 +124,5 @@ class CenterLoss(nn.Module):
     def tell(self) -> dict[str, Tensor]:
         """How far the centres moved since it was last asked, and where they are."""
         before, self._before = self._before, None
-        moved = center_drift(self.centers if before is None else before, self.centers)
-        return {"center_drift": moved, "centers": self.centers}
+        drift = center_drift(self.centers if before is None else before, self.centers)
+        return {"center_drift": drift, "centers": self.centers}

@@ -174,10 +174,10 @@ def grids(summary: pd.DataFrame, columns: Mapping[str, str]) -> tuple[str, str, 
     panels, without = _lines(finished, x, rest, needed=y)
     sizes = [(rows[x].nunique(), rows[y].nunique(), rows.dropna(subset=[x, y])) for rows in panels.values()]
     whole = not without and all(
-        max(across, up) > 2
-        and min(crossed[x].nunique(), crossed[y].nunique()) > 1
-        and len(crossed) >= 0.75 * crossed[x].nunique() * crossed[y].nunique()
-        for across, up, crossed in sizes
+        max(width, height) > 2
+        and min(points[x].nunique(), points[y].nunique()) > 1
+        and len(points) >= 0.75 * points[x].nunique() * points[y].nunique()
+        for width, height, points in sizes
     )
     return (x, y, panels) if whole and len(panels) <= MOST_PANELS else None
 
@@ -324,12 +324,12 @@ def _draw_lines(
 
 
 def _draw_grid(axes: Axes, rows: pd.DataFrame, x: str, y: str, limits: tuple[float, float]) -> None:
-    across, up = sorted(rows[x].unique()), sorted(rows[y].dropna().unique())
-    means, halves = (np.full((len(up), len(across)), np.nan) for _ in range(2))
+    x_values, y_values = sorted(rows[x].unique()), sorted(rows[y].dropna().unique())
+    means, halves = (np.full((len(y_values), len(x_values)), np.nan) for _ in range(2))
     for row in rows.to_dict("records"):
-        line = slice(None) if np.isnan(row[y]) else up.index(row[y])
-        means[line, across.index(row[x])] = row[HEADLINE]
-        halves[line, across.index(row[x])] = row[f"{HEADLINE}_half"]
+        line = slice(None) if np.isnan(row[y]) else y_values.index(row[y])
+        means[line, x_values.index(row[x])] = row[HEADLINE]
+        halves[line, x_values.index(row[x])] = row[f"{HEADLINE}_half"]
     draw_fields(axes, means, "cividis", *limits)
     axes.invert_yaxis()
     for i, j in np.argwhere(np.isfinite(means)):
@@ -337,8 +337,8 @@ def _draw_grid(axes: Axes, rows: pd.DataFrame, x: str, y: str, limits: tuple[flo
         colour = "black" if means[i, j] > sum(limits) / 2 else "white"
         half = "" if np.isnan(halves[i, j]) else f"\n±{halves[i, j]:.1f}"
         axes.text(j, i, f"{means[i, j]:.1f}{half}", ha="center", va="center", color=colour, size=7.5)
-    axes.set_xticks(range(len(across)), [f"{value:g}" for value in across])
-    axes.set_yticks(range(len(up)), [f"{value:g}" for value in up])
+    axes.set_xticks(range(len(x_values)), [f"{value:g}" for value in x_values])
+    axes.set_yticks(range(len(y_values)), [f"{value:g}" for value in y_values])
     axes.set_xlabel(symbols(spell(x)))
     axes.set_ylabel(symbols(spell(y)))
 

@@ -189,11 +189,11 @@ def read_material(study: Path, runs: Path, show: str = "", metrics: Sequence[str
 
     Raises `UserError` where it has no jobs, none of those to be shown, and as `score_runs` and `provenance` do.
     """
-    every = read_jobs(study)
-    if not every:
+    all_jobs = read_jobs(study)
+    if not all_jobs:
         raise UserError(f"{study} is no study: it has no jobs. Give the folder that train -m or reproduce wrote")
-    alike = [[every[number] for number in numbers] for numbers in distinct_jobs(every).values()]
-    jobs, members = [join_names(same) for same in alike], [[job.name for job in same] for same in alike]
+    groups = [[all_jobs[number] for number in numbers] for numbers in distinct_jobs(all_jobs).values()]
+    jobs, members = [join_names(group) for group in groups], [[job.name for job in group] for group in groups]
     facts = provenance(jobs, runs)
     scored = score_runs(jobs, runs)
     utterances = _read_utterances(study / UTTERANCES, {name for run in scored.values() for name in run.test.ids})

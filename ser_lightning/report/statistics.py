@@ -117,15 +117,16 @@ def over_groups(counts: np.ndarray, scores: Callable[[np.ndarray], np.ndarray]) 
         return [Interval(float(value), np.nan, np.nan, np.nan, 0) for value in values]
     # How often each group is drawn [REPLICATES, groups]
     times = np.random.default_rng(0).multinomial(groups, np.full(groups, 1 / groups), size=REPLICATES)
-    drawn = scores(np.tensordot(times.astype(np.float64), counts, axes=1))  # [REPLICATES, scores]
-    return [_percentiles(float(value), draws[np.isfinite(draws)]) for value, draws in zip(values, drawn.T, strict=True)]
+    replicates = scores(np.tensordot(times.astype(np.float64), counts, axes=1))  # [REPLICATES, scores]
+    pairs = zip(values, replicates.T, strict=True)
+    return [_percentiles(float(value), draws[np.isfinite(draws)]) for value, draws in pairs]
 
 
-def _percentiles(value: float, drawn: np.ndarray) -> Interval:
-    if len(drawn) < 2:
-        return Interval(value, np.nan, np.nan, np.nan, len(drawn))
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(value, float(low), float(high), float(np.std(drawn, ddof=1)), len(drawn))
+def _percentiles(value: float, replicates: np.ndarray) -> Interval:
+    if len(replicates) < 2:
+        return Interval(value, np.nan, np.nan, np.nan, len(replicates))
+    low, high = np.quantile(replicates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(value, float(low), float(high), float(np.std(replicates, ddof=1)), len(replicates))
 
 
 def _mean_and_error(values: Sequence[float], ratio: float) -> tuple[float, float, int]:

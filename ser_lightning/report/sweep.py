@@ -94,9 +94,9 @@ def _report(study: Path, runs: Path, logger: LoggerConfig) -> None:
     write_report(report, study)
     upload_report(logger, study)
     print_table(material.summary, report.caption)
-    kept = describe_other_code(results)
+    note = describe_other_code(results)
     lines = readout_lines(material.jobs, material.scored, runs)
-    print("\n".join([*lines, *filter(None, [kept]), *report.answer, f"Report: {study / PAGE}"]))
+    print("\n".join([*lines, *filter(None, [note]), *report.answer, f"Report: {study / PAGE}"]))
 
 
 def _stop_at_failures(study: Path, runs: Path, jobs: Sequence[Job]) -> None:

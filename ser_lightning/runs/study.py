@@ -169,9 +169,9 @@ def write_jobs(folder: Path, jobs: Sequence[Job]) -> None:
                 damaged.append(number)
         for job in jobs:
             # Studies of earlier versions have a job for every name
-            same = [number for number, one in recorded.items() if same_settings(one, job)]
-            for number in same or [damaged.pop(0) if damaged else max(recorded, default=-1) + 1]:
-                recorded[number] = join_jobs(recorded[number], job) if same else job
+            numbers = [number for number, one in recorded.items() if same_settings(one, job)]
+            for number in numbers or [damaged.pop(0) if damaged else max(recorded, default=-1) + 1]:
+                recorded[number] = join_jobs(recorded[number], job) if numbers else job
                 write_job(folder, number, recorded[number])
 
 
@@ -224,9 +224,9 @@ def join_names(jobs: Sequence[Job]) -> Job:
 
 def _join_readouts(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
     """The read-outs of jobs that are one; of those with the same settings, whose code has changed, the last."""
-    every = {kept: own for job in jobs for kept, own in job.readouts.items()}
-    last = {json.dumps(own, sort_keys=True): kept for kept, own in every.items()}
-    return {kept: every[kept] for kept in last.values()}
+    readouts = {stem: settings for job in jobs for stem, settings in job.readouts.items()}
+    last = {json.dumps(settings, sort_keys=True): stem for stem, settings in readouts.items()}
+    return {stem: readouts[stem] for stem in last.values()}
 
 
 def refuse_other_corpus(folder: Path, runs: Path, corpus: str, protocol: str) -> None:
@@ -258,8 +258,8 @@ def short_names(jobs: Sequence[Job]) -> list[str]:
     >>> short_names([Job("corpus=emodb loss.lam=0", {}), Job("corpus=emodb loss.lam=0.3", {})])
     ['loss.lam=0', 'loss.lam=0.3']
     """
-    alike = shared_words([job.name for job in jobs]) if len(jobs) > 1 else []
-    return [" ".join(word for word in job.name.split() if word not in alike) or job.name for job in jobs]
+    shared = shared_words([job.name for job in jobs]) if len(jobs) > 1 else []
+    return [" ".join(word for word in job.name.split() if word not in shared) or job.name for job in jobs]
 
 
 def place_name(repeat: int, fold: int) -> str:
@@ -276,8 +276,8 @@ def shared_words(names: Sequence[str]) -> list[str]:
 def job_name(overrides: Sequence[str]) -> str:
     """How a job is called in tables: what it sets, e.g. 'loss.alpha=0.1 loss.lam=0.5'. Read-outs name no job."""
     others = ("study.", "paths.", "logger", "rerun", "corpus.root", "readout")
-    telling = [word for word in overrides if not word.startswith(others)]
-    return " ".join(telling) or "default"
+    words = [word for word in overrides if not word.startswith(others)]
+    return " ".join(words) or "default"
 
 
 def _shared_name(names: Sequence[str]) -> str:

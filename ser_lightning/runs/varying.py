@@ -88,8 +88,8 @@ def short_keys(keys: Sequence[str], taken: Sequence[str] = ()) -> dict[str, str]
     {'loss.name': 'loss', 'loss.lam': 'lam', 'model.reset': 'model.reset', 'sound.reset': 'sound.reset'}
     """
     words = {key: key.removesuffix(".name").rpartition(".")[2] for key in keys}
-    several = [*words.values(), *taken]
-    return {key: word if several.count(word) == 1 else key for key, word in words.items()}
+    names = [*words.values(), *taken]
+    return {key: word if names.count(word) == 1 else key for key, word in words.items()}
 
 
 def spell(word: str) -> str:
