@@ -383,7 +383,9 @@ def test_every_kind_of_part_can_be_ones_own_at_once(ser, user):
     assert result["settings"]["features"] == {"name": "loudness", "max_seconds": 14.0, "pieces": 4}
     assert result["settings"]["head"] == {"name": "cosine", "scale": 8.0}
     code = {file.name for file in (user / "outputs" / "runs" / signature / "code").glob("*.py")}
-    assert code == {name for name in FILES if name.endswith(".py")} - {"random.py", "unrelated.py"}
+    # A read-out is no part of what the run is
+    assert code == {name for name in FILES if name.endswith(".py")} - {"random.py", "unrelated.py", "nearest.py"}
+    assert list((user / "outputs" / "runs" / signature / "readouts").glob("nearest-*.parquet"))
 
 
 def test_help_lists_them_with_the_meaning_of_their_keys(user, installed):
