@@ -16,7 +16,7 @@ def make_tree(folder):
 
     Returns the overrides that name it, for tests/test_contracts.py.
     """
-    write(folder, *(f"Actor_07/03-01-0{emotion}-01-01-01-07.wav" for emotion in range(1, 9)))
+    write(folder, *(f"Actor_07/03-01-0{emotion}-01-01-01-07" for emotion in range(1, 9)))
     return [f"corpus.root={folder}"]
 
 
