@@ -366,6 +366,7 @@ PARTS = {
     "model": "small",
     "head": "cosine",
     "loss": "mine",
+    "readout": "nearest",
 }
 
 
