@@ -41,13 +41,13 @@ def main() -> None:
     parser = ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add_output_option(parser)
     parser.add_argument("part", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
-    asked = parser.parse_args()
-    unknown = set(asked.part) - PARTS.keys()
+    options = parser.parse_args()
+    unknown = set(options.part) - PARTS.keys()
     if unknown:
         parser.error(f"there is no {', '.join(sorted(unknown))}; choose of {', '.join(PARTS)}")
-    output = Path(asked.output).resolve() / "bench"
+    output = Path(options.output).resolve() / "bench"
     measured: dict[str, Any] = {"machine": machine()}
-    for part in asked.part or PARTS:
+    for part in options.part or PARTS:
         print(f"Measuring {part}", flush=True)
         # Each in a process of its own, whose memory nothing was in before
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
@@ -81,14 +81,14 @@ def show(measured: dict[str, Any]) -> None:
             continue
         number = measured[part].get(value)
         if number is None:
-            table.add_row(name, "not measured", unit, *(_told(of) for of in (bar, aim)))
+            table.add_row(name, "not measured", unit, *(_format(limit) for limit in (bar, aim)))
             continue
         met = bar is None or (number >= bar if more else number <= bar)
-        table.add_row(name, f"{number:.3g}" + ("" if met else " (missed)"), unit, _told(bar), _told(aim))
+        table.add_row(name, f"{number:.3g}" + ("" if met else " (missed)"), unit, _format(bar), _format(aim))
     Console().print(table)
 
 
-def _told(value: float | None) -> str:
+def _format(value: float | None) -> str:
     return "" if value is None else f"{value:g}"
 
 

@@ -38,14 +38,14 @@ def manifest(times: float = 1) -> Manifest:
     """So many times IEMOCAP, in its proportions of classes, sessions and speakers."""
     count = round(UTTERANCES * times)
     number = np.arange(count)
-    labels = [name for name, of in COUNTS.items() for _ in range(math.ceil(of * times))]
+    labels = [name for name, utterances in COUNTS.items() for _ in range(math.ceil(utterances * times))]
     label = np.random.default_rng(0).permutation(labels)[:count]
     session = np.char.mod("%d", 1 + number % 5)
     gender = np.where(number // 5 % 2, "male", "female")
     columns = dict.fromkeys(("path", "transcript", *DESCRIPTION), "")
-    told = {"session": session, "gender": gender, "speaker": np.char.add(session, gender)}
+    description = {"session": session, "gender": gender, "speaker": np.char.add(session, gender)}
     table = pd.DataFrame(
-        {"id": np.char.mod("%06d", number), **columns, "raw_label": label, "label": label, **told, "votes": ""}
+        {"id": np.char.mod("%06d", number), **columns, "raw_label": label, "label": label, **description, "votes": ""}
     )
     return Manifest("noise of IEMOCAP's lengths", CLASSES, table, synthetic=True)
 

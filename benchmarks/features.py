@@ -27,21 +27,21 @@ def measure_features(output: Path, files: int, blocks: int) -> dict[str, float]:
         soundfile.write(path, 0.1 * rng.standard_normal(int(SECONDS * RATE)), RATE)
     table = pd.DataFrame({"id": [path.stem for path in paths], "path": [str(path) for path in paths]})
     noise, config = Manifest("noise", ("none",), table), configuration(output).features
-    ours, theirs = [], []
+    seconds, librosa_seconds = [], []
     for _ in range(blocks + 1):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         for _ in all_frames(noise, config.make(), config, progress=False):
             pass
-        ours.append(time.perf_counter() - begun)
-        begun = time.perf_counter()
+        seconds.append(time.perf_counter() - start)
+        start = time.perf_counter()
         for path in paths[::4]:
             _by_librosa(path)
-        theirs.append(4 * (time.perf_counter() - begun))
+        librosa_seconds.append(4 * (time.perf_counter() - start))
     hours = files * SECONDS / 3600
     return {
-        "hours_per_minute": 60 * hours / median(ours[1:]),
-        "librosa_hours_per_minute": 60 * hours / median(theirs[1:]),
-        "against_librosa": median(theirs[1:]) / median(ours[1:]),
+        "hours_per_minute": 60 * hours / median(seconds[1:]),
+        "librosa_hours_per_minute": 60 * hours / median(librosa_seconds[1:]),
+        "against_librosa": median(librosa_seconds[1:]) / median(seconds[1:]),
     }
 
 

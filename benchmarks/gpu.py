@@ -27,15 +27,15 @@ class Epochs(Callback):
 
     barrier: Any
     seconds: float = 0.0
-    begun: float = 0.0
+    start: float = 0.0
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         if trainer.current_epoch == 1:
             self.barrier.wait()
-            self.begun = time.perf_counter()
+            self.start = time.perf_counter()
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        self.seconds = time.perf_counter() - self.begun
+        self.seconds = time.perf_counter() - self.start
 
 
 def measure_side_by_side(
@@ -46,12 +46,12 @@ def measure_side_by_side(
     All runs per hour follow from the time that the slowest needs.
     """
     spawn = get_context("spawn")
-    barrier, told = spawn.Barrier(workers), spawn.Queue()
-    of = (output, features, epochs, times, accelerator, barrier, told)
-    processes = [spawn.Process(target=_train, args=(number, *of)) for number in range(workers)]
+    barrier, queue = spawn.Barrier(workers), spawn.Queue()
+    arguments = (output, features, epochs, times, accelerator, barrier, queue)
+    processes = [spawn.Process(target=_train, args=(number, *arguments)) for number in range(workers)]
     for process in processes:
         process.start()
-    measured = [told.get(timeout=600) for _ in processes]
+    measured = [queue.get(timeout=600) for _ in processes]
     for process in processes:
         process.join()
     step, once = (max(column) for column in zip(*measured, strict=True))
@@ -69,13 +69,13 @@ def measure_gpu(output: Path, workers: tuple[int, ...], epochs: int) -> dict[str
     # Once, before several processes want it
     for features, times in TIMES.items():
         plan(output, f"features={features}", times=times)
-    tried = {
+    trials = {
         features: [measure_side_by_side(output, features, count, epochs, times) for count in workers]
         for features, times in TIMES.items()
     }
-    best = {features: max(of, key=lambda row: row["runs_per_hour"]) for features, of in tried.items()}
+    best = {features: max(rows, key=lambda row: row["runs_per_hour"]) for features, rows in trials.items()}
     hours = sum(RUNS[features] / row["runs_per_hour"] for features, row in best.items())
-    return {**tried, "hours_of_275_runs": hours}
+    return {**trials, "hours_of_275_runs": hours}
 
 
 def _train(
@@ -86,7 +86,7 @@ def _train(
     times: float,
     accelerator: str,
     barrier: Barrier,
-    told: "Queue[tuple[float, float]]",
+    queue: "Queue[tuple[float, float]]",
 ) -> None:
     run = plan(output, f"features={features}", f"trainer.accelerator={accelerator}", times=times)
     epoch_steps = run.schedule.epoch_steps
@@ -96,6 +96,6 @@ def _train(
     clock = Epochs(barrier)
     with quiet(), run_loggers(run.config, run.folder, run.signature, [], []) as loggers:
         data, recognizer, _ = fit(run, 1, loggers, [LastEpoch(run.folder), clock], resume=False)
-        begun = time.perf_counter()
+        start = time.perf_counter()
         write_predictions(run.folder, make_trainer(run.config.trainer, 1), recognizer, data)
-    told.put((clock.seconds / ((epochs - 1) * epoch_steps), time.perf_counter() - begun))
+    queue.put((clock.seconds / ((epochs - 1) * epoch_steps), time.perf_counter() - start))

@@ -55,7 +55,7 @@ def _seconds_per_frame(run: PlannedRun, steps: int) -> float:
 class Frames(Callback):
     """Seconds and real frames of every step."""
 
-    def on_train_start(self, *of: Any) -> None:
+    def on_train_start(self, *arguments: Any) -> None:
         self.steps: list[tuple[float, int]] = []
         self.since = time.perf_counter()
 
@@ -67,12 +67,12 @@ class Frames(Callback):
 
 def _division_seconds(times: float) -> float:
     noise, config = manifest(times), configuration(Path("none"))
-    begun = time.perf_counter()
+    start = time.perf_counter()
     first_split(noise, config)
-    return time.perf_counter() - begun
+    return time.perf_counter() - start
 
 
 def _order_seconds(lengths: np.ndarray) -> float:
-    begun = time.perf_counter()
+    start = time.perf_counter()
     epoch_batches(lengths, 32, "sorted", 20, np.random.default_rng(0))
-    return time.perf_counter() - begun
+    return time.perf_counter() - start

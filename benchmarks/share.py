@@ -23,17 +23,17 @@ class Clock(Callback):
     dev: float = 0.0
     since: float = field(default_factory=time.perf_counter)
 
-    def on_train_epoch_start(self, *of: Any) -> None:
+    def on_train_epoch_start(self, *arguments: Any) -> None:
         self.since = time.perf_counter()
 
-    def on_train_batch_end(self, *of: Any) -> None:
+    def on_train_batch_end(self, *arguments: Any) -> None:
         now = time.perf_counter()
         self.steps, self.since = self.steps + now - self.since, now
 
-    def on_validation_start(self, *of: Any) -> None:
+    def on_validation_start(self, *arguments: Any) -> None:
         self.since = time.perf_counter()
 
-    def on_validation_end(self, *of: Any) -> None:
+    def on_validation_end(self, *arguments: Any) -> None:
         now = time.perf_counter()
         self.dev, self.since = self.dev + now - self.since, now
 
@@ -52,17 +52,17 @@ def measure_run(output: Path, times: float, epochs: int) -> dict[str, float]:
     run.folder.mkdir(parents=True, exist_ok=True)
     clock, last = Clock(), LastEpoch(run.folder)
     with PeakMemory() as peak:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         with run_loggers(run.config, run.folder, run.signature, [], []) as loggers:
             data, recognizer, _ = fit(run, 1, loggers, [clock, last], resume=False)
-            fitted = time.perf_counter() - begun
+            fit_seconds = time.perf_counter() - start
             write_predictions(run.folder, make_trainer(run.config.trainer, 1), recognizer, data)
-    total = time.perf_counter() - begun
+    total = time.perf_counter() - start
     parts = {
         "training": clock.steps * passes,
         "dev": clock.dev * passes,
-        "logging_and_checkpoints": (fitted - clock.steps - clock.dev) * passes,
-        "predictions_and_result": total - fitted,
+        "logging_and_checkpoints": (fit_seconds - clock.steps - clock.dev) * passes,
+        "predictions_and_result": total - fit_seconds,
     }
     return {
         **{f"share_of_{name}": seconds / sum(parts.values()) for name, seconds in parts.items()},
@@ -82,7 +82,7 @@ class PeakMemory:
         self._thread.start()
         return self
 
-    def __exit__(self, *of: Any) -> None:
+    def __exit__(self, *arguments: Any) -> None:
         self._done.set()
         self._thread.join()
 

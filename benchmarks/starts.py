@@ -68,19 +68,19 @@ def _computing(output: Path, repeats: int) -> float:
     evaluated = [batch for part in ("dev", *PARTS) for batch in data.evaluation_dataloader(part)]
 
     def once() -> float:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         loop.seconds([first])
         with torch.inference_mode():
             for batch in evaluated:
                 loop.recognizer(batch)
-        return time.perf_counter() - begun
+        return time.perf_counter() - start
 
     return median([once() for _ in range(repeats + 1)][1:])
 
 
 def _seconds(entry: str, *words: str) -> float:
-    begun = time.perf_counter()
+    start = time.perf_counter()
     environment = {**os.environ, "WANDB_MODE": "offline"}
     command = [sys.executable, "-m", f"ser_lightning.{entry}", *words]
     subprocess.run(command, check=True, capture_output=True, env=environment)
-    return time.perf_counter() - begun
+    return time.perf_counter() - start

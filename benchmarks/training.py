@@ -31,7 +31,7 @@ MATRIX = 2048
 class Block:
     """Some steps of each kind, timed one kind after the other: seconds and real frames."""
 
-    ours: float = 0.0
+    training: float = 0.0
     limit: float = 0.0
     plain: float = 0.0
     matmul: float = 0.0
@@ -54,29 +54,29 @@ class Interleaved(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.batches: list[Batch] = []
-        self.begun = time.perf_counter()
+        self.start = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.batches.append(batch)
         if len(self.batches) < self.steps:
             return
-        block = Block(ours=time.perf_counter() - self.begun)
+        block = Block(training=time.perf_counter() - self.start)
         block.limit = self.limit.seconds(self.batches)
         keep_memory(False)
         block.plain, block.plain_frames = next(self.plain)
         keep_memory(True)
         block.matmul = median(matmul_seconds(MATRIX, self.bf16) for _ in range(9))
-        for of in self.batches:
-            frames = of.lengths.tolist()
+        for batch in self.batches:
+            frames = batch.lengths.tolist()
             block.frames += sum(frames)
-            block.convolved += convolved_frames(of.lengths)
-            block.seen += seen(of.lengths)
-            block.flops += sum(training_flops(length, of.spectrogram.shape[2]) for length in frames)
+            block.convolved += convolved_frames(batch.lengths)
+            block.seen += seen(batch.lengths)
+            block.flops += sum(training_flops(length, batch.spectrogram.shape[2]) for length in frames)
         self.blocks.append(block)
         # What plain steps gave back to the system, and pushed out of oneDNN's memory of shapes, is there in a training
         self.limit.warm()
         self.batches = []
-        self.begun = time.perf_counter()
+        self.start = time.perf_counter()
 
 
 class BareLoop:
@@ -92,14 +92,14 @@ class BareLoop:
         self.seconds(all_shapes(self.bins))
 
     def seconds(self, batches: list[Batch]) -> float:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         for batch in batches:
             z, logits = self.recognizer(batch)
             loss = self.recognizer.loss(z, logits, batch.labels, batch.speakers).total
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
-        return time.perf_counter() - begun
+        return time.perf_counter() - start
 
 
 def all_shapes(bins: int) -> list[Batch]:
@@ -125,11 +125,11 @@ def plain_steps(run: PlannedRun, data: SpectrogramDataModule, steps: int) -> Ite
     spectrograms = [(store.of(row) - data.mean) / data.deviation for row in rows]
     batches = plain_batches(spectrograms, part.labels[::5].tolist())
     while True:
-        begun, frames = time.perf_counter(), 0
+        start, frames = time.perf_counter(), 0
         for x, lengths, labels in islice(batches, steps):
             training.step(x, lengths, labels)
             frames += int(lengths.sum())
-        yield time.perf_counter() - begun, frames
+        yield time.perf_counter() - start, frames
 
 
 def measure_training(output: Path, blocks: int, steps: int, plain: int) -> dict[str, float]:
@@ -147,19 +147,19 @@ def measure_training(output: Path, blocks: int, steps: int, plain: int) -> dict[
     trainer = make_trainer(run.config.trainer, 1, schedule, callbacks=[watch])
     trainer.fit(recognizer, data)
     done = watch.blocks[1:]
-    ours = np.array([block.frames / block.ours for block in done])
-    theirs = np.array([block.plain_frames / block.plain for block in done])
+    rates = np.array([block.frames / block.training for block in done])
+    plain_rates = np.array([block.plain_frames / block.plain for block in done])
     utterance = run.store.lengths.mean()
     return {
         "threads": torch.get_num_threads(),
         "bf16": bf16,
-        "frames_per_second": float(np.median(ours)),
-        "utterances_per_second": float(np.median(ours) / utterance),
-        "plain_utterances_per_second": float(np.median(theirs) / utterance),
-        "against_plain": float(np.median(ours) / np.median(theirs)),
-        "against_limit": median(block.limit / block.ours for block in done),
-        "gflops": median(block.flops / block.ours for block in done) / 1e9,
+        "frames_per_second": float(np.median(rates)),
+        "utterances_per_second": float(np.median(rates) / utterance),
+        "plain_utterances_per_second": float(np.median(plain_rates) / utterance),
+        "against_plain": float(np.median(rates) / np.median(plain_rates)),
+        "against_limit": median(block.limit / block.training for block in done),
+        "gflops": median(block.flops / block.training for block in done) / 1e9,
         "matmul_gflops": median(2 * MATRIX**3 / block.matmul for block in done) / 1e9,
-        "share_of_matmul": median(block.flops / block.ours / (2 * MATRIX**3 / block.matmul) for block in done),
+        "share_of_matmul": median(block.flops / block.training / (2 * MATRIX**3 / block.matmul) for block in done),
         "padding": 1 - sum(block.seen for block in done) / sum(block.convolved for block in done),
     }

@@ -42,6 +42,6 @@ def convolved_frames(lengths: torch.Tensor) -> int:
 def matmul_seconds(size: int, bf16: bool) -> float:
     """Seconds of one product of square matrices, in the precision of the convolutions."""
     a = torch.randn(size, size).to(torch.bfloat16 if bf16 else torch.float32)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     a @ a
-    return time.perf_counter() - begun
+    return time.perf_counter() - start

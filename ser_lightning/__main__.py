@@ -42,7 +42,7 @@ def main() -> None:
 
 def usage() -> str:
     """What `ser --help` prints."""
-    wide = max(map(len, COMMANDS)) + 2
+    width = max(map(len, COMMANDS)) + 2
     return "\n".join(
         [
             "Losses for speech emotion recognition, trained, swept and reported.",
@@ -50,11 +50,11 @@ def usage() -> str:
             "usage: ser COMMAND ...",
             "",
             "Commands; `ser COMMAND --help` says what each takes:",
-            *(f"  {name:<{wide}}{purpose}" for name, (_, purpose) in COMMANDS.items()),
+            *(f"  {name:<{width}}{purpose}" for name, (_, purpose) in COMMANDS.items()),
             "",
             "Flags:",
-            f"  {'--help':<{wide}}this",
-            f"  {'--version':<{wide}}the version of ser_lightning",
+            f"  {'--help':<{width}}this",
+            f"  {'--version':<{width}}the version of ser_lightning",
         ]
     )
 

@@ -75,10 +75,10 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
             raise
         stop(explain(error))
     except Exception as error:
-        said = _full(error) if no_space(error) else explain_launch(error)
-        if debugging or said is None:
+        message = _full(error) if no_space(error) else explain_launch(error)
+        if debugging or message is None:
             raise
-        stop(said)
+        stop(message)
 
 
 def _tell_hidden() -> None:
@@ -94,8 +94,8 @@ def help_text(main: Callable[[Config], Any]) -> str:
     module = sys.modules[main.__module__]
     entry = Path(module.__file__ or "").stem
     typed = command_line(entry)
-    told = known_keys()
-    wide = max(map(len, told)) + 2
+    meanings = known_keys()
+    width = max(map(len, meanings)) + 2
     return "\n".join(
         [
             str(module.__doc__).strip().replace(f"ser {entry}", typed),
@@ -114,7 +114,7 @@ def help_text(main: Callable[[Config], Any]) -> str:
             *(f"  {group:<22}{' '.join(files)}" for group, files in choices().items()),
             "",
             "Keys; their values stand in conf/:",
-            *(f"  {key:<{wide}}{meaning}" for key, meaning in told.items()),
+            *(f"  {key:<{width}}{meaning}" for key, meaning in meanings.items()),
         ]
     )
 
@@ -132,8 +132,8 @@ def _terminate(number: int, frame: Any) -> None:
 
 def _full(error: Exception) -> str:
     name = getattr(error, "filename", None)
-    where = f" while writing {name}" if name else ""
-    return f"the disk is full{where}; free some space and give the same command again: what is finished is kept"
+    place = f" while writing {name}" if name else ""
+    return f"the disk is full{place}; free some space and give the same command again: what is finished is kept"
 
 
 def absolute_output(overrides: list[str]) -> str:
@@ -142,8 +142,8 @@ def absolute_output(overrides: list[str]) -> str:
     >>> absolute_output(["loss.lam=0,0.5", "paths.output=/data/out"])
     "paths.output='/data/out'"
     """
-    given = [word.partition("=")[2].strip("'\"") for word in overrides if word.startswith("paths.output=")]
-    folder = Path(given[-1] if given else os.environ.get("SER_OUTPUT", "outputs")).expanduser().resolve()
+    folders = [word.partition("=")[2].strip("'\"") for word in overrides if word.startswith("paths.output=")]
+    folder = Path(folders[-1] if folders else os.environ.get("SER_OUTPUT", "outputs")).expanduser().resolve()
     quoted = str(folder).replace("'", "\\'")
     return f"paths.output='{quoted}'"
 
@@ -179,9 +179,9 @@ def study_name(overrides: Sequence[str]) -> str:
     """
     from ser_lightning.identity import digest
 
-    telling = sorted(word for word in overrides if not word.lstrip("+~").startswith(_NOT_IN_STUDY_NAME))
-    name = "_".join(re.sub(r"[^A-Za-z0-9._]+", "-", word).strip("-") for word in telling) or "default"
-    return name if len(name) <= 80 else f"{name[:60]}-{digest(telling)}"
+    words = sorted(word for word in overrides if not word.lstrip("+~").startswith(_NOT_IN_STUDY_NAME))
+    name = "_".join(re.sub(r"[^A-Za-z0-9._]+", "-", word).strip("-") for word in words) or "default"
+    return name if len(name) <= 80 else f"{name[:60]}-{digest(words)}"
 
 
 def explain(error: Exception) -> str:

@@ -337,19 +337,19 @@ def job_number() -> int:
 
 def known_keys() -> dict[str, str]:
     """Every dotted key with its meaning; of one that not all choices of its group have, also which have it."""
-    known: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     for name, field in Config.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             names = set(kind.common()) if issubclass(kind, Part) else set(kind.model_fields)
-            known |= dict(_keys(kind, f"{name}.", names))
-            known |= _own_keys(name, [choice for choice in all_choices() if choice.group == name])
+            meanings |= dict(_keys(kind, f"{name}.", names))
+            meanings |= _own_keys(name, [choice for choice in all_choices() if choice.group == name])
         elif name == SEVERAL:
             for choice in (choice for choice in all_choices() if choice.group == name):
-                known |= _own_keys(f"{name}.{choice.name}", [choice])
+                meanings |= _own_keys(f"{name}.{choice.name}", [choice])
         else:
-            known[name] = field.description or ""
-    return known
+            meanings[name] = field.description or ""
+    return meanings
 
 
 def _own_keys(place: str, choices: Sequence[Choice]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from ser_lightning.invocation import command_line
 from ser_lightning.metrics import METRICS
 from ser_lightning.report.upload import report_id, report_keys
 from ser_lightning.runs.signature import flat
-from ser_lightning.runs.study import Job, add_output_option, read_jobs, read_study, study_folder
+from ser_lightning.runs.study import Job, add_output_option, all_studies, read_jobs, read_study, study_folder
 from ser_lightning.runs.varying import Baseline, varying_settings
 
 CURVES = ("dev/ua", "dev/loss", "train/loss", "train/softmax", "train/term", "train/lr")
@@ -26,14 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Raises `UserError` where there is no such study, no key, no answer, or none of its runs is on W&B.
     """
-    asked = _parser().parse_args(arguments)
-    study = study_folder(asked.output, Path(asked.study).name)
+    options = _parser().parse_args(arguments)
+    study = study_folder(options.output, Path(options.study).name)
     jobs = read_jobs(study)
     if not jobs:
-        known = sorted(folder.parent.name for folder in study.parent.glob("*/jobs"))
-        raise UserError(f"{study} is no study with runs; there are: {', '.join(known) or 'none'}")
-    project = asked.project or str(compose(["logger=wandb"]).logger.project)
-    print(f"Dashboard: {save(study, jobs, asked.entity, project)}")
+        names = ", ".join(all_studies(study.parent.parent))
+        raise UserError(f"{study} is no study with runs; there are: {names or 'none'}")
+    project = options.project or str(compose(["logger=wandb"]).logger.project)
+    print(f"Dashboard: {save(study, jobs, options.entity, project)}")
 
 
 def build(study: Path, jobs: Sequence[Job], entity: str, project: str) -> Any:
@@ -118,8 +118,8 @@ def save(study: Path, jobs: Sequence[Job], entity: str | None, project: str) -> 
     with _refused():
         api = wandb.Api(timeout=30)
         entity = entity or str(api.default_entity)
-        there = len(api.runs(f"{entity}/{project}", filters={"name": {"$in": ids}}, per_page=1))
-    if not there:
+        count = len(api.runs(f"{entity}/{project}", filters={"name": {"$in": ids}}, per_page=1))
+    if not count:
         raise UserError(
             f"none of the runs of {study.name} is on W&B in {entity}/{project}; "
             f"`wandb sync {study.parent.parent}/wandb/offline-run-*` sends those kept offline"

@@ -16,14 +16,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Raises `UserError` for an unknown corpus and for whatever keeps the download from its end.
     """
-    asked = _parser().parse_args(arguments)
-    if asked.corpus not in SOURCES:
-        raise UserError(f"{asked.corpus} is not a corpus that can be downloaded; choose one of {', '.join(SOURCES)}")
-    source = SOURCES[asked.corpus]
-    url = asked.url or source.url
-    target = asked.to or Path(os.environ.get("SER_OUTPUT", "outputs"), "corpora", asked.corpus)
-    print(f"{asked.corpus}, licence {source.licence}, from {url}", flush=True)
-    print(describe(asked.corpus, target, fetch(asked.corpus, url, target, read_checksums(asked.corpus))))
+    options = _parser().parse_args(arguments)
+    if options.corpus not in SOURCES:
+        raise UserError(f"{options.corpus} is not a corpus that can be downloaded; choose one of {', '.join(SOURCES)}")
+    source = SOURCES[options.corpus]
+    url = options.url or source.url
+    target = options.to or Path(os.environ.get("SER_OUTPUT", "outputs"), "corpora", options.corpus)
+    print(f"{options.corpus}, licence {source.licence}, from {url}", flush=True)
+    print(describe(options.corpus, target, fetch(options.corpus, url, target, read_checksums(options.corpus))))
 
 
 def describe(corpus: str, folder: Path, fetched: Fetched) -> str:

@@ -74,8 +74,8 @@ def load_study(study: str | Path, output: str | Path | None = None) -> Study:
     """
     from ser_lightning.report.material import read_material
 
-    where = Path(output or os.environ.get("SER_OUTPUT", "outputs")).expanduser().resolve()
-    folder = find_study(str(study), where)
+    root = Path(output or os.environ.get("SER_OUTPUT", "outputs")).expanduser().resolve()
+    folder = find_study(str(study), root)
     material = read_material(folder, folder.parent.parent / "runs")
     results = [run.result for run in material.scored.values()]
     return Study(folder, material.facts.caption, material.summary, results)

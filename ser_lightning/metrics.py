@@ -104,7 +104,7 @@ def metric_key(name: str) -> str:
     ('ua', 'wa', 'macro_f1')
     """
     for key, metric in METRICS.items():
-        if name.casefold() in {known.casefold() for known in (key, metric.label, *metric.aliases)}:
+        if name.casefold() in {word.casefold() for word in (key, metric.label, *metric.aliases)}:
             return key
     raise KeyError(name)
 

@@ -41,8 +41,8 @@ def main(config: Config) -> None:
     begin_study(config, study, "reproduce", overrides, [settings(job) for job in jobs.values()])
     rounds = record_plan(jobs, study)
     failures, due = [], 0.0
-    every = list(chain.from_iterable(rounds))
-    with StudyProgress(every, note_other_code(every)) as progress:
+    runs = list(chain.from_iterable(rounds))
+    with StudyProgress(runs, note_other_code(runs)) as progress:
         for planned in rounds:
             if planned is rounds[-1] or any(run.finished is None or run.unread for run in planned):
                 try:
@@ -51,13 +51,13 @@ def main(config: Config) -> None:
                     if config.study.stop_at_failure:
                         raise
                     failures.append(str(error))
-                begun = time.monotonic()
-                if any(run.finished for run in planned) and (planned is rounds[-1] or begun >= due):
+                start = time.monotonic()
+                if any(run.finished for run in planned) and (planned is rounds[-1] or start >= due):
                     report = report_study(study, output / "runs")
                     upload_report(config.logger, study)
                     words = f"{report.answer[0]}\nReport: {study / PAGE}"
                     progress.console.print(words, soft_wrap=True, highlight=False)
-                    due = begun + 10 * (time.monotonic() - begun)
+                    due = start + 10 * (time.monotonic() - start)
     if failures:
         raise FailedRunsError("\n".join(failures))
 
@@ -72,7 +72,7 @@ def record_plan(jobs: dict[str, Config], study: Path) -> list[list["PlannedRun"]
     record_corpus(study, next(iter(plans.values())))
     write_jobs(study, [record(name, jobs[name], planned) for name, planned in plans.items()])
     by_fold = chain.from_iterable(zip(*plans.values(), strict=True))
-    return [list(alike) for _, alike in groupby(by_fold, lambda run: (run.split.digest, run.config.features.name))]
+    return [list(runs) for _, runs in groupby(by_fold, lambda run: (run.split.digest, run.config.features.name))]
 
 
 def compose_setting(overrides: Sequence[str], setting: Sequence[str]) -> Config:

@@ -12,23 +12,23 @@ from rich.table import Table
 from ser_lightning.errors import UserError, end_clearly
 from ser_lightning.invocation import command_line
 from ser_lightning.runs.status import STATES, RunStatus, study_status
-from ser_lightning.runs.study import add_output_option, shared_words
+from ser_lightning.runs.study import add_output_option, all_studies, shared_words
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print every run of the studies asked for. Raises `UserError` where there is no such study."""
-    asked = _parser().parse_args(arguments)
-    output = Path(asked.output).resolve()
-    studies = {file.parent.name: file.parent for file in sorted(output.glob("studies/*/jobs"))}
+    options = _parser().parse_args(arguments)
+    output = Path(options.output).resolve()
+    studies = all_studies(output)
     if not studies:
         raise UserError(f"there are no studies in {output}; --output names another folder")
-    for name in asked.study or studies:
+    for name in options.study or studies:
         # A path is what the shell completes.
         name = Path(name).name
         if name not in studies:
             raise UserError(f"{name} is not a study in {output}; there are {', '.join(studies)}")
         entries = study_status(studies[name], output / "runs")
-        if asked.study:
+        if options.study:
             show(entries)
         print(f"{name}: {summary(entries)}")
 
@@ -45,15 +45,15 @@ def summary(entries: Sequence[RunStatus]) -> str:
 def show(entries: Sequence[RunStatus]) -> None:
     """A line per run; of its job, what not all jobs set alike."""
     names = list(dict.fromkeys(entry.job for entry in entries if entry.job))
-    alike = shared_words(names) if len(names) > 1 else []
-    if alike:
-        print(f"all: {' '.join(alike)}")
+    shared = shared_words(names) if len(names) > 1 else []
+    if shared:
+        print(f"all: {' '.join(shared)}")
     table = Table(box=None, pad_edge=False)
     for heading in ("state", "job", "fold", "run", ""):
         table.add_column(heading, overflow="fold", no_wrap=heading in ("state", "run"))
     for entry in entries:
-        job = " ".join(word for word in entry.job.split() if word not in alike)
-        table.add_row(*(escape(cell) for cell in (entry.state, job, entry.place, entry.run, entry.said)))
+        job = " ".join(word for word in entry.job.split() if word not in shared)
+        table.add_row(*(escape(cell) for cell in (entry.state, job, entry.place, entry.run, entry.details)))
     console = Console()
     if not console.is_terminal:
         console.width = 240

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import wandb
 
 from ser_lightning.dashboard import build, main
 from ser_lightning.errors import UserError
@@ -13,7 +12,7 @@ from ser_lightning.report.upload import report_id
 from ser_lightning.runs.study import read_jobs
 from tests.report.simulated import Simulation, settings_of, simulate_paper_study
 from tests.report.test_sweep_callback import RIGHT
-from tests.training.wandb_server import WandbServer
+from tests.training.wandb_server import reachable_server
 
 
 @pytest.fixture
@@ -35,13 +34,8 @@ def sweep(simulation):
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     """A W&B server, and no key for it."""
-    with WandbServer() as running:
-        monkeypatch.setenv("WANDB_BASE_URL", running.address)
-        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-        monkeypatch.delenv("WANDB_MODE")
-        wandb.teardown()
-        yield running
-    wandb.teardown()
+    with reachable_server(monkeypatch, tmp_path) as server:
+        yield server
 
 
 def sent(study):

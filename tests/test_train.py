@@ -24,12 +24,16 @@ def test_the_sweep_of_nine_jobs(run_module, output):
     (output / "runs").mkdir(exist_ok=True)
     before, wandb_before = runs_in(output), set(output.glob("wandb/offline-run-*"))
     studies_before = set(output.glob("studies/*"))
+
+    def assert_counts():
+        assert len(runs_in(output) - before) == 7
+        tracked = [folder.name for folder in set(output.glob("wandb/offline-run-*")) - wandb_before]
+        assert len(tracked) == 8
+        assert sum("-report-" in name for name in tracked) == 1
+
     first = run_module("train", *SWEEP, *QUICK, "seed=77")
     assert first.returncode == 0, first.stderr
-    assert len(runs_in(output) - before) == 7
-    tracked = [folder.name for folder in set(output.glob("wandb/offline-run-*")) - wandb_before]
-    assert len(tracked) == 8
-    assert sum("-report-" in name for name in tracked) == 1
+    assert_counts()
     assert "wandb sync" in first.stdout
     (study,) = set(output.glob("studies/*")) - studies_before
     assert "loss.alpha-0.1-0.3-0.5_loss.lam-0-0.5" in study.name
@@ -52,10 +56,7 @@ def test_the_sweep_of_nine_jobs(run_module, output):
 
     again = run_module("train", *SWEEP, *QUICK, "seed=77")
     assert again.returncode == 0, again.stderr
-    assert len(runs_in(output) - before) == 7
-    tracked = [folder.name for folder in set(output.glob("wandb/offline-run-*")) - wandb_before]
-    assert len(tracked) == 8
-    assert sum("-report-" in name for name in tracked) == 1
+    assert_counts()
     assert "1 of 1 runs are finished already" in again.stdout
 
 

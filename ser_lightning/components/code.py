@@ -54,15 +54,19 @@ class UserCode:
 
 
 def read_code(target: str, folder: Path) -> UserCode | None:
-    """All files of the user's `folder` that the class of a `_target_` can reach by imports; None if it is not theirs.
+    """All files of the user's `folder` that the class of a `_target_` can reach by imports.
 
-    Raises `UserError`, with file and line, for an import that leads nowhere.
+    Of a class that is installed, its version alone; None for this package's, and for what it needs itself. Raises
+    `UserError`, with file and line, for an import that leads nowhere.
     """
     source = find_class(target, folder)
-    if source.root.resolve() != folder.resolve() or source.file.is_relative_to(PACKAGE):
+    if source.file.is_relative_to(PACKAGE):
         return None
+    if source.root.resolve() != folder.resolve():
+        packages = _version(target.split(".")[0])
+        return UserCode({}, packages) if packages else None
     files: dict[str, str] = {}
-    packages: dict[str, str] = {}
+    packages = {}
     start = target.rpartition(".")[0]
     place = find_module(start, folder)
     waiting = _with_parents(start, place[0], folder) if place else []

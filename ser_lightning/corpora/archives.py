@@ -51,7 +51,7 @@ SOURCES = {
 class Fetched:
     """A corpus on disk whose listed files are all there and unchanged.
 
-    Args:
+    Attributes:
         listed: how many files the list has.
         unlisted: wav files in the folder that the list does not have, so that nothing is known of them.
         downloaded: False if the corpus was there already.
@@ -110,7 +110,7 @@ def fetch(corpus: str, url: str, target: Path, checksums: Mapping[str, str]) -> 
             return Fetched(len(checksums), _compare_existing(corpus, target, checksums).unlisted, downloaded=False)
         work.mkdir(parents=True, exist_ok=True)
         _download(url, work / "archive.zip")
-        found = _unpack_and_place(url, work, target, checksums)
+        comparison = _unpack_and_place(url, work, target, checksums)
     except _ArchiveError:
         _discard(work)
         raise
@@ -120,17 +120,17 @@ def fetch(corpus: str, url: str, target: Path, checksums: Mapping[str, str]) -> 
         with suppress(OSError):  # not empty: there is something to go on from
             work.rmdir()
     _discard(work)
-    return Fetched(len(checksums), found.unlisted, downloaded=True)
+    return Fetched(len(checksums), comparison.unlisted, downloaded=True)
 
 
 def _compare_existing(corpus: str, target: Path, checksums: Mapping[str, str]) -> _Comparison:
-    found = _compare(target, checksums)
-    if not found.complete:
+    comparison = _compare(target, checksums)
+    if not comparison.complete:
         raise UserError(
-            f"{target} is there but not the whole of {corpus}: {found}; "
+            f"{target} is there but not the whole of {corpus}: {comparison}; "
             "move it away, or name a folder that does not exist yet with --to"
         )
-    return found
+    return comparison
 
 
 def _is_empty_folder(path: Path) -> bool:
@@ -171,17 +171,17 @@ def _download(url: str, archive: Path) -> None:
     from requests import RequestException
 
     description = archive.with_suffix(".json")
-    known = _read_description(description, url)
-    have = archive.stat().st_size if known and archive.exists() else 0
-    if known and have == known["size"]:
+    earlier = _read_description(description, url)
+    offset = archive.stat().st_size if earlier and archive.exists() else 0
+    if earlier and offset == earlier["size"]:
         return
-    with _request(url, have, known.get("version", "")) as response, _progress() as progress:
+    with _request(url, offset, earlier.get("version", "")) as response, _progress() as progress:
         if response.status_code == 200:
-            have = 0
+            offset = 0
             archive.write_bytes(b"")  # before its description changes: never old bytes under a new version
             description.write_text(json.dumps({"url": url, **_describe(response)}))
         size = _describe(response)["size"]
-        bar = progress.add_task("download", total=have + size if size else None, completed=have)
+        bar = progress.add_task("download", total=offset + size if size else None, completed=offset)
         try:
             with archive.open("ab") as file:
                 for chunk in response.iter_content(CHUNK):
@@ -197,10 +197,10 @@ def _download(url: str, archive: Path) -> None:
 def _read_description(description: Path, url: str) -> dict:
     """What was said of the archive when its download began; empty if that is no ground to go on from."""
     try:
-        known = json.loads(description.read_text())
+        content = json.loads(description.read_text())
     except (OSError, ValueError):
         return {}
-    return known if known["url"] == url and known["version"] and known["size"] else {}
+    return content if content["url"] == url and content["version"] and content["size"] else {}
 
 
 def _describe(response: "Response") -> dict:
@@ -210,23 +210,23 @@ def _describe(response: "Response") -> dict:
     return {"version": version, "size": int(response.headers.get("Content-Length", 0))}
 
 
-def _request(url: str, have: int, version: str) -> "Response":
-    """The server's answer: 206 with the bytes from `have` on, if it still has that version, else 200 with all."""
+def _request(url: str, offset: int, version: str) -> "Response":
+    """The server's answer: 206 with the bytes from `offset` on, if it still has that version, else 200 with all."""
     import requests
 
     headers = {"Accept-Encoding": "identity"}
-    if have:
-        headers |= {"Range": f"bytes={have}-", "If-Range": version}
+    if offset:
+        headers |= {"Range": f"bytes={offset}-", "If-Range": version}
     try:
         response = requests.get(url, headers=headers, stream=True, timeout=CONNECT_AND_READ_TIMEOUT)
     except (requests.RequestException, ValueError) as error:
         raise UserError(
             f"{url} cannot be reached ({_reason(error)}); name another address of the archive with --from"
         ) from error
-    if response.status_code == 200 or (have and _goes_on(response, have, version)):
+    if response.status_code == 200 or (offset and _goes_on(response, offset, version)):
         return response
     response.close()
-    if have:
+    if offset:
         return _request(url, 0, "")
     raise UserError(
         f"{url}: the server answers {response.status_code} {response.reason}; "
@@ -234,8 +234,8 @@ def _request(url: str, have: int, version: str) -> "Response":
     )
 
 
-def _goes_on(response: "Response", have: int, version: str) -> bool:
-    begins = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+def _goes_on(response: "Response", offset: int, version: str) -> bool:
+    begins = response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
     return response.status_code == 206 and begins and _describe(response)["version"] in ("", version)
 
 
@@ -263,15 +263,15 @@ def _unpack_and_place(url: str, work: Path, target: Path, checksums: Mapping[str
     try:
         _unpack(url, work / "archive.zip", unpacked)
         folder = _corpus_folder(unpacked, checksums)
-        found = _compare(folder, checksums)
-        if not found.complete:
-            raise _ArchiveError(f"{url} is not the archive that the list was made from: {found}; nothing was kept")
+        comparison = _compare(folder, checksums)
+        if not comparison.complete:
+            raise _ArchiveError(f"{url} is not the archive that the list was made from: {comparison}; nothing was kept")
         if target.exists():
             target.rmdir()  # empty, and not on every system replaced by another folder
         folder.replace(target)
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
-    return found
+    return comparison
 
 
 def _unpack(url: str, archive: Path, folder: Path) -> None:

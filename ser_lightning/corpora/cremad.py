@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser_lightning.corpora.folders import audio_folder, named_files
+from ser_lightning.corpora.folders import audio_folder, find_table, named_files
 from ser_lightning.errors import UserError
 
 EMOTIONS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
@@ -29,7 +29,6 @@ NAME = re.compile(
     rf"(?P<actor>1\d\d\d)_(?P<sentence>{'|'.join(SENTENCES)})_(?P<emotion>{'|'.join(EMOTIONS)})_(?P<level>LO|MD|HI|XX?)"
 )
 EXAMPLE = f"1001_DFA_ANG_XX.wav (actor, sentence, emotion {' '.join(EMOTIONS)}, level LO MD HI XX)"
-DEMOGRAPHICS = "VideoDemographics.csv"
 
 
 class CREMAD:
@@ -60,7 +59,7 @@ class CREMAD:
 
 def read_genders(folder: Path) -> dict[str, str]:
     """Actor -> male or female, from the table in `folder` or beside it; empty without that table."""
-    file = next((place / DEMOGRAPHICS for place in (folder, folder.parent) if (place / DEMOGRAPHICS).is_file()), None)
+    file = find_table(folder, "VideoDemographics.csv")
     if file is None:
         return {}
     with file.open(newline="", encoding="utf-8-sig") as handle:

@@ -180,8 +180,8 @@ class Utterance:
     def row(self) -> tuple[str, ...]:
         """The utterance's line of the table, in the order of `COLUMNS`."""
         session, gender = self.speaker[0], self.speaker[1]
-        where = (self.speaker, gender, session, self.dialogue, self.kind, self.text_id, self.text)
-        return (self.id, f"wav/{self.id}.wav", self.label, *where)
+        place = (self.speaker, gender, session, self.dialogue, self.kind, self.text_id, self.text)
+        return (self.id, f"wav/{self.id}.wav", self.label, *place)
 
 
 def synthesise(folder: Path, utterances: int, seed: int, overlap: float) -> None:

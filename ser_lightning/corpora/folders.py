@@ -11,6 +11,12 @@ def audio_folder(root: Path, name: str) -> Path:
     return root / name if (root / name).is_dir() else root
 
 
+def find_table(folder: Path, name: str) -> Path | None:
+    """A corpus's table, in the folder of its sound or beside that; None where it is in neither."""
+    files = (place / name for place in (folder, folder.parent))
+    return next((file for file in files if file.is_file()), None)
+
+
 def named_files(folder: Path, name: re.Pattern[str], example: str) -> list[tuple[Path, re.Match[str]]]:
     """The wav files in and below `folder`, each with what `name` finds in its name less the suffix.
 

@@ -102,8 +102,8 @@ def _release_folder(root: Path) -> Path:
         if len(holders) == 1:
             return holders[0]
         if holders:
-            found = ", ".join(holder.name for holder in holders)
-            raise UserError(f"several folders in {root} hold sessions: {found}; set corpus.root to one")
+            names = ", ".join(holder.name for holder in holders)
+            raise UserError(f"several folders in {root} hold sessions: {names}; set corpus.root to one")
     raise UserError(
         f"neither {root} nor a folder in it holds Session1; "
         "corpus.root is the folder IEMOCAP_full_release or its parent"
@@ -226,12 +226,12 @@ def _read_transcripts(folder: Path) -> dict[str, str]:
 
 
 def _refuse_second_labels(turns: pd.DataFrame) -> None:
-    twice = turns[turns["id"].duplicated(keep=False)]
-    if len(twice):
-        first = twice["id"].iloc[0]
-        places = " and at ".join(twice.loc[twice["id"] == first, "place"])
+    duplicates = turns[turns["id"].duplicated(keep=False)]
+    if len(duplicates):
+        first = duplicates["id"].iloc[0]
+        places = " and at ".join(duplicates.loc[duplicates["id"] == first, "place"])
         raise UserError(
-            f"{twice['id'].nunique()} utterances are labelled more than once; {first} at {places}. Remove the copy"
+            f"{duplicates['id'].nunique()} utterances are labelled more than once; {first} at {places}. Remove the copy"
         )
 
 
@@ -247,14 +247,14 @@ def _warn_of_unlabelled(sessions: Sequence[Path], labelled: set[str]) -> None:
 
 def _check_counts(turns: pd.DataFrame, codes: Sequence[str], kinds: Sequence[str], complete: bool) -> None:
     """Hold the counts against the full release's."""
-    found = Counter(zip(turns["kind"], turns["speaker"], turns["raw_label"], strict=True))
+    counts = Counter(zip(turns["kind"], turns["speaker"], turns["raw_label"], strict=True))
     differences, total, full = [], 0, 0
     for kind, code in product(sorted(set(kinds)), codes):
-        for speaker, counts in RELEASE[kind].items():
-            expected, have = counts[CODES.index(code)], found[kind, speaker, code]
-            total, full = total + have, full + expected
-            if have != expected:
-                differences.append(("Session" + speaker[0], speaker, kind, code, have, expected))
+        for speaker, release in RELEASE[kind].items():
+            expected, count = release[CODES.index(code)], counts[kind, speaker, code]
+            total, full = total + count, full + expected
+            if count != expected:
+                differences.append(("Session" + speaker[0], speaker, kind, code, count, expected))
     if not differences:
         return
     summary = f"{total} utterances of {', '.join(codes)} found, the full release has {full}"

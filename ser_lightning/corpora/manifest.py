@@ -92,8 +92,8 @@ def build_manifest(
     with ThreadPoolExecutor(8) as pool:
         headers = list(pool.map(lambda path: _read_header(path, shortest), rows["path"]))
     rows["seconds"] = [seconds for seconds, _ in headers]
-    found = zip(rows["id"], rows["path"], headers, strict=True)
-    problems = {utterance: f"{path}: {why}" for utterance, path, (_, why) in found if why}
+    recordings = zip(rows["id"], rows["path"], headers, strict=True)
+    problems = {utterance: f"{path}: {why}" for utterance, path, (_, why) in recordings if why}
     classes = tuple(config.classes or sorted(set(rows["label"])))
     manifest = Manifest(config.name, classes, rows[list(COLUMNS)], synthetic).without(problems, config.max_bad_share)
     refuse_empty_classes(manifest)
@@ -121,12 +121,12 @@ def refuse_empty_classes(manifest: Manifest) -> None:
 
 
 def _refuse_duplicates(rows: pd.DataFrame, config: CorpusConfig) -> None:
-    twice = rows.loc[rows["id"].duplicated(keep=False), ["id", "path"]]
-    if len(twice):
-        first = twice["id"].iloc[0]
-        paths = " and ".join(map(str, twice.loc[twice["id"] == first, "path"]))
+    duplicates = rows.loc[rows["id"].duplicated(keep=False), ["id", "path"]]
+    if len(duplicates):
+        first = duplicates["id"].iloc[0]
+        paths = " and ".join(map(str, duplicates.loc[duplicates["id"] == first, "path"]))
         raise UserError(
-            f"{config.name}: {twice['id'].nunique()} ids occur more than once; '{first}' names {paths}. "
+            f"{config.name}: {duplicates['id'].nunique()} ids occur more than once; '{first}' names {paths}. "
             "Give every utterance an id of its own; if the corpus lies there twice, point corpus.root at one copy"
         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser_lightning.corpora.folders import audio_folder, named_files
+from ser_lightning.corpora.folders import audio_folder, find_table, named_files
 from ser_lightning.errors import UserError
 
 # The paper says surprise, the files surprised.
@@ -48,7 +48,7 @@ class NEMO:
 
 def read_table(folder: Path) -> dict[str, dict[str, str]]:
     """File name less the suffix -> its row of data.tsv, in `folder` or beside it; empty without that table."""
-    file = next((place / "data.tsv" for place in (folder, folder.parent) if (place / "data.tsv").is_file()), None)
+    file = find_table(folder, "data.tsv")
     if file is None:
         return {}
     with file.open(newline="", encoding="utf-8-sig") as handle:

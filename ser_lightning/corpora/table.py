@@ -35,15 +35,15 @@ class Table:
 def read_rows(file: Path, root: Path, columns: dict[str, str | None]) -> pd.DataFrame:
     """The table's rows under our column names, paths absolute."""
     table = _read_table(file)
-    wanted = {ours: theirs for ours, theirs in columns.items() if theirs}
-    for ours in ("path", "label"):
-        _require_column(table, ours, wanted.get(ours), file)
-    rows = pd.DataFrame({"raw_label": table[wanted["label"]], "path": table[wanted["path"]]})
-    has_ids = wanted.get("id") in table.columns
-    rows["id"] = table[wanted["id"]] if has_ids else rows["path"]
-    for ours in DESCRIPTION:
-        if wanted.get(ours) in table.columns:
-            rows[ours] = table[wanted[ours]]
+    headings = {column: heading for column, heading in columns.items() if heading}
+    for column in ("path", "label"):
+        _require_column(table, column, headings.get(column), file)
+    rows = pd.DataFrame({"raw_label": table[headings["label"]], "path": table[headings["path"]]})
+    has_ids = headings.get("id") in table.columns
+    rows["id"] = table[headings["id"]] if has_ids else rows["path"]
+    for column in DESCRIPTION:
+        if headings.get(column) in table.columns:
+            rows[column] = table[headings[column]]
     rows["path"] = [str((root / path).resolve()) for path in rows["path"]]
     return rows
 
@@ -62,12 +62,14 @@ def _read_table(file: Path) -> pd.DataFrame:
         raise UserError(f"{file} cannot be read as a table: {str(error).splitlines()[0]}") from error
 
 
-def _require_column(table: pd.DataFrame, ours: str, theirs: str | None, file: Path) -> None:
-    if theirs is None or theirs not in table.columns:
+def _require_column(table: pd.DataFrame, column: str, heading: str | None, file: Path) -> None:
+    if heading is None or heading not in table.columns:
         raise UserError(
-            f"{file} has no column '{theirs}'; it has {', '.join(map(str, table.columns))}. "
-            f"Say which one holds the {ours}: corpus.columns.{ours}=..."
+            f"{file} has no column '{heading}'; it has {', '.join(map(str, table.columns))}. "
+            f"Say which one holds the {column}: corpus.columns.{column}=..."
         )
-    empty = table[theirs].isna() | (table[theirs].astype(str).str.strip() == "")
+    empty = table[heading].isna() | (table[heading].astype(str).str.strip() == "")
     if empty.any():
-        raise UserError(f"{file}: column '{theirs}' is empty in {empty.sum()} rows, first in line {empty.argmax() + 2}")
+        raise UserError(
+            f"{file}: column '{heading}' is empty in {empty.sum()} rows, first in line {empty.argmax() + 2}"
+        )

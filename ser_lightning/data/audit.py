@@ -64,10 +64,10 @@ def audit_splits(manifest: Manifest, sound: pd.DataFrame, splits: Sequence[Split
 
 def _shared(train: pd.DataFrame, test: pd.DataFrame, column: str) -> float | None:
     """Share of test utterances whose `column` occurs in training; those without an entry share nothing."""
-    known = test[column] != ""
-    if not known.any():
+    named = test[column] != ""
+    if not named.any():
         return None
-    return float((known & test[column].isin(train[column])).mean())
+    return float((named & test[column].isin(train[column])).mean())
 
 
 def _cue_ua(train: pd.DataFrame, test: pd.DataFrame, classes: list[str]) -> float:

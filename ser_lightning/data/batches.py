@@ -41,8 +41,8 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device, its lengths still on the CPU."""
-        moved = {name: getattr(self, name).to(device) for name in ("spectrogram", "labels", "speakers")}
-        return replace(self, **moved)
+        tensors = {name: getattr(self, name).to(device) for name in ("spectrogram", "labels", "speakers")}
+        return replace(self, **tensors)
 
 
 def epoch_batches(lengths: np.ndarray, size: int, order: str, pool: int, rng: np.random.Generator) -> list[np.ndarray]:

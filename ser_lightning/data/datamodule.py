@@ -82,9 +82,6 @@ class SpectrogramDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader[Batch]:
         return self.evaluation_dataloader("dev", **self._rank)
 
-    def test_dataloader(self) -> DataLoader[Batch]:
-        return self.evaluation_dataloader("test")
-
     def evaluation_dataloader(self, part: str, rank: int = 0, ranks: int = 1) -> DataLoader[Batch]:
         """All utterances of a part ("train", "dev", "test") once, in order of length; or a rank's share of them."""
         batches = evaluation_batches(self.parts[part].lengths, EVALUATION_SIZE, rank, ranks)

@@ -50,17 +50,17 @@ def average_audit(audits: Iterable[FoldAudit]) -> FoldAudit:
 
 def findings(audit: FoldAudit) -> list[str]:
     """What of an audit is a leak under any protocol, a sentence each; a clean split has none."""
-    found = []
+    leaks = []
     if audit.audio:
-        found.append(f"{percent(audit.audio)} of the test recordings are also in training, sample for sample")
+        leaks.append(f"{percent(audit.audio)} of the test recordings are also in training, sample for sample")
     # of the mean of class recalls, were all classes of like size
     luck = 2 * np.sqrt(audit.chance * (1 - audit.chance) / audit.utterances)
     if audit.cue_ua > audit.chance + ALARM * (1 - audit.chance) + luck:
-        found.append(
+        leaks.append(
             f"length, silence and level alone reach a UA of {percent(audit.cue_ua)}, chance being "
             f"{percent(audit.chance)}: the recordings give the label away"
         )
-    return found
+    return leaks
 
 
 def audit_line(audit: FoldAudit) -> str:
@@ -70,8 +70,8 @@ def audit_line(audit: FoldAudit) -> str:
     'test shares with training: speakers 100 %, sentences 50 %, recordings 0 % | length, silence, level alone: UA 30 %'
     """
     nouns = {"speakers": audit.speaker, "dialogues": audit.dialogue, "sentences": audit.sentence}
-    known = [f"{noun} {percent(share)}" for noun, share in nouns.items() if share is not None]
-    shared = ", ".join([*known, f"recordings {percent(audit.audio)}"])
+    shares = [f"{noun} {percent(share)}" for noun, share in nouns.items() if share is not None]
+    shared = ", ".join([*shares, f"recordings {percent(audit.audio)}"])
     return f"test shares with training: {shared} | length, silence, level alone: UA {percent(audit.cue_ua)}"
 
 

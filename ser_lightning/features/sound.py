@@ -78,7 +78,7 @@ def measure(path: str | Path) -> Sound:
     )
 
 
-def measure_corpus(manifest: Manifest, cache: Path, progress: bool = True) -> pd.DataFrame:
+def measure_corpus(manifest: Manifest, cache: Path) -> pd.DataFrame:
     """A row per usable utterance: id and the fields of `Sound`; measured once, then read from `cache`.
 
     Recordings that cannot be measured have no row; the feature store names them.
@@ -89,11 +89,11 @@ def measure_corpus(manifest: Manifest, cache: Path, progress: bool = True) -> pd
         for name, path in zip(manifest.table["id"], manifest.table["path"], strict=True)
     ]
     target = cache / "sound" / f"{manifest.corpus}-{digest_rows([(VERSION,), *files])}.parquet"
-    make_once(target, lambda: write_whole(target, _measure_all(manifest, progress).to_parquet(index=False)))
+    make_once(target, lambda: write_whole(target, _measure_all(manifest).to_parquet(index=False)))
     return pd.read_parquet(target)
 
 
-def _measure_all(manifest: Manifest, progress: bool) -> pd.DataFrame:
+def _measure_all(manifest: Manifest) -> pd.DataFrame:
     def one(path: str) -> Sound | None:
         try:
             return measure(path)
@@ -102,13 +102,13 @@ def _measure_all(manifest: Manifest, progress: bool) -> pd.DataFrame:
 
     # Threads, for reading, hashing and NumPy's sums all release Python's lock.
     with ThreadPoolExecutor(joblib.cpu_count()) as pool:
-        found = track(
+        sounds = track(
             pool.map(one, manifest.table["path"]),
             f"sound of {manifest.corpus}",
             total=len(manifest),
-            disable=not progress,
         )
-        rows = [{"id": name, **asdict(sound)} for name, sound in zip(manifest.table["id"], found, strict=True) if sound]
+        pairs = zip(manifest.table["id"], sounds, strict=True)
+        rows = [{"id": name, **asdict(sound)} for name, sound in pairs if sound]
     return pd.DataFrame(rows, columns=["id", *(field.name for field in fields(Sound))])
 
 

@@ -110,14 +110,14 @@ class FrontEnd(Protocol):
         ...
 
 
-def build_store(manifest: Manifest, config: FeaturesConfig, cache: Path, progress: bool = True) -> FeatureStore:
+def build_store(manifest: Manifest, config: FeaturesConfig, cache: Path) -> FeatureStore:
     """The corpus's store in `cache`, computed first if it is not there; two processes compute it once.
 
     Recordings without usable sound are in `problems` instead of in the store.
     """
     name = f"{manifest.corpus}-{config.name}-{_key(manifest, config)}"
     folder = cache / "features" / name
-    make_folder_once(folder, lambda unfinished: _write(unfinished, manifest, config, progress))
+    make_folder_once(folder, lambda unfinished: _write(unfinished, manifest, config))
     return open_store(folder)
 
 
@@ -155,13 +155,13 @@ def _key(manifest: Manifest, config: FeaturesConfig) -> str:
     return digest([VERSION, config.target, config.code, config.own, config.max_seconds, files])
 
 
-def _write(folder: Path, manifest: Manifest, config: FeaturesConfig, progress: bool) -> None:
+def _write(folder: Path, manifest: Manifest, config: FeaturesConfig) -> None:
     front_end: FrontEnd = config.make()
     bins = front_end.bins
     offsets, sums, squares, ids, contents, problems = [0], [], [], [], [], {}
     with (folder / "frames.npy").open("wb+") as file:
         _write_npy_header(file, 0, bins)
-        for name, content, spectrogram in all_frames(manifest, front_end, config, progress):
+        for name, content, spectrogram in all_frames(manifest, front_end, config):
             if isinstance(spectrogram, str):
                 problems[name] = spectrogram
                 continue
@@ -202,7 +202,7 @@ def _write_npy_header(file: IO[bytes], frames: int, bins: int) -> None:
 
 
 def all_frames(
-    manifest: Manifest, front_end: FrontEnd, config: FeaturesConfig, progress: bool
+    manifest: Manifest, front_end: FrontEnd, config: FeaturesConfig, progress: bool = True
 ) -> Iterator[tuple[str, str, np.ndarray | str]]:
     """(id, hash of the file, frames [frames, bins] or the reason why there are none), utterance by utterance.
 

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from ser_lightning.losses.joint import LabeledBatch
 
-RULES = ("ema", "wen")
-
 
 def center_loss(z: Tensor, labels: Tensor, centers: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean squared distance of features to the centre of their class, equation (2); weighted, equation (6).
@@ -59,13 +57,16 @@ def update_centers(centers: Tensor, z: Tensor, labels: Tensor, alpha: float, rul
     tensor([[0.0000],
             [1.5000]])
     """
-    if rule not in RULES:
-        raise ValueError(f"rule must be one of {', '.join(RULES)}, got '{rule}'")
     # not bincount, for which a GPU would be waited for
     members = nn.functional.one_hot(labels, len(centers)).to(centers.dtype)  # [B, classes]
     sums, counts = members.T @ z.detach().to(centers.dtype), members.sum(dim=0)[:, None]  # [classes, D], [classes, 1]
     means = sums / counts.clamp(min=1)
-    share = alpha * counts / (1 + counts) if rule == "wen" else alpha * (counts > 0)
+    if rule == "ema":
+        share = alpha * (counts > 0)
+    elif rule == "wen":
+        share = alpha * counts / (1 + counts)
+    else:
+        raise ValueError(f"rule must be one of ema, wen, got '{rule}'")
     return centers + share * (means - centers)
 
 
@@ -123,5 +124,5 @@ class CenterLoss(nn.Module):
     def tell(self) -> dict[str, Tensor]:
         """How far the centres moved since it was last asked, and where they are."""
         before, self._before = self._before, None
-        moved = center_drift(self.centers if before is None else before, self.centers)
-        return {"center_drift": moved, "centers": self.centers}
+        drift = center_drift(self.centers if before is None else before, self.centers)
+        return {"center_drift": drift, "centers": self.centers}

@@ -59,10 +59,6 @@ class CRNN(nn.Module):
         # Only now: random numbers are drawn in the order of memory
         self.to(memory_format=torch.channels_last)
 
-    def output_lengths(self, lengths: Tensor) -> Tensor:
-        """Time steps [B] that the convolutions leave of `lengths` [B] frames; 0 or less where none is left."""
-        return output_length(lengths)
-
     def forward(self, spectrogram: Tensor, lengths: Tensor) -> Tensor:
         """Feature z [B, 64] of spectrograms [B, T, bins] with `lengths` [B] valid frames.
 
@@ -70,7 +66,7 @@ class CRNN(nn.Module):
         """
         if spectrogram.ndim != 3 or spectrogram.shape[2] != self.bins:
             raise ValueError(f"expected spectrograms [B, T, {self.bins}], got {tuple(spectrogram.shape)}")
-        steps = self.output_lengths(lengths.cpu())
+        steps = output_length(lengths.cpu())
         if int(steps.min()) < 1:
             raise ValueError(f"an utterance of {int(lengths.min())} frames is too short: {self.fewest} are needed")
         x = self._convolve_groups(spectrogram, steps)  # [B, T', channels * bins']
@@ -85,7 +81,7 @@ class CRNN(nn.Module):
         """
         size = GROUP if spectrogram.device.type == "cpu" else len(steps)
         # Of few different lengths, since each takes its preparation
-        longest = [-(-int(of.max()) // SHAPES) * SHAPES for of in steps.split(size)]
+        longest = [-(-int(group.max()) // SHAPES) * SHAPES for group in steps.split(size)]
         groups = [
             nn.functional.pad(self._convolve(_cut(group, seen_frames(end))), (0, 0, 0, max(longest) - end))
             for group, end in zip(spectrogram.split(size), longest, strict=True)
@@ -105,7 +101,7 @@ class CRNN(nn.Module):
 
 
 def output_length(length: L) -> L:
-    """Steps left of `length` along time or frequency by the convolutions and poolings."""
+    """Steps left of `length` along time or frequency by the convolutions and poolings; 0 or less where none is."""
     for _, kernel, stride, pooled in CONVOLUTIONS:
         length = (length - kernel) // stride + 1
         if pooled:

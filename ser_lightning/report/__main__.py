@@ -23,26 +23,26 @@ from ser_lightning.runs.study import add_output_option, find_study
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Report each study that is named, or compare two. Raises `UserError` where one of them cannot be."""
-    asked = _parser().parse_args(arguments)
-    output = Path(asked.output).expanduser().resolve()
-    metrics = choose_metrics(asked.metrics)
-    if asked.study[0] == "compare":
-        if len(asked.study) != 3:
+    options = _parser().parse_args(arguments)
+    output = Path(options.output).expanduser().resolve()
+    metrics = choose_metrics(options.metrics)
+    if options.study[0] == "compare":
+        if len(options.study) != 3:
             raise UserError(
                 "compare takes two studies, or two settings of studies: compare STUDY:SETTING STUDY:SETTING"
             )
-        if asked.show:
+        if options.show:
             raise UserError("--show names the settings of a study's figures; compare names its own: STUDY:SETTING")
-        first, second = (_side(name, output) for name in asked.study[1:])
+        first, second = (_side(name, output) for name in options.study[1:])
         print_comparison(first, second, metrics)
         return
-    if asked.show and len(asked.study) > 1:
+    if options.show and len(options.study) > 1:
         raise UserError("--show names settings of one study; report one study with it")
     problems = []
-    for name in asked.study:
+    for name in options.study:
         try:
             study = find_study(name, output)
-            material = read_material(study, study.parent.parent / "runs", asked.show, metrics)
+            material = read_material(study, study.parent.parent / "runs", options.show, metrics)
             report = compile_report(material)
             write_report(report, study, workers=cpu_count())
             print("\n".join([report.title, *(f"  {line}" for line in [*report.answer, *report.warnings])]))
@@ -64,8 +64,8 @@ def choose_metrics(names: str) -> list[str]:
         try:
             keys.append(metric_key(name))
         except KeyError:
-            known = "; ".join(", ".join((metric.label, *metric.aliases)) for metric in METRICS.values())
-            raise UserError(f"--metrics {name}: there is no such metric; there are {known}") from None
+            names = "; ".join(", ".join((metric.label, *metric.aliases)) for metric in METRICS.values())
+            raise UserError(f"--metrics {name}: there is no such metric; there are {names}") from None
     return list(dict.fromkeys(keys))
 
 

@@ -85,12 +85,12 @@ def analyse(
     votes = [_read_votes(cell) for cell in utterances["votes"]]
     stratum = strata(agreement(votes, class_of, utterances["label"].tolist()))[tested]
     counts = class_votes(votes, class_of, classes)[tested]
-    known = counts.any(axis=1)
+    has_votes = counts.any(axis=1)
     recognised = logits.argmax(axis=1)
     return Annotators(
         strata=score_strata(stratum, labels[tested], recognised, classes),
-        utterances=int(known.sum()),
-        unknown=int((~known).sum()),
+        utterances=int(has_votes.sum()),
+        unknown=int((~has_votes).sum()),
         chosen_by_any=chosen_by_any(counts, recognised),
         cross_entropy=cross_entropy(counts, softmax(logits, axis=1)),
         ceiling=left_out_evaluator(votes, class_of, classes),
@@ -160,11 +160,11 @@ def cross_entropy(counts: np.ndarray, probabilities: np.ndarray) -> CrossEntropy
     Infinite where a class that was chosen has probability 0.
     """
     votes = counts[:, :-1]
-    known = votes.any(axis=1)
-    distribution = votes[known] / votes[known].sum(axis=1, keepdims=True)
-    mean = _mean(-xlogy(distribution, probabilities[known]).sum(axis=1))
+    has_votes = votes.any(axis=1)
+    distribution = votes[has_votes] / votes[has_votes].sum(axis=1, keepdims=True)
+    mean = _mean(-xlogy(distribution, probabilities[has_votes]).sum(axis=1))
     lowest = _mean(entr(distribution).sum(axis=1))
-    return CrossEntropy(mean, lowest, int(known.sum()), int((~known).sum()))
+    return CrossEntropy(mean, lowest, int(has_votes.sum()), int((~has_votes).sum()))
 
 
 def left_out_evaluator(votes: Sequence[Votes], class_of: Mapping[str, str], classes: Sequence[str]) -> Ceiling:

@@ -37,17 +37,17 @@ class Reliability:
 def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
     """The reliability of probabilities [n, classes] for class indices [n].
 
-    >>> found = reliability(np.array([[0.9, 0.1], [0.7, 0.3], [0.7, 0.3]]), np.array([0, 0, 1]), bins=2)
-    >>> found.confidence.round(3), found.accuracy.round(3), found.count
+    >>> shown = reliability(np.array([[0.9, 0.1], [0.7, 0.3], [0.7, 0.3]]), np.array([0, 0, 1]), bins=2)
+    >>> shown.confidence.round(3), shown.accuracy.round(3), shown.count
     (array([0.767]), array([0.667]), array([3]))
     """
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     # A bin holds its upper end, so that certainty belongs to the last one
     place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     count = np.bincount(place, minlength=bins)
-    there = count > 0
-    sums = [np.bincount(place, weights=values, minlength=bins)[there] for values in (confidence, right)]
-    return Reliability(sums[0] / count[there], sums[1] / count[there], count[there])
+    filled = count > 0
+    sums = [np.bincount(place, weights=values, minlength=bins)[filled] for values in (confidence, right)]
+    return Reliability(sums[0] / count[filled], sums[1] / count[filled], count[filled])
 
 
 def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -62,16 +62,16 @@ def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature:
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The temperature of the least negative log-likelihood, for logits [n, classes] and class indices [n]."""
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda log_temperature: negative_log_likelihood(logits, labels, np.exp(log_temperature)),
         bounds=(np.log(COLDEST), np.log(HOTTEST)),
         method="bounded",
         options={"xatol": 1e-4},
     )
-    return float(np.exp(found.x))
+    return float(np.exp(optimum.x))
 
 
-def overconfidence(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
+def overconfidence(logits: np.ndarray, labels: np.ndarray) -> float:
     """Mean probability of the class recognised minus the share recognised rightly, in [-1, 1]."""
-    given = probabilities(logits, temperature)
-    return float(given.max(axis=1).mean() - (given.argmax(axis=1) == labels).mean())
+    shares = probabilities(logits)
+    return float(shares.max(axis=1).mean() - (shares.argmax(axis=1) == labels).mean())

@@ -25,8 +25,8 @@ def compactness(z: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> fl
     members = [z[labels == name] for name in classes]
     if len(members) < 2 or not all(map(len, members)):
         return np.nan
-    means = np.stack([of.mean(axis=0) for of in members])
-    spreads = [np.square(of - mean).sum(axis=1).mean() for of, mean in zip(members, means, strict=True)]
+    means = np.stack([group.mean(axis=0) for group in members])
+    spreads = [np.square(group - mean).sum(axis=1).mean() for group, mean in zip(members, means, strict=True)]
     # The mean square distance of pairs is twice the variance
     between = 2 * means.var(axis=0, ddof=1).sum()
     return float(np.sqrt(np.mean(spreads) / between))

@@ -37,8 +37,8 @@ def choose(name: str, material: Material, job: str | None) -> Side:
     """A side of the comparison. Raises `UserError` where the study has no such job, or it has no finished run."""
     jobs = list(range(len(material.jobs))) if job is None else material.named(job)
     if not jobs:
-        known = "; ".join(one.name for one in material.jobs)
-        raise UserError(f"{material.study.name} has no setting '{job}'; it has: {known}")
+        names = "; ".join(one.name for one in material.jobs)
+        raise UserError(f"{material.study.name} has no setting '{job}'; it has: {names}")
     jobs = [number for number in jobs if material.finished(number)]
     if not jobs:
         raise UserError(f"{name}: no run of this setting has finished yet")

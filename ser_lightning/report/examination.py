@@ -53,29 +53,29 @@ def unmeasured(manifest: Manifest, sound: pd.DataFrame) -> dict[str, str]:
 def show_leaks(splits: Sequence[Split], audits: Sequence[FoldAudit]) -> list[str]:
     """Print the audit of every fold and of all together."""
     console = Console()
-    together = average_audit(audits)
+    average = average_audit(audits)
     shares = {"speakers": "speaker", "dialogues": "dialogue", "sentences": "sentence", "recordings": "audio"}
-    known = {noun: of for noun, of in shares.items() if getattr(together, of) is not None}
+    fields = {noun: name for noun, name in shares.items() if getattr(average, name) is not None}
     title = f"{splits[0].protocol} protocol: what a fold's test part shares with its training part"
     table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, title_justify="left")
-    for name in ("fold", "train/dev/test", *known, "length\ndrift", "class\ndrift", "UA of\ncues"):
+    for name in ("fold", "train/dev/test", *fields, "length\ndrift", "class\ndrift", "UA of\ncues"):
         table.add_column(name, justify="right", no_wrap=True)
     for split, audit in zip(splits, audits, strict=True):
         name = f"{split.repeat}.{split.fold}" if len({one.repeat for one in splits}) > 1 else str(split.fold)
         sizes = "/".join(str(len(split.ids(part))) for part in ("train", "dev", "test"))
-        told = [percent(getattr(audit, of)) for of in known.values()]
+        cells = [percent(getattr(audit, name)) for name in fields.values()]
         drifts = [f"{audit.length_drift:.2f}", f"{audit.class_drift:.2f}"]
-        table.add_row(name, sizes, *told, *drifts, percent(audit.cue_ua))
+        table.add_row(name, sizes, *cells, *drifts, percent(audit.cue_ua))
     console.print(table)
     console.print(
         "Drift: distance of test from training in lengths (Kolmogorov-Smirnov) and in class shares (total variation), "
         "0 to 1.\nCues: length, silence at both ends, peak and level, by a random forest; chance is "
-        f"{percent(together.chance)}.",
+        f"{percent(average.chance)}.",
         highlight=False,
         soft_wrap=True,
     )
-    console.print(audit_line(together), highlight=False, soft_wrap=True)
-    return findings(together)
+    console.print(audit_line(average), highlight=False, soft_wrap=True)
+    return findings(average)
 
 
 def _show_faults(console: Console, manifest: Manifest, sound: pd.DataFrame) -> list[str]:
@@ -96,9 +96,9 @@ def _show_faults(console: Console, manifest: Manifest, sound: pd.DataFrame) -> l
     _name(console, "Clipped (more than 0.1 % of samples at full scale)", clipped["id"].tolist())
     silent = sound[sound["digital"] > DIGITAL_SILENCE]
     _name(console, "Digital silence (more than 10 % of samples, at the ends, are zero)", silent["id"].tolist())
-    single = manifest.table.groupby("speaker")["label"].nunique()
-    lonely = single[(single == 1) & (single.index != "")].index.tolist()
-    _name(console, "Speakers with one class only", lonely)
+    classes = manifest.table.groupby("speaker")["label"].nunique()
+    speakers = classes[(classes == 1) & (classes.index != "")].index.tolist()
+    _name(console, "Speakers with one class only", speakers)
     return ills
 
 

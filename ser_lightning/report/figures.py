@@ -31,6 +31,9 @@ CHARACTERS = 23
 # More panels of a heat map than these cannot be read on a page.
 MOST_PANELS = 4
 
+# The scores that one panel can tell apart.
+PAIR = ("ua", "wa")
+
 # Steps on an axis may differ by this factor before its values are set evenly instead.
 UNEVEN = 3
 
@@ -39,23 +42,21 @@ def sensitivity(
     points: pd.DataFrame,
     x: str,
     caption: str,
-    published: Mapping[float, tuple[float, ...]] | None = None,
-    metrics: Sequence[str] = ("ua", "wa"),
+    published: Mapping[float, tuple[float, float]] | None = None,
 ) -> Figure:
-    """Scores against one setting in one panel, mean and 95 % interval.
+    """UA and WA against one setting in one panel, mean and 95 % interval.
 
     Args:
         points: rows of a summary in which only `x` differs.
         x: a column of numbers; unevenly spread ones are spaced evenly, since 0 has no logarithm.
-        published: x -> the scores of a paper, as `metrics`, drawn hollow and dashed beside.
-        metrics: two at most can be told apart.
+        published: x -> UA and WA of a paper, drawn hollow and dashed beside.
     """
     points = points[points["runs"] > 0].sort_values(x)
     place = _places([*points[x], *(published or {})])
     with matplotlib.rc_context(STYLE):
         figure = Figure((COLUMN, 2.7), layout="constrained")
         axes = figure.subplots()
-        looks = zip(metrics, (BLUE, VERMILLION), ("o", "s"), (-1, 1), strict=False)
+        looks = zip(PAIR, (BLUE, VERMILLION), ("o", "s"), (-1, 1), strict=True)
         for number, (metric, colour, marker, side) in enumerate(looks):
             # Set apart by a little, so that error bars of equal height stay two.
             shift = side * 0.006 * _extent(place)
@@ -67,7 +68,7 @@ def sensitivity(
                 values = [scores[number] for scores in published.values()]
                 axes.plot(places, values, **_hollow(colour, marker), label=f"{name}, paper")
         axes.set_xlabel(symbols(spell(x)))
-        axes.set_ylabel(_axis(metrics))
+        axes.set_ylabel(_axis(PAIR))
         _ticks(axes, place)
         _legend_paper_last(figure, axes)
         foot(figure, COLUMN, caption, _error_note(points))
@@ -78,22 +79,20 @@ def bars(
     rows: pd.DataFrame,
     labels: Sequence[str],
     caption: str,
-    published: Sequence[tuple[float, ...]] | None = None,
-    metrics: Sequence[str] = ("ua", "wa"),
+    published: Sequence[tuple[float, float]] | None = None,
 ) -> Figure:
-    """Scores as bars from zero, with the mean written on each.
+    """UA and WA as bars from zero, with the mean written on each.
 
     Args:
         rows: finished ones of a summary.
         labels: what stands below each.
-        published: the scores of a paper for each row, as `metrics`, drawn as hollow diamonds.
-        metrics: two at most can be told apart.
+        published: UA and WA of a paper for each row, drawn as hollow diamonds.
     """
     places, width = np.arange(len(rows)), 0.36
     with matplotlib.rc_context(STYLE):
         figure = Figure((COLUMN, 2.9), layout="constrained")
         axes = figure.subplots()
-        looks = zip(metrics, (BLUE, ORANGE), ("", "////"), (-width / 2, width / 2), strict=False)
+        looks = zip(PAIR, (BLUE, ORANGE), ("", "////"), (-width / 2, width / 2), strict=True)
         for number, (metric, colour, hatch, shift) in enumerate(looks):
             means, errors = rows[metric], rows[f"{metric}_half"]
             style: dict[str, Any] = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
@@ -104,10 +103,10 @@ def bars(
                 axes.text(place, 3, f"{mean:.1f}", ha="center", va="bottom", size=7.5, bbox=box)
             if published:
                 values = [scores[number] for scores in published]
-                label = "paper" if number == len(metrics) - 1 else None
+                label = "paper" if number == len(PAIR) - 1 else None
                 axes.plot(places + shift, values, "D", mfc="white", mec="black", mew=0.8, ms=3.5, label=label)
         axes.set_xticks(places, [symbols(label) for label in labels])
-        axes.set_ylabel(_axis(metrics))
+        axes.set_ylabel(_axis(PAIR))
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
         _legend_paper_last(figure, axes)
@@ -175,22 +174,21 @@ def grids(summary: pd.DataFrame, columns: Mapping[str, str]) -> tuple[str, str, 
     panels, without = _lines(finished, x, rest, needed=y)
     sizes = [(rows[x].nunique(), rows[y].nunique(), rows.dropna(subset=[x, y])) for rows in panels.values()]
     whole = not without and all(
-        max(across, up) > 2
-        and min(crossed[x].nunique(), crossed[y].nunique()) > 1
-        and len(crossed) >= 0.75 * crossed[x].nunique() * crossed[y].nunique()
-        for across, up, crossed in sizes
+        max(width, height) > 2
+        and min(points[x].nunique(), points[y].nunique()) > 1
+        and len(points) >= 0.75 * points[x].nunique() * points[y].nunique()
+        for width, height, points in sizes
     )
     return (x, y, panels) if whole and len(panels) <= MOST_PANELS else None
 
 
-def heat_map(x: str, y: str, panels: Mapping[str, pd.DataFrame], caption: str, metric: str = HEADLINE) -> Figure:
-    """A score over a grid of two settings; in each field the mean and half of its 95 % interval.
+def heat_map(x: str, y: str, panels: Mapping[str, pd.DataFrame], caption: str) -> Figure:
+    """The headline score over a grid of two settings; in each field the mean and half of its 95 % interval.
 
     Args:
         x, y: columns of numbers.
         panels: title -> rows of a summary, one for each x and y; one without y fills its column.
         caption: the provenance.
-        metric: the score.
     """
     points = pd.concat(list(panels.values()))
     with matplotlib.rc_context(STYLE):
@@ -198,9 +196,9 @@ def heat_map(x: str, y: str, panels: Mapping[str, pd.DataFrame], caption: str, m
         figure = Figure((max(COLUMN, 0.62 * widest + 1.0) * len(panels), 2.9), layout="constrained")
         row = figure.subplots(1, len(panels), squeeze=False)[0]
         for axes, (title, rows) in zip(row, panels.items(), strict=True):
-            _draw_grid(axes, rows, x, y, metric, (float(points[metric].min()), float(points[metric].max())))
+            _draw_grid(axes, rows, x, y, (float(points[HEADLINE].min()), float(points[HEADLINE].max())))
             axes.set_title(title)
-        note = f"{_axis([metric])}; {_error_note(points)}"
+        note = f"{_axis([HEADLINE])}; {_error_note(points)}"
         foot(figure, figure.get_figwidth(), caption, note)
         return figure
 
@@ -266,11 +264,11 @@ def _lines(
     makes a line of its own where there is none. Lines are those of jobs that have the setting `needed`.
     """
     placed = finished[finished[x].notna()]
-    known = {index: _known(row, list(others.values())) for index, row in placed.iterrows()}
-    having = known if needed is None else {index: known[index] for index in placed.index[placed[needed].notna()]}
+    settings = {index: _known(row, list(others.values())) for index, row in placed.iterrows()}
+    having = settings if needed is None else {index: settings[index] for index in placed.index[placed[needed].notna()]}
     lines = {}
     for combination in _combinations(placed.loc[list(having)], list(having.values()), list(others.values())):
-        agreeing = [index for index, settings in known.items() if settings.items() <= combination.items()]
+        agreeing = [index for index, own in settings.items() if own.items() <= combination.items()]
         lines[_line_label(combination, others)] = placed.loc[agreeing].sort_values(x)
     references = {}
     for _, job in finished[finished[x].isna()].iterrows():
@@ -284,7 +282,7 @@ def _known(job: pd.Series, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _combinations(
-    rows: pd.DataFrame, known: Sequence[Mapping[str, Any]], others: Sequence[str]
+    rows: pd.DataFrame, settings: Sequence[Mapping[str, Any]], others: Sequence[str]
 ) -> list[Mapping[str, Any]]:
     """The settings of rows, each once, in order; those that are a part of another row's are left out."""
     if not others:
@@ -293,12 +291,12 @@ def _combinations(
     order = rows[list(others)].sort_values(
         list(others), key=lambda column: column if column.dtype.kind in "iufb" else column.astype(str)
     )
-    place = dict(zip(rows.index, known, strict=True))
+    place = dict(zip(rows.index, settings, strict=True))
     distinct: list[Mapping[str, Any]] = []
     for index in order.index:
-        settings = place[index]
-        if settings not in distinct and not any(settings.items() < other.items() for other in known):
-            distinct.append(settings)
+        one = place[index]
+        if one not in distinct and not any(one.items() < other.items() for other in settings):
+            distinct.append(one)
     return distinct
 
 
@@ -325,13 +323,13 @@ def _draw_lines(
     _ticks(axes, place)
 
 
-def _draw_grid(axes: Axes, rows: pd.DataFrame, x: str, y: str, metric: str, limits: tuple[float, float]) -> None:
-    across, up = sorted(rows[x].unique()), sorted(rows[y].dropna().unique())
-    means, halves = (np.full((len(up), len(across)), np.nan) for _ in range(2))
+def _draw_grid(axes: Axes, rows: pd.DataFrame, x: str, y: str, limits: tuple[float, float]) -> None:
+    x_values, y_values = sorted(rows[x].unique()), sorted(rows[y].dropna().unique())
+    means, halves = (np.full((len(y_values), len(x_values)), np.nan) for _ in range(2))
     for row in rows.to_dict("records"):
-        line = slice(None) if np.isnan(row[y]) else up.index(row[y])
-        means[line, across.index(row[x])] = row[metric]
-        halves[line, across.index(row[x])] = row[f"{metric}_half"]
+        line = slice(None) if np.isnan(row[y]) else y_values.index(row[y])
+        means[line, x_values.index(row[x])] = row[HEADLINE]
+        halves[line, x_values.index(row[x])] = row[f"{HEADLINE}_half"]
     draw_fields(axes, means, "cividis", *limits)
     axes.invert_yaxis()
     for i, j in np.argwhere(np.isfinite(means)):
@@ -339,8 +337,8 @@ def _draw_grid(axes: Axes, rows: pd.DataFrame, x: str, y: str, metric: str, limi
         colour = "black" if means[i, j] > sum(limits) / 2 else "white"
         half = "" if np.isnan(halves[i, j]) else f"\n±{halves[i, j]:.1f}"
         axes.text(j, i, f"{means[i, j]:.1f}{half}", ha="center", va="center", color=colour, size=7.5)
-    axes.set_xticks(range(len(across)), [f"{value:g}" for value in across])
-    axes.set_yticks(range(len(up)), [f"{value:g}" for value in up])
+    axes.set_xticks(range(len(x_values)), [f"{value:g}" for value in x_values])
+    axes.set_yticks(range(len(y_values)), [f"{value:g}" for value in y_values])
     axes.set_xlabel(symbols(spell(x)))
     axes.set_ylabel(symbols(spell(y)))
 

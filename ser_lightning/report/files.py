@@ -25,8 +25,11 @@ def write_report(report: Report, folder: Path, workers: int = 1) -> None:
     threads should not be forked.
     """
     draw = joblib.Parallel(workers, backend="multiprocessing")
-    drawn = draw(joblib.delayed(write_figure)(of.figure, folder / "figures" / of.name) for of in report.pictures)
-    images = {picture.name: image for picture, image in zip(report.pictures, drawn, strict=True)}
+    pictures = report.pictures
+    contents = draw(
+        joblib.delayed(write_figure)(picture.figure, folder / "figures" / picture.name) for picture in pictures
+    )
+    images = {picture.name: image for picture, image in zip(pictures, contents, strict=True)}
     for table in report.tables:
         stem = folder / "tables" / table.name
         write_whole(stem.with_suffix(".csv"), csv(table.numbers, report.caption))

@@ -49,7 +49,7 @@ class Material:
         summary: a row per job, in their order, see `average`, with the intervals by speakers.
         facts: what all numbers are of.
         utterances: the corpus's, as `write_utterances` wrote them; None where an earlier version made the study.
-        asked: the jobs that figures of single settings are to show; empty: those that `shown` chooses.
+        selection: the jobs that figures of single settings are to show; empty: those that `shown` chooses.
         metrics: the scores that tables and figures show; files for machines have all.
     """
 
@@ -62,7 +62,7 @@ class Material:
     summary: pd.DataFrame
     facts: Provenance
     utterances: pd.DataFrame | None
-    asked: Sequence[int] = ()
+    selection: Sequence[int] = ()
     metrics: Sequence[str] = field(default_factory=lambda: tuple(METRICS))
 
     @property
@@ -115,8 +115,8 @@ class Material:
     def shown(self) -> list[Group]:
         """The jobs that figures of single settings show: those asked for, or the paper's, or the best of all and what
         it is compared with. A study without a comparison shows its first finished job."""
-        if self.asked:
-            return [self.gather(self.asked)]
+        if self.selection:
+            return [self.gather(self.selection)]
         if self.chapter:
             return self.chapter.groups
         if not self.compared:
@@ -127,7 +127,7 @@ class Material:
     @cached_property
     def answered(self) -> list[Group]:
         """The pairs that the study's answer is about: for each reference the best of those compared with it."""
-        if self.chapter and not self.asked:
+        if self.chapter and not self.selection:
             return [group for group in self.shown if len(group.labels) == 2]
         distinct = list(dict.fromkeys(self.compared.values()))
         pairs = [[one, self.best([job for job, other in self.compared.items() if other == one])] for one in distinct]
@@ -164,8 +164,8 @@ class Material:
 
     def named(self, name: str) -> list[int]:
         """The numbers of the jobs that are called so: by their name in full or in short, or by their label."""
-        called = zip(self.members, self.jobs, self.names, self._labels, strict=True)
-        return [number for number, (full, job, *short) in enumerate(called) if name in (*full, job.name, *short)]
+        names = zip(self.members, self.jobs, self.names, self._labels, strict=True)
+        return [number for number, (full, job, *short) in enumerate(names) if name in (*full, job.name, *short)]
 
     @cached_property
     def _labels(self) -> list[str]:
@@ -189,20 +189,20 @@ def read_material(study: Path, runs: Path, show: str = "", metrics: Sequence[str
 
     Raises `UserError` where it has no jobs, none of those to be shown, and as `score_runs` and `provenance` do.
     """
-    every = read_jobs(study)
-    if not every:
+    all_jobs = read_jobs(study)
+    if not all_jobs:
         raise UserError(f"{study} is no study: it has no jobs. Give the folder that train -m or reproduce wrote")
-    alike = [[every[number] for number in numbers] for numbers in distinct_jobs(every).values()]
-    jobs, members = [join_names(same) for same in alike], [[job.name for job in same] for same in alike]
+    groups = [[all_jobs[number] for number in numbers] for numbers in distinct_jobs(all_jobs).values()]
+    jobs, members = [join_names(group) for group in groups], [[job.name for job in group] for group in groups]
     facts = provenance(jobs, runs)
     scored = score_runs(jobs, runs)
     utterances = _read_utterances(study / UTTERANCES, {name for run in scored.values() for name in run.test.ids})
     summary = average(jobs, scored).join(levels(jobs, scored, group_of(utterances)))
     whole = Material(study, runs, jobs, members, read_study(study), scored, summary, facts, utterances)
-    asked = tuple(_choose(whole, name.strip()) for name in _split(show))
-    if len(asked) > MOST_SHOWN:
+    selection = tuple(_choose(whole, name.strip()) for name in _split(show))
+    if len(selection) > MOST_SHOWN:
         raise UserError(f"--show {show}: figures have room for {MOST_SHOWN} settings")
-    return replace(whole, asked=asked, metrics=tuple(metrics) or tuple(METRICS))
+    return replace(whole, selection=selection, metrics=tuple(metrics) or tuple(METRICS))
 
 
 def _split(names: str) -> list[str]:

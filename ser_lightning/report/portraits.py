@@ -109,8 +109,8 @@ def _draw_change(axes: Axes, change: np.ndarray, classes: Sequence[str]) -> None
     draw_fields(axes, change, "PuOr_r", -limit, limit)
     for i, j in np.ndindex(change.shape):
         colour = "white" if abs(change[i, j]) > 0.7 * limit else "black"
-        written = f"{change[i, j]:+.1f}".replace("-", "−")
-        axes.text(j, i, written, ha="center", va="center", color=colour)
+        text = f"{change[i, j]:+.1f}".replace("-", "−")
+        axes.text(j, i, text, ha="center", va="center", color=colour)
     turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(classes) > 5 else {}
     axes.set_xticks(range(len(classes)), classes, **turned)
     axes.set_yticks(range(len(classes)), classes)
@@ -159,11 +159,11 @@ def reliability_diagram(diagrams: Mapping[str, tuple[Reliability, Reliability]],
         for side, (axes, title) in enumerate(zip(panels, ("as trained", "temperature fitted on dev"), strict=True)):
             axes.plot([0, 100], [0, 100], color="0.6", linewidth=0.8, linestyle=(0, (1, 1.5)))
             looks = zip(cycle(COLOURS), cycle(MARKERS), cycle(DASHES), strict=False)
-            for (job, both), (colour, marker, dash) in zip(diagrams.items(), looks, strict=False):
-                drawn = both[side]
-                label = f"{symbols(job)}: ECE {100 * drawn.error:.1f} %"
+            for (job, pair), (colour, marker, dash) in zip(diagrams.items(), looks, strict=False):
+                curve = pair[side]
+                label = f"{symbols(job)}: ECE {100 * curve.error:.1f} %"
                 style: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": dash, "label": label}
-                axes.plot(100 * drawn.confidence, 100 * drawn.accuracy, **style)
+                axes.plot(100 * curve.confidence, 100 * curve.accuracy, **style)
             axes.set_xlabel("probability of the recognised class (%)")
             axes.set_ylabel("recognised rightly (%)")
             axes.set_aspect("equal")

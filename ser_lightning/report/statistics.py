@@ -17,6 +17,7 @@ from scipy import stats
 
 LEVEL = 0.95
 POWER = 0.8
+REPLICATES = 2000
 
 
 @dataclass(frozen=True)
@@ -93,41 +94,39 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     p = np.asarray(p_values, dtype=float)
     corrected = np.full(len(p), np.nan)
-    known = np.isfinite(p)
-    if known.any():
-        corrected[known] = multipletests(p[known], method="holm")[1]
+    finite = np.isfinite(p)
+    if finite.any():
+        corrected[finite] = multipletests(p[finite], method="holm")[1]
     return corrected.tolist()
 
 
-def over_groups(
-    counts: np.ndarray, scores: Callable[[np.ndarray], np.ndarray], seed: int = 0, replicates: int = 2000
-) -> list[Interval]:
+def over_groups(counts: np.ndarray, scores: Callable[[np.ndarray], np.ndarray]) -> list[Interval]:
     """95 % percentile intervals of scores under resampling of whole groups of utterances, such as speakers.
 
-    It answers another question than `over_runs`: what if other people had spoken. Few groups give it rough ends.
+    It answers another question than `over_runs`: what if other people had spoken. Few groups give it rough ends. The
+    groups are drawn anew `REPLICATES` times; draws in which a score is NaN, because a class has no utterance, do not
+    count for it.
 
     Args:
         counts: what is counted in each group [groups, ...], such as confusions, summed over runs.
         scores: from counts summed over groups [..., ...] to scores [..., scores], any number of draws at once.
-        seed: of the resampling.
-        replicates: how often the groups are drawn anew; draws in which a score is NaN, because a class has no
-            utterance, do not count for it.
     """
     groups = len(counts)
     values = scores(counts.sum(axis=0)[None])[0]  # [scores]
     if groups < 2:
         return [Interval(float(value), np.nan, np.nan, np.nan, 0) for value in values]
-    # How often each group is drawn [replicates, groups]
-    times = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=replicates)
-    drawn = scores(np.tensordot(times.astype(np.float64), counts, axes=1))  # [replicates, scores]
-    return [_percentiles(float(value), draws[np.isfinite(draws)]) for value, draws in zip(values, drawn.T, strict=True)]
+    # How often each group is drawn [REPLICATES, groups]
+    times = np.random.default_rng(0).multinomial(groups, np.full(groups, 1 / groups), size=REPLICATES)
+    replicates = scores(np.tensordot(times.astype(np.float64), counts, axes=1))  # [REPLICATES, scores]
+    pairs = zip(values, replicates.T, strict=True)
+    return [_percentiles(float(value), draws[np.isfinite(draws)]) for value, draws in pairs]
 
 
-def _percentiles(value: float, drawn: np.ndarray) -> Interval:
-    if len(drawn) < 2:
-        return Interval(value, np.nan, np.nan, np.nan, len(drawn))
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(value, float(low), float(high), float(np.std(drawn, ddof=1)), len(drawn))
+def _percentiles(value: float, replicates: np.ndarray) -> Interval:
+    if len(replicates) < 2:
+        return Interval(value, np.nan, np.nan, np.nan, len(replicates))
+    low, high = np.quantile(replicates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(value, float(low), float(high), float(np.std(replicates, ddof=1)), len(replicates))
 
 
 def _mean_and_error(values: Sequence[float], ratio: float) -> tuple[float, float, int]:

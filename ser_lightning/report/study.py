@@ -22,21 +22,21 @@ from ser_lightning.report.tables import FEW
 from ser_lightning.runs.varying import spell
 
 
-def report_study(study: Path, runs: Path, workers: int = 1) -> Report:
-    """Write a study's report into its folder, from the runs finished so far; returns it. For `workers`: `write_report`.
+def report_study(study: Path, runs: Path) -> Report:
+    """Write a study's report into its folder, from the runs finished so far; returns it.
 
     Reads the study's folder and those of its runs alone. Raises `UserError` where there is no finished run, where runs
     are of different corpora or protocols, and where a file is missing or damaged: which one, and what mends it.
     """
     report = compile_report(read_material(study, runs))
-    write_report(report, study, workers)
+    write_report(report, study)
     return report
 
 
 def compile_report(material: Material) -> Report:
     """All that a report says, with the chapter of the study's paper."""
     chapter = material.chapter
-    written = [
+    candidates = [
         answer.section(material),
         scores.section(material),
         confusions.section(material),
@@ -48,7 +48,7 @@ def compile_report(material: Material) -> Report:
         calibration.section(material),
         protocol.section(material),
     ]
-    sections = [section for section in written if section is not None]
+    sections = [section for section in candidates if section is not None]
     facts = material.facts
     return Report(
         title=f"{chapter.title if chapter else _subject(material)} on {protocol.corpus_name(facts)}",

@@ -17,7 +17,15 @@ from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit
 from ser_lightning.errors import UserError
 from ser_lightning.metrics import HEADLINE, METRICS, confusion_counts
 from ser_lightning.report.statistics import Interval, over_runs, paired
-from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RunResult, read_features, read_outputs, read_results
+from ser_lightning.runs.ledger import (
+    FEATURES,
+    PREDICTIONS,
+    RunResult,
+    damaged,
+    read_features,
+    read_outputs,
+    read_results,
+)
 from ser_lightning.runs.schedule import steps_of, steps_per_epoch
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import Job
@@ -87,11 +95,6 @@ def score_runs(jobs: Sequence[Job], runs: Path) -> dict[str, ScoredRun]:
         confusion = confusion_counts(test.labels, test.recognised, len(result.classes))
         scored[result.signature] = ScoredRun(result, dev, test, confusion)
     return scored
-
-
-def summarise(jobs: Sequence[Job], runs: Path) -> pd.DataFrame:
-    """A row per job: what it is, and the mean and spread of its finished runs' scores; see `average`."""
-    return average(jobs, score_runs(jobs, runs))
 
 
 def average(jobs: Sequence[Job], scored: Mapping[str, ScoredRun]) -> pd.DataFrame:
@@ -256,16 +259,8 @@ def provenance(jobs: Sequence[Job], runs: Path) -> Provenance:
         precision=_distinct(result.precision for result in results),
         device=_distinct(result.device for result in results),
         seconds=sum(result.seconds for result in results),
-        versions=_distinct(
-            ", ".join(f"{name} {number}" for name, number in result.versions.items()) for result in results
-        ),
+        versions=_distinct(map(_versions, results)),
     )
-
-
-def damaged(folder: Path, file: str, error: Exception) -> UserError:
-    """The error for a finished run of which a file cannot be read: which one, and what mends it."""
-    reason = "is missing" if isinstance(error, FileNotFoundError) else f"is damaged ({' '.join(str(error).split())})"
-    return UserError(f"{folder / file} {reason}; delete the folder {folder} and repeat the command: the run is redone")
 
 
 def _audit(results: Sequence[RunResult]) -> FoldAudit:

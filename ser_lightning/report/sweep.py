@@ -36,9 +36,9 @@ class SweepReport(Callback):
 
         Of another sweeper than Hydra's own, one that optimises, nobody knows the jobs beforehand.
         """
-        known = config.hydra.sweeper._target_.endswith("BasicSweeper")
+        is_grid = config.hydra.sweeper._target_.endswith("BasicSweeper")
         try:
-            jobs = list(_jobs(config)) if known else []
+            jobs = list(_jobs(config)) if is_grid else []
             _refuse_mixture([job for _, job in jobs])
             self.jobs = [Job(job_name(_own(overrides, job)), settings(job)) for overrides, job in jobs]
             for line in _lacking(jobs):
@@ -94,9 +94,9 @@ def _report(study: Path, runs: Path, logger: LoggerConfig) -> None:
     write_report(report, study)
     upload_report(logger, study)
     print_table(material.summary, report.caption)
-    kept = describe_other_code(results)
+    note = describe_other_code(results)
     lines = readout_lines(material.jobs, material.scored, runs)
-    print("\n".join([*lines, *filter(None, [kept]), *report.answer, f"Report: {study / PAGE}"]))
+    print("\n".join([*lines, *filter(None, [note]), *report.answer, f"Report: {study / PAGE}"]))
 
 
 def _stop_at_failures(study: Path, runs: Path, jobs: Sequence[Job]) -> None:
@@ -106,7 +106,7 @@ def _stop_at_failures(study: Path, runs: Path, jobs: Sequence[Job]) -> None:
     """
     own = [job for job in read_jobs(study) if not jobs or any(same_settings(job, one) for one in jobs)]
     failed = {
-        entry.run or entry.job: f"  {', '.join(filter(None, (entry.job, entry.place)))}: {entry.said}"
+        entry.run or entry.job: f"  {', '.join(filter(None, (entry.job, entry.place)))}: {entry.details}"
         for job in own
         for entry in job_status(job, runs)
         if entry.state == "failed"

@@ -155,5 +155,5 @@ def _lock_path(folder: Path) -> Path:
 def _is_locked(folder: Path) -> bool:
     if not _lock_path(folder).exists():
         return False
-    with run_lock(folder, wait=False) as free:
-        return not free
+    with run_lock(folder, wait=False) as has_lock:
+        return not has_lock

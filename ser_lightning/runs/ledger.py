@@ -14,6 +14,7 @@ from ser_lightning.errors import UserError
 from ser_lightning.files import write_whole
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 RESULT, PREDICTIONS, FEATURES = "result.json", "predictions.parquet", "features.parquet"
@@ -123,8 +124,8 @@ def set_aside(folder: Path) -> None:
 
 def read_results(runs: Path, signatures: Iterable[str]) -> list[RunResult]:
     """The results of those of the runs that are finished, in the order given."""
-    found = (read_result(runs / name) for name in signatures)
-    return [result for result in found if result is not None]
+    results = (read_result(runs / name) for name in signatures)
+    return [result for result in results if result is not None]
 
 
 def read_predictions(runs: Path, signatures: Iterable[str]) -> "pd.DataFrame":
@@ -141,8 +142,13 @@ def read_outputs(folder: Path) -> "pd.DataFrame":
 
 
 def read_features(folder: Path) -> "pd.DataFrame":
-    """A run's features: id, part, label and z_0..z_63 of all utterances."""
+    """A run's features: id, part, label and z_0, z_1, ... of all utterances."""
     return _read_parquet(folder / FEATURES)
+
+
+def feature_values(features: "pd.DataFrame") -> "np.ndarray":
+    """The features z [utterances, features], float64, in a table as `read_features` gives it."""
+    return features.filter(regex=r"^z_\d+$").to_numpy(dtype="float64")
 
 
 def readout_file(folder: Path, name: str) -> Path:
@@ -154,6 +160,12 @@ def read_readout(folder: Path, name: str) -> "pd.DataFrame | None":
     """A run's read-out of this name, see `readout_file`; None where it is not there."""
     file = readout_file(folder, name)
     return _read_parquet(file) if file.exists() else None
+
+
+def damaged(folder: Path, file: str, error: Exception) -> UserError:
+    """The error for a finished run of which a file cannot be read: which one, and what mends it."""
+    reason = "is missing" if isinstance(error, FileNotFoundError) else f"is damaged ({' '.join(str(error).split())})"
+    return UserError(f"{folder / file} {reason}; delete the folder {folder} and repeat the command: the run is redone")
 
 
 def _read_parquet(file: Path) -> "pd.DataFrame":
@@ -170,10 +182,10 @@ def _parse_result(record: Any) -> RunResult:
         raise ValueError("it holds no mapping")
     if "schema" not in record:
         record = _from_first_schema(record)
-    known = {item.name for item in fields(RunResult)} - {"extra"}
-    extra = {name: value for name, value in record.items() if name not in known}
+    names = {item.name for item in fields(RunResult)} - {"extra"}
+    extra = {name: value for name, value in record.items() if name not in names}
     try:
-        result = _adapter().validate_python({**{name: record[name] for name in known & record.keys()}, "extra": extra})
+        result = _adapter().validate_python({**{name: record[name] for name in names & record.keys()}, "extra": extra})
         for part in ("dev", "test"):
             if missing := {"ua", "wa"} - result.scores.get(part, {}).keys():
                 raise ValueError(f"scores.{part} has no {' and no '.join(sorted(missing))}")

@@ -18,7 +18,15 @@ from ser_lightning.errors import NoSpaceError, UserError, ends_the_job
 from ser_lightning.files import no_space, write_whole
 from ser_lightning.identity import digest
 from ser_lightning.runs.attempt import reason_for, run_lock
-from ser_lightning.runs.ledger import FEATURES, READOUTS, read_features, read_result, readout_file
+from ser_lightning.runs.ledger import (
+    FEATURES,
+    READOUTS,
+    damaged,
+    feature_values,
+    read_features,
+    read_result,
+    readout_file,
+)
 from ser_lightning.runs.signature import part_identity
 
 if TYPE_CHECKING:
@@ -38,7 +46,7 @@ def readout_names(config: "Config") -> dict[str, str]:
 def missing_readouts(folder: Path, config: "Config") -> dict[str, str]:
     """Those of the names that the run's folder does not have."""
     names = readout_names(config)
-    return {name: kept for name, kept in names.items() if not readout_file(folder, kept).exists()}
+    return {name: stem for name, stem in names.items() if not readout_file(folder, stem).exists()}
 
 
 def read_out(folder: Path, config: "Config") -> list[str]:
@@ -49,15 +57,15 @@ def read_out(folder: Path, config: "Config") -> list[str]:
     """
     with run_lock(folder, wait=True):
         names = missing_readouts(folder, config)
-        reasons = (_attempt(folder, config.readout[name], kept) for name, kept in names.items())
+        reasons = (_attempt(folder, config.readout[name], stem) for name, stem in names.items())
         return [reason for reason in reasons if reason is not None]
 
 
 def read_failures(folder: Path, names: Iterable[str]) -> Iterator[str]:
     """Why those of the read-outs that are kept by these names failed when last tried."""
-    for kept in names:
+    for stem in names:
         with suppress(FileNotFoundError, NotADirectoryError, ValueError, KeyError):
-            yield json.loads(_failure_file(folder, kept).read_text())["failure"]
+            yield json.loads(_failure_file(folder, stem).read_text())["failure"]
 
 
 def fit_and_score(
@@ -81,27 +89,27 @@ def fit_and_score(
     return scores
 
 
-def _attempt(folder: Path, part: "ReadoutConfig", kept: str) -> str | None:
+def _attempt(folder: Path, part: "ReadoutConfig", stem: str) -> str | None:
     try:
-        write_whole(readout_file(folder, kept), _scores(folder, part).to_parquet(index=False))
+        write_whole(readout_file(folder, stem), _scores(folder, part).to_parquet(index=False))
     except Exception as error:
         if ends_the_job(error):
             raise
         if no_space(error):
             raise NoSpaceError(reason_for(error)) from error
-        failure = _failure_file(folder, kept)
-        reason = reason_for(error, f"{READOUTS}/{failure.name}")
+        failure = _failure_file(folder, stem)
+        reason = reason_for(error, trace=f"{READOUTS}/{failure.name}")
         if not isinstance(error, UserError):
             reason = f"readout={part.name}: {reason}"
         record = {"failure": reason, "trace": "".join(traceback.format_exception(error))}
         write_whole(failure, json.dumps(record, indent=1))
         return reason
-    _failure_file(folder, kept).unlink(missing_ok=True)
+    _failure_file(folder, stem).unlink(missing_ok=True)
     return None
 
 
-def _failure_file(folder: Path, kept: str) -> Path:
-    return readout_file(folder, kept).with_suffix(".json")
+def _failure_file(folder: Path, stem: str) -> Path:
+    return readout_file(folder, stem).with_suffix(".json")
 
 
 def _scores(folder: Path, part: "ReadoutConfig") -> "pd.DataFrame":
@@ -109,7 +117,7 @@ def _scores(folder: Path, part: "ReadoutConfig") -> "pd.DataFrame":
     import pandas as pd
 
     classes, table = _run(folder)
-    z = table.filter(regex=r"^z_\d+$").to_numpy(np.float64)  # [utterances, features]
+    z = feature_values(table)  # [utterances, features]
     labels = pd.Index(classes).get_indexer(pd.Index(table["label"]))
     training = (table["part"] == "train").to_numpy()
     scores = fit_and_score(part, z[training], labels[training], z[~training], len(classes))
@@ -125,9 +133,4 @@ def _run(folder: Path) -> tuple[Sequence[str], "pd.DataFrame"]:
     try:
         return result.classes, read_features(folder)
     except (OSError, ValueError) as error:
-        reason = (
-            "is missing" if isinstance(error, FileNotFoundError) else f"is damaged ({' '.join(str(error).split())})"
-        )
-        raise UserError(
-            f"{folder / FEATURES} {reason}; delete the folder {folder} and repeat the command: the run is redone"
-        ) from error
+        raise damaged(folder, FEATURES, error) from error

@@ -13,7 +13,7 @@ from ser_lightning.runs.attempt import read_attempt
 from ser_lightning.runs.ledger import read_result
 from ser_lightning.runs.readouts import read_failures
 from ser_lightning.runs.signature import flat
-from ser_lightning.runs.study import Job, read_jobs
+from ser_lightning.runs.study import Job, place_name, read_jobs
 
 STATES = ("done", "running", "failed", "interrupted", "missing", "other settings")
 
@@ -27,14 +27,14 @@ class RunStatus:
         job: what its job sets.
         place: its repetition and fold.
         state: one of `STATES`.
-        said: UA, where and since when it is running, why it failed, or what is different.
+        details: UA, where and since when it is running, why it failed, or what is different.
     """
 
     run: str
     job: str
     place: str
     state: str
-    said: str
+    details: str
 
 
 def study_status(study: Path, runs: Path) -> list[RunStatus]:
@@ -52,7 +52,7 @@ def job_status(job: Job, runs: Path) -> Iterator[RunStatus]:
     elif not job.runs:
         yield RunStatus("", job.name, "", "missing", "its job has not begun")
     for name, (repeat, fold) in zip(job.runs, job.places, strict=True):
-        yield RunStatus(name, job.name, _place(repeat, fold), *_state(runs / name, job.readouts))
+        yield RunStatus(name, job.name, place_name(repeat, fold), *_state(runs / name, job.readouts))
 
 
 def _state(folder: Path, readouts: Iterable[str]) -> tuple[str, str]:
@@ -61,9 +61,9 @@ def _state(folder: Path, readouts: Iterable[str]) -> tuple[str, str]:
     except UserError as error:
         return "failed", str(error)
     if result is not None:
-        said = f"UA {100 * result.ua:.1f} %, {result.seconds:.0f} s"
+        summary = f"UA {100 * result.ua:.1f} %, {result.seconds:.0f} s"
         failures = list(read_failures(folder, readouts))
-        return ("failed", "; ".join([f"done, {said}", *failures])) if failures else ("done", said)
+        return ("failed", "; ".join([f"done, {summary}", *failures])) if failures else ("done", summary)
     last = read_attempt(folder)
     if last is None:
         return "missing", ""
@@ -122,11 +122,7 @@ def _known_place(folder: Path) -> str:
         result = read_result(folder)
     except UserError:
         return ""
-    return _place(result.repeat, result.fold) if result else ""
-
-
-def _place(repeat: int, fold: int) -> str:
-    return f"repeat {repeat} fold {fold}" if repeat else f"fold {fold}"
+    return place_name(result.repeat, result.fold) if result else ""
 
 
 def _clock(seconds: float) -> str:

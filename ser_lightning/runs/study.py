@@ -68,14 +68,19 @@ def study_folder(output: str, name: str) -> Path:
     return Path(output).expanduser().resolve() / "studies" / name
 
 
+def all_studies(output: Path) -> dict[str, Path]:
+    """The studies below `paths.output`: name -> folder."""
+    return {jobs.parent.name: jobs.parent for jobs in sorted(output.glob("studies/*/jobs"))}
+
+
 def find_study(name: str, output: Path) -> Path:
     """The folder of a study, by its path or by its name below `output`. Raises `UserError` where there is none."""
     for folder in (Path(name).expanduser().resolve(), output / "studies" / name):
         if (folder / "jobs").is_dir():
             return folder
-    known = sorted(jobs.parent.name for jobs in output.glob("studies/*/jobs"))
-    there = f"there are {', '.join(known)}" if known else "there are none; --output names another folder"
-    raise UserError(f"{name} is not a study in {output}; {there}")
+    names = ", ".join(all_studies(output))
+    hint = f"there are {names}" if names else "there are none; --output names another folder"
+    raise UserError(f"{name} is not a study in {output}; {hint}")
 
 
 def add_output_option(parser: ArgumentParser) -> None:
@@ -155,19 +160,19 @@ def write_jobs(folder: Path, jobs: Sequence[Job]) -> None:
     """Add jobs to the study. One that has the settings of a former job is that job; see `join_jobs`."""
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "jobs.lock"):
-        known: dict[int, Job] = {}
+        recorded: dict[int, Job] = {}
         damaged: list[int] = []
         for number, file in _job_files(folder).items():
             try:
-                known[number] = _read_job(file)
+                recorded[number] = _read_job(file)
             except UserError:
                 damaged.append(number)
         for job in jobs:
             # Studies of earlier versions have a job for every name
-            same = [number for number, one in known.items() if same_settings(one, job)]
-            for number in same or [damaged.pop(0) if damaged else max(known, default=-1) + 1]:
-                known[number] = join_jobs(known[number], job) if same else job
-                write_job(folder, number, known[number])
+            numbers = [number for number, one in recorded.items() if same_settings(one, job)]
+            for number in numbers or [damaged.pop(0) if damaged else max(recorded, default=-1) + 1]:
+                recorded[number] = join_jobs(recorded[number], job) if numbers else job
+                write_job(folder, number, recorded[number])
 
 
 def join_jobs(former: Job, job: Job) -> Job:
@@ -219,19 +224,19 @@ def join_names(jobs: Sequence[Job]) -> Job:
 
 def _join_readouts(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
     """The read-outs of jobs that are one; of those with the same settings, whose code has changed, the last."""
-    every = {kept: own for job in jobs for kept, own in job.readouts.items()}
-    last = {json.dumps(own, sort_keys=True): kept for kept, own in every.items()}
-    return {kept: every[kept] for kept in last.values()}
+    readouts = {stem: settings for job in jobs for stem, settings in job.readouts.items()}
+    last = {json.dumps(settings, sort_keys=True): stem for stem, settings in readouts.items()}
+    return {stem: readouts[stem] for stem in last.values()}
 
 
 def refuse_other_corpus(folder: Path, runs: Path, corpus: str, protocol: str) -> None:
     """Raises `UserError` where a study has finished runs of another corpus or protocol: their tables would be mixed."""
     from ser_lightning.runs.ledger import read_results
 
-    known = []
+    results = []
     with suppress(UserError):
-        known = read_results(runs, [run for job in read_jobs(folder) for run in job.runs])
-    for result in known[:1]:
+        results = read_results(runs, [run for job in read_jobs(folder) for run in job.runs])
+    for result in results[:1]:
         if (result.corpus, result.protocol) != (corpus, protocol):
             raise UserError(
                 f"the study {folder.name} has runs on {result.corpus} under the {result.protocol} protocol; {corpus} "
@@ -253,8 +258,13 @@ def short_names(jobs: Sequence[Job]) -> list[str]:
     >>> short_names([Job("corpus=emodb loss.lam=0", {}), Job("corpus=emodb loss.lam=0.3", {})])
     ['loss.lam=0', 'loss.lam=0.3']
     """
-    alike = shared_words([job.name for job in jobs]) if len(jobs) > 1 else []
-    return [" ".join(word for word in job.name.split() if word not in alike) or job.name for job in jobs]
+    shared = shared_words([job.name for job in jobs]) if len(jobs) > 1 else []
+    return [" ".join(word for word in job.name.split() if word not in shared) or job.name for job in jobs]
+
+
+def place_name(repeat: int, fold: int) -> str:
+    """Where a run stands in its job: 'fold 2', or from the second repetition on 'repeat 1 fold 2'."""
+    return f"repeat {repeat} fold {fold}" if repeat else f"fold {fold}"
 
 
 def shared_words(names: Sequence[str]) -> list[str]:
@@ -266,8 +276,8 @@ def shared_words(names: Sequence[str]) -> list[str]:
 def job_name(overrides: Sequence[str]) -> str:
     """How a job is called in tables: what it sets, e.g. 'loss.alpha=0.1 loss.lam=0.5'. Read-outs name no job."""
     others = ("study.", "paths.", "logger", "rerun", "corpus.root", "readout")
-    telling = [word for word in overrides if not word.startswith(others)]
-    return " ".join(telling) or "default"
+    words = [word for word in overrides if not word.startswith(others)]
+    return " ".join(words) or "default"
 
 
 def _shared_name(names: Sequence[str]) -> str:

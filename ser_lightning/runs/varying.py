@@ -88,8 +88,8 @@ def short_keys(keys: Sequence[str], taken: Sequence[str] = ()) -> dict[str, str]
     {'loss.name': 'loss', 'loss.lam': 'lam', 'model.reset': 'model.reset', 'sound.reset': 'sound.reset'}
     """
     words = {key: key.removesuffix(".name").rpartition(".")[2] for key in keys}
-    several = [*words.values(), *taken]
-    return {key: word if several.count(word) == 1 else key for key, word in words.items()}
+    names = [*words.values(), *taken]
+    return {key: word if names.count(word) == 1 else key for key, word in words.items()}
 
 
 def spell(word: str) -> str:
@@ -147,7 +147,7 @@ class Baseline:
 
     def key_in(self, key: str, settings: Mapping[str, Any]) -> str | None:
         """The dotted key that one of the baseline's means in flat settings: loss means loss.name; None: it is not."""
-        return next((known for known in (key, f"{key}.name") if known in settings), None)
+        return next((name for name in (key, f"{key}.name") if name in settings), None)
 
     def keys(self, settings: Sequence[Mapping[str, Any]]) -> list[str]:
         """The dotted keys that the baseline sets, of those that jobs with these settings have."""
@@ -160,7 +160,7 @@ class Baseline:
         table = flat(settings)
         keys = {key: self.key_in(key, table) for key in self.values}
         return bool(keys) and all(
-            known is not None and _equal(table[known], self.values[key]) for key, known in keys.items()
+            name is not None and _equal(table[name], self.values[key]) for key, name in keys.items()
         )
 
 

@@ -97,8 +97,8 @@ def train_once(run: PlannedRun, wait: bool = True, number: int = 0) -> RunResult
     """
     from ser_lightning.training.run import train_run
 
-    with run_lock(run.folder, wait) as ours:
-        if not ours:
+    with run_lock(run.folder, wait) as has_lock:
+        if not has_lock:
             return None
         # Another process may have finished it, or trained it anew, in the meantime.
         if run.finished is not None:

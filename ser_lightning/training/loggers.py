@@ -17,7 +17,7 @@ from ser_lightning.config import Config
 from ser_lightning.data.splits import Split
 from ser_lightning.drawing import STYLE, draw_confusion, draw_features, principal_axes
 from ser_lightning.metrics import METRICS, scores
-from ser_lightning.runs.ledger import RunResult, read_features
+from ser_lightning.runs.ledger import RunResult, feature_values, read_features
 from ser_lightning.training.progress import describe_job
 from ser_lightning.training.tracking import spared, wandb_run
 
@@ -67,7 +67,7 @@ def run_loggers(
     loggers: list[Logger] = [table]
     with ExitStack() as stack:
         if config.logger.name == "wandb":
-            run = wandb_run(
+            context = wandb_run(
                 config.logger,
                 config.paths.output,
                 signature,
@@ -79,9 +79,9 @@ def run_loggers(
                 tags=tags,
                 config=config.described,
             )
-            begun = stack.enter_context(run)
-            if begun is not None:
-                history = WandbHistory(experiment=begun)
+            experiment = stack.enter_context(context)
+            if experiment is not None:
+                history = WandbHistory(experiment=experiment)
                 for row in rows:
                     values = {name: float(value) for name, value in _filled(row).items() if name != "step"}
                     history.log_metrics(values, int(row["step"]))
@@ -129,7 +129,7 @@ def features_figure(result: RunResult, features: pd.DataFrame) -> Figure:
 
     `features` is a run's table: id, part, label, z_0 ... . One basis and one scale, so that the panels can be compared.
     """
-    z = features.filter(regex=r"^z_\d+$").to_numpy(dtype=np.float64)
+    z = feature_values(features)
     parts, labels = features["part"].to_numpy(), features["label"].to_numpy()
     basis = principal_axes(z[parts == "train"])
     points = basis.transform(z)

@@ -95,7 +95,7 @@ def record(name: str, config: Config, planned: Sequence[PlannedRun]) -> Job:
     """What a study's folder is told of a job and its runs."""
     places = [[run.split.repeat, run.split.fold] for run in planned]
     signatures = [run.signature for run in planned]
-    readouts = {kept: config.readout[own].settings for own, kept in readout_names(config).items()}
+    readouts = {stem: config.readout[part].settings for part, stem in readout_names(config).items()}
     return Job(name, settings(config), signatures, places, readouts=readouts)
 
 
@@ -105,8 +105,8 @@ def record_corpus(study: Path, planned: Sequence[PlannedRun]) -> None:
     former = pd.read_csv(file, dtype={"id": str}) if file.exists() else None
     write_splits([run.split for run in planned], file)
     if former is not None:
-        now = {(run.split.repeat, run.split.fold) for run in planned}
-        others = former[[place not in now for place in zip(former["repeat"], former["fold"], strict=True)]]
+        places = {(run.split.repeat, run.split.fold) for run in planned}
+        others = former[[place not in places for place in zip(former["repeat"], former["fold"], strict=True)]]
         whole = pd.concat([others, pd.read_csv(file, dtype={"id": str})])
         write_whole(file, whole.sort_values(["repeat", "fold"], kind="stable").to_csv(index=False))
     write_utterances(planned[0].manifest, study / UTTERANCES)

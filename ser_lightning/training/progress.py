@@ -14,13 +14,12 @@ from ser_lightning.metrics import METRICS
 from ser_lightning.runs.attempt import BEAT, read_attempt
 from ser_lightning.runs.ledger import RunResult
 from ser_lightning.runs.signature import settings
-from ser_lightning.runs.study import read_jobs, study_folder
+from ser_lightning.runs.study import place_name, read_jobs, study_folder
 from ser_lightning.runs.varying import Baseline, describe_settings, name_parts
 from ser_lightning.training.tracking import whereabouts
 
 if TYPE_CHECKING:
     from ser_lightning.config import Config
-    from ser_lightning.data.splits import Split
     from ser_lightning.training.plan import PlannedRun
 
 
@@ -135,11 +134,10 @@ def describe(planned: Sequence["PlannedRun"]) -> dict[str, str]:
     # The runs of a job share their configuration
     jobs = {id(run.config): run.config for run in planned}
     settings = {number: describe_job(config) for number, config in jobs.items()}
-    return {run.signature: f"{settings[id(run.config)]} {_place(run.split)}".strip() for run in planned}
-
-
-def _place(split: "Split") -> str:
-    return f"repeat {split.repeat} fold {split.fold}" if split.repeat else f"fold {split.fold}"
+    return {
+        run.signature: f"{settings[id(run.config)]} {place_name(run.split.repeat, run.split.fold)}".strip()
+        for run in planned
+    }
 
 
 def describe_job(config: "Config") -> str:

@@ -64,17 +64,17 @@ def ranks(count: int, follow: Callable[[], object]) -> Iterator[None]:
         multiprocessing.set_start_method("spawn", force=True)
     # Not forked, for threads and CUDA would not survive that
     spawn = multiprocessing.get_context("spawn")
-    begun = [spawn.Pipe(duplex=False) for _ in range(1, count)]
+    pipes = [spawn.Pipe(duplex=False) for _ in range(1, count)]
     others = [
-        spawn.Process(target=_follow, args=(rank, count, port, share, told, follow), daemon=True)
-        for rank, (_, told) in enumerate(begun, start=1)
+        spawn.Process(target=_follow, args=(rank, count, port, share, sender, follow), daemon=True)
+        for rank, (_, sender) in enumerate(pipes, start=1)
     ]
     before = dict(os.environ)
     try:
         for process in others:
             process.start()
-        for process, (heard, _) in zip(others, begun, strict=True):
-            if heard not in wait([heard, process.sentinel]):
+        for process, (receiver, _) in zip(others, pipes, strict=True):
+            if receiver not in wait([receiver, process.sentinel]):
                 raise RuntimeError("a rank has died before it began")
         os.environ.update(_place(0, count, port))
         torch.set_num_threads(share)
@@ -108,9 +108,9 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _follow(rank: int, count: int, port: int, threads: int, told: Connection, follow: Callable[[], object]) -> None:
+def _follow(rank: int, count: int, port: int, threads: int, sender: Connection, follow: Callable[[], object]) -> None:
     end_with_parent()
-    told.send(None)
+    sender.send(None)
     os.environ.update(_place(rank, count, port))
     torch.set_num_threads(threads)
     try:
@@ -138,6 +138,6 @@ def _blame(others: Sequence[BaseProcess], error: RuntimeError) -> None:
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])

@@ -145,18 +145,20 @@ def test_what_is_installed_counts_by_its_version(tmp_path, monkeypatch):
 
     def install(version):
         site = tmp_path / f"site {version}"
-        write(site, {"mining.py": "", f"fine_mining-{version}.dist-info/METADATA": metadata(version)})
+        write(site, {"mining.py": "class Pit: ...", f"fine_mining-{version}.dist-info/METADATA": metadata(version)})
         write(site, {f"fine_mining-{version}.dist-info/top_level.txt": "mining\n"})
         monkeypatch.syspath_prepend(site)
         monkeypatch.setattr("ser_lightning.components.code._distributions", lambda: {"mining": ["fine-mining"]})
-        return single(tmp_path / "user", "import mining\nimport torch, yaml, numpy")
+        return single(tmp_path / "user", "import mining\nimport torch, yaml, numpy"), read_code("mining.Pit", tmp_path)
 
     def metadata(version):
         return f"Metadata-Version: 2.1\nName: fine-mining\nVersion: {version}\n"
 
-    first, second = install("1.0"), install("2.0")
+    (first, whole), (second, other) = install("1.0"), install("2.0")
     assert (first.packages, second.packages) == ({"fine-mining": "1.0"}, {"fine-mining": "2.0"})
     assert first.digest != second.digest
+    # A part that is installed itself
+    assert (whole.files, whole.packages, other.packages) == ({}, {"fine-mining": "1.0"}, {"fine-mining": "2.0"})
 
 
 def test_what_ships_and_what_is_installed_is_no_code_of_the_users(tmp_path):

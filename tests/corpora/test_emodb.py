@@ -4,13 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_lightning.config import compose
-from ser_lightning.corpora import load_manifest
 from ser_lightning.errors import UserError
-
-
-def load(root, name="emodb"):
-    return load_manifest(compose([f"corpus={name}", f"corpus.root={root}"]).corpus, root)
+from tests.corpora.recordings import load
 
 
 def make_tree(folder):
@@ -24,7 +19,7 @@ def make_tree(folder):
 
 
 def test_the_four_classes_of_the_paper(emodb_root):
-    manifest = load(emodb_root)
+    manifest = load(emodb_root, "emodb")
     assert manifest.classes == ("neu", "ang", "hap", "sad")
     assert manifest.table["label"].value_counts().to_dict() == {"ang": 127, "neu": 79, "hap": 71, "sad": 62}
     assert not manifest.left_out
@@ -48,14 +43,14 @@ def test_speakers_and_texts(emodb_root):
 
 
 def test_the_wav_folder_itself_is_accepted(emodb_root):
-    assert load(emodb_root / "wav").digest == load(emodb_root).digest
+    assert load(emodb_root / "wav", "emodb").digest == load(emodb_root, "emodb").digest
 
 
 def test_what_is_not_emodb_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"there is no folder .*nowhere"):
-        load(tmp_path / "nowhere")
+        load(tmp_path / "nowhere", "emodb")
     with pytest.raises(UserError, match="no wav files in"):
-        load(tmp_path)
+        load(tmp_path, "emodb")
     (tmp_path / "hello.wav").write_bytes(b"RIFF")
     with pytest.raises(UserError, match=r"hello\.wav is not named like 03a01Fa\.wav"):
-        load(tmp_path)
+        load(tmp_path, "emodb")

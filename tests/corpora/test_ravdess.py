@@ -2,26 +2,13 @@
 
 import logging
 
-import numpy as np
 import pytest
-import soundfile
 
-from ser_lightning.config import compose
-from ser_lightning.corpora import load_manifest
 from ser_lightning.errors import UserError
+from tests.corpora.recordings import load, write
 
 # Actor 7 says one statement in each of the paper's classes.
-FOUR = [f"Actor_07/03-01-{emotion}-01-01-01-07.wav" for emotion in ("01", "03", "04", "05")]
-
-
-def load(root, name="ravdess"):
-    return load_manifest(compose([f"corpus={name}", f"corpus.root={root}"]).corpus, root)
-
-
-def write(root, *names):
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(root / name, 0.1 * np.random.default_rng(0).standard_normal(8000), 8000)
+FOUR = [f"Actor_07/03-01-{emotion}-01-01-01-07" for emotion in ("01", "03", "04", "05")]
 
 
 def make_tree(folder):
@@ -29,12 +16,12 @@ def make_tree(folder):
 
     Returns the overrides that name it, for tests/test_contracts.py.
     """
-    write(folder, *(f"Actor_07/03-01-0{emotion}-01-01-01-07.wav" for emotion in range(1, 9)))
+    write(folder, *(f"Actor_07/03-01-0{emotion}-01-01-01-07" for emotion in range(1, 9)))
     return [f"corpus.root={folder}"]
 
 
 def test_the_four_classes_of_the_paper(ravdess_root):
-    manifest = load(ravdess_root)
+    manifest = load(ravdess_root, "ravdess")
     assert manifest.classes == ("neu", "ang", "hap", "sad")
     assert manifest.table["label"].value_counts().to_dict() == {"neu": 24, "ang": 48, "hap": 48, "sad": 48}
     assert len(manifest) == 168
@@ -65,9 +52,9 @@ def test_speakers_and_statements(ravdess_root):
 
 
 def test_song_and_videos_sound_are_counted_and_set_aside(tmp_path, caplog):
-    write(tmp_path, *FOUR, "Actor_07/03-02-05-01-01-01-07.wav", "Actor_07/01-01-05-01-01-01-07.wav")
+    write(tmp_path, *FOUR, "Actor_07/03-02-05-01-01-01-07", "Actor_07/01-01-05-01-01-01-07")
     with caplog.at_level(logging.WARNING):
-        manifest = load(tmp_path)
+        manifest = load(tmp_path, "ravdess")
     assert sorted(manifest.table["raw_label"]) == ["angry", "happy", "neutral", "sad"]
     assert [record.getMessage() for record in caplog.records] == [
         "RAVDESS: 2 of 6 files are song or belong to videos (not named 03-01-*) and are set aside"
@@ -75,35 +62,35 @@ def test_song_and_videos_sound_are_counted_and_set_aside(tmp_path, caplog):
 
 
 def test_song_alone_is_no_corpus(tmp_path):
-    write(tmp_path, "Actor_07/03-02-05-01-01-01-07.wav")
+    write(tmp_path, "Actor_07/03-02-05-01-01-01-07")
     with pytest.raises(UserError, match=r"none of the 1 wav files in .* is speech, named 03-01-\*\.wav"):
-        load(tmp_path)
+        load(tmp_path, "ravdess")
 
 
 def test_of_a_copy_that_holds_every_file_twice_one_set_is_read(tmp_path):
     write(tmp_path, *FOUR, *(f"audio_speech_actors_01-24/{name}" for name in FOUR))
-    paths = load(tmp_path).table["path"]
+    paths = load(tmp_path, "ravdess").table["path"]
     assert len(paths) == 4
-    assert paths[0] == str(tmp_path / "audio_speech_actors_01-24" / FOUR[0])
+    assert paths[0] == str(tmp_path / "audio_speech_actors_01-24" / f"{FOUR[0]}.wav")
 
 
 def test_a_file_of_one_name_in_two_folders_is_named_with_both(tmp_path):
     write(tmp_path, *FOUR, f"copy/{FOUR[3]}")
     twice = r"'03-01-05-01-01-01-07' names .*/Actor_07/03-01-05.* and .*/copy/Actor_07/03-01-05"
     with pytest.raises(UserError, match=twice):
-        load(tmp_path)
+        load(tmp_path, "ravdess")
 
 
 def test_resource_forks_are_no_recordings(tmp_path):
     write(tmp_path, *FOUR)
     (tmp_path / "Actor_07" / "._03-01-05-01-01-01-07.wav").write_bytes(b"\x00\x05\x16\x07")
-    assert len(load(tmp_path)) == 4
+    assert len(load(tmp_path, "ravdess")) == 4
 
 
 @pytest.mark.parametrize("wrong", ["hello", "03-01-09-01-01-01-07", "03-01-05-01-01-01-25"])
 def test_what_is_not_ravdess_is_refused(tmp_path, wrong):
-    write(tmp_path, *FOUR, f"Actor_07/{wrong}.wav")
+    write(tmp_path, *FOUR, f"Actor_07/{wrong}")
     with pytest.raises(
         UserError, match=rf"Actor_07/{wrong}\.wav is not named like 03-01-05-02-01-02-07\.wav \(modality"
     ):
-        load(tmp_path)
+        load(tmp_path, "ravdess")

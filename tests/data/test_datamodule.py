@@ -27,7 +27,7 @@ def test_loaders_give_every_utterance_of_their_part_once(data):
     for part, loader in (
         ("train", data.train_dataloader()),
         ("dev", data.val_dataloader()),
-        ("test", data.test_dataloader()),
+        ("test", data.evaluation_dataloader("test")),
     ):
         ids = [name for batch in loader for name in batch.ids]
         assert sorted(ids) == data.split.ids(part)

@@ -68,12 +68,12 @@ def test_a_corpus_is_measured_once_until_a_file_changes(tmp_path):
     write(tmp_path / "c.wav", np.zeros(8000))
     table = pd.DataFrame({"id": ["a", "b", "c"], "path": [*paths, str(tmp_path / "c.wav")]})
     manifest = Manifest("test", ("x",), table)
-    first = measure_corpus(manifest, tmp_path / "cache", progress=False)
+    first = measure_corpus(manifest, tmp_path / "cache")
     assert first["id"].tolist() == ["a", "b"]
     assert first["peak"].round(1).tolist() == [-6.0, -12.0]
     (kept,) = (tmp_path / "cache" / "sound").glob("*.parquet")
     write(tmp_path / "b.wav", tone(0.7, 0.5))
-    again = measure_corpus(manifest, tmp_path / "cache", progress=False)
+    again = measure_corpus(manifest, tmp_path / "cache")
     assert again["peak"].round(1).tolist() == [-6.0, -6.0]
     assert len(list(kept.parent.glob("*.parquet"))) == 2
 
@@ -84,5 +84,5 @@ def test_a_corpus_that_is_reached_by_another_path_is_not_measured_again(tmp_path
     (tmp_path / "link").symlink_to("corpus")
     for folder in ("corpus", "link"):
         table = pd.DataFrame({"id": ["a"], "path": [str(tmp_path / folder / "a.wav")]})
-        measure_corpus(Manifest("test", ("x",), table), tmp_path / "cache", progress=False)
+        measure_corpus(Manifest("test", ("x",), table), tmp_path / "cache")
     assert len(list((tmp_path / "cache" / "sound").glob("*.parquet"))) == 1

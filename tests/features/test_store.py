@@ -26,7 +26,7 @@ def manifest(tmp_path):
 
 
 def test_frames_are_those_of_each_recording(manifest, tmp_path):
-    store = build_store(manifest, MEL, tmp_path / "cache", progress=False)
+    store = build_store(manifest, MEL, tmp_path / "cache")
     assert store.frames.shape == (store.lengths.sum(), 128)
     assert not store.frames.flags.writeable
     for row in manifest.table.itertuples():
@@ -39,7 +39,7 @@ def test_frames_are_those_of_each_recording(manifest, tmp_path):
 
 
 def test_normalisation_equals_all_frames_at_once(manifest, tmp_path):
-    store = build_store(manifest, MEL, tmp_path / "cache", progress=False)
+    store = build_store(manifest, MEL, tmp_path / "cache")
     rows = [0, 2, 4]
     frames = np.concatenate([store.of(row) for row in rows]).astype(np.float64)
     mean, deviation = store.normalisation(rows)
@@ -48,15 +48,15 @@ def test_normalisation_equals_all_frames_at_once(manifest, tmp_path):
 
 
 def test_a_store_is_built_once_and_again_when_a_file_changes(manifest, tmp_path):
-    build_store(manifest, MEL, tmp_path / "cache", progress=False)
+    build_store(manifest, MEL, tmp_path / "cache")
     (folder,) = (tmp_path / "cache" / "features").glob("table-logmel-*[!k]")
     built = (folder / "frames.npy").stat().st_mtime_ns
-    build_store(manifest, MEL, tmp_path / "cache", progress=False)
+    build_store(manifest, MEL, tmp_path / "cache")
     assert (folder / "frames.npy").stat().st_mtime_ns == built
     soundfile.write(tmp_path / "0.wav", 0.1 * np.ones(16_000), 16_000)
-    store = build_store(manifest, MEL, tmp_path / "cache", progress=False)
+    store = build_store(manifest, MEL, tmp_path / "cache")
     assert store.lengths[store.rows["0.wav"]] == 101
-    build_store(manifest, MEL.model_copy(update={"max_seconds": 1.0}), tmp_path / "cache", progress=False)
+    build_store(manifest, MEL.model_copy(update={"max_seconds": 1.0}), tmp_path / "cache")
     assert len(list((tmp_path / "cache" / "features").glob("table-logmel-*[!k]"))) == 3
 
 
@@ -66,13 +66,13 @@ def test_an_interrupted_build_leaves_nothing(manifest, tmp_path, monkeypatch):
 
     monkeypatch.setattr(LogMel, "scale", fail)
     with pytest.raises(KeyboardInterrupt):
-        build_store(manifest, MEL, tmp_path / "cache", progress=False)
+        build_store(manifest, MEL, tmp_path / "cache")
     assert [path.suffix for path in (tmp_path / "cache" / "features").iterdir()] == [".lock"]
 
 
 def test_a_silent_recording_is_named(manifest, tmp_path):
     soundfile.write(tmp_path / "2.wav", np.zeros(16_000), 16_000)
-    store = build_store(manifest, MEL, tmp_path / "cache", progress=False)
+    store = build_store(manifest, MEL, tmp_path / "cache")
     assert list(store.problems) == ["2.wav"]
     assert "2.wav: all samples are zero" in store.problems["2.wav"]
     assert "2.wav" not in store.rows

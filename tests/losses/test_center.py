@@ -142,5 +142,3 @@ def test_drift_of_a_hand_computed_example():
 def test_an_unknown_rule_is_refused():
     with pytest.raises(ValueError, match="ema, wen"):
         update_centers(CENTERS, Z, LABELS, 0.5, rule="mean")
-    with pytest.raises(ValueError, match="ema, wen"):
-        CenterLoss(2, 4, rule="mean")

@@ -10,6 +10,7 @@ import pandas as pd
 import yaml
 
 from ser_lightning.identity import digest
+from ser_lightning.report.summary import average, score_runs
 from ser_lightning.runs.ledger import FEATURES, METRICS, PREDICTIONS, RunResult
 from ser_lightning.runs.study import UTTERANCES, Job, write_job
 
@@ -29,6 +30,11 @@ PAPER_STUDY = [
     ("setting 3", "logstft", 0.0, 0.5),
     ("setting 4", "logstft", 0.3, 0.5),
 ]
+
+
+def summarise(jobs: Sequence[Job], runs: Path) -> pd.DataFrame:
+    """A row per job, with the mean and spread of its finished runs' scores."""
+    return average(jobs, score_runs(jobs, runs))
 
 
 def settings_of(features: str, lam: float, alpha: float, **optimizer: float) -> dict[str, Any]:

@@ -12,11 +12,19 @@ from ser_lightning.papers.icassp2019 import numbers as paper
 from ser_lightning.papers.icassp2019.chapter import NOT_COMPARABLE
 from ser_lightning.report.sections.protocol import SYNTHETIC
 from ser_lightning.report.study import report_study
-from ser_lightning.report.summary import provenance, summarise
+from ser_lightning.report.summary import provenance
 from ser_lightning.report.tables import print_table
 from ser_lightning.runs.ledger import FEATURES, METRICS, PREDICTIONS, RESULT
 from ser_lightning.runs.study import UTTERANCES, read_jobs, write_command
-from tests.report.simulated import PAPER_STUDY, Simulation, predictions, random_run, settings_of, simulate_paper_study
+from tests.report.simulated import (
+    PAPER_STUDY,
+    Simulation,
+    predictions,
+    random_run,
+    settings_of,
+    simulate_paper_study,
+    summarise,
+)
 
 FIGURES = {"fig3a", "fig3b", "fig4", "fig4_common", "fig5", "table1", "table2", "speakers", "speakers_logstft"}
 FIGURES |= {"curves", "curves_logstft", "calibration", "calibration_logstft"}

@@ -12,10 +12,9 @@ from ser_lightning.report.summary import (
     pairs,
     provenance,
     score_runs,
-    summarise,
 )
 from ser_lightning.runs.ledger import PREDICTIONS, read_result
-from tests.report.simulated import Simulation, predictions, settings_of
+from tests.report.simulated import Simulation, predictions, settings_of, summarise
 
 # Recalls 3/4, 1, 0, 1/2: UA 56.25 %, and 5 of 8 right: WA 62.5 %.
 FIRST = predictions(

@@ -11,11 +11,10 @@ from ser_lightning.errors import UserError
 from ser_lightning.report.compare import choose, compare
 from ser_lightning.report.material import read_material
 from ser_lightning.report.study import compile_report
-from ser_lightning.report.summary import summarise
 from ser_lightning.runs.ledger import SCHEMA, RunResult, read_result, read_results, set_aside
 from ser_lightning.runs.status import study_status
 from ser_lightning.runs.study import read_jobs
-from tests.report.simulated import Simulation, predictions, settings_of
+from tests.report.simulated import Simulation, predictions, settings_of, summarise
 
 RIGHT = predictions([(name, name) for name in ("neu", "ang", "hap", "sad")])
 
@@ -99,7 +98,7 @@ def test_finished_runs_of_the_first_schema_are_reported_listed_and_compared(tmp_
     (row,) = summarise(read_jobs(before.study), before.runs).to_dict("records")
     assert (row["runs"], row["ua"], row["wa"]) == (1, 100, 100)
     (line,) = study_status(before.study, before.runs)
-    assert (line.state, line.said) == ("done", "UA 62.5 %, 60 s")
+    assert (line.state, line.details) == ("done", "UA 62.5 %, 60 s")
     report = compile_report(read_material(before.study, before.runs))
     assert "bf16 convolutions" in str(report)
     sides = [choose(one.study.name, read_material(one.study, one.runs), None) for one in simulations]
@@ -195,7 +194,7 @@ def test_a_damaged_run_does_not_keep_the_others_from_the_status(tmp_path):
     file.write_text("")
     damaged, other = study_status(simulation.study, simulation.runs)
     assert (damaged.state, other.state) == ("failed", "done")
-    assert damaged.said.startswith(f"{file} cannot be read")
+    assert damaged.details.startswith(f"{file} cannot be read")
 
 
 def test_a_folder_set_aside_is_whole_and_beside_those_of_before(tmp_path):

@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestCentroid
 from ser_lightning.config import compose
 from ser_lightning.errors import FailedRunsError, UserError
 from ser_lightning.runs.ledger import read_features, read_outputs, read_readout
-from ser_lightning.runs.readouts import readout_names
+from ser_lightning.runs.readouts import read_out, readout_names
 from ser_lightning.runs.status import study_status
 from ser_lightning.runs.study import Job, read_jobs, write_job, write_jobs
 from ser_lightning.training.job import train_all
@@ -170,14 +170,27 @@ def test_one_that_fails_is_told_and_loses_nothing(run, small, own, tmp_path):
     write_job(tmp_path / "study", 0, job)
     (status,) = study_status(tmp_path / "study", run.folder.parent)
     assert status.state == "failed"
-    assert status.said.startswith("done, UA ")
-    assert status.said.endswith(reason)
+    assert status.details.startswith("done, UA ")
+    assert status.details.endswith(reason)
     # Mended, it is forgotten
     (tmp_path / "there").write_text("")
     train(config)
     assert not failure.exists()
     assert read_readout(run.folder, names["mine"]) is not None
     assert study_status(tmp_path / "study", run.folder.parent)[0].state == "done"
+
+
+def test_a_failure_that_nobody_could_mend_names_the_file_with_its_traceback(run, small, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr("ser_lightning.runs.readouts._scores", fail)
+    config = small(*QUICK, "readout=centers")
+    file = f"readouts/{readout_names(config)['centers']}.json"
+    assert read_out(run.folder, config) == [
+        f"readout=centers: RuntimeError: out of order (its {file} has the traceback)"
+    ]
+    assert "in fail" in json.loads((run.folder / file).read_text())["trace"]
 
 
 def test_features_that_are_damaged_are_named(run, small):

@@ -56,9 +56,9 @@ def test_every_state(simulation):
         ("", "missing"),
         ("", "failed"),
     ]
-    assert entries[1].said == "out of memory"
-    assert entries[3].said.startswith("step 7 on node7")
-    assert entries[-1].said == "there is no folder /x"
+    assert entries[1].details == "out of memory"
+    assert entries[3].details.startswith("step 7 on node7")
+    assert entries[-1].details == "there is no folder /x"
 
 
 def test_runs_made_under_other_settings_say_what_is_different(simulation):
@@ -72,7 +72,7 @@ def test_runs_made_under_other_settings_say_what_is_different(simulation):
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
     *_, other = study_status(simulation.study, simulation.runs)
     assert (other.state, other.place, other.run) == ("other settings", "fold 3", simulation.signature(then, 0, 3))
-    assert other.said == f"trainer.max_steps=600 (now {now['trainer']['max_steps']})"
+    assert other.details == f"trainer.max_steps=600 (now {now['trainer']['max_steps']})"
     assert states(simulation) == [("fold 0", "missing"), ("fold 3", "other settings")]
 
 

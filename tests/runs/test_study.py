@@ -135,7 +135,7 @@ def test_status_lists_the_jobs_of_both_commands_and_runs_that_were_replaced(tmp_
     config = (folder / "config.yaml").read_text()
     (folder / "config.yaml").write_text(f"{config}study:\n  name: simulated\n")
     write_jobs(simulation.study, [Job("loss.lam=0", first, ["another"], [[0, 0]])])
-    states = [(entry.run, entry.state, entry.said) for entry in study_status(simulation.study, simulation.runs)]
+    states = [(entry.run, entry.state, entry.details) for entry in study_status(simulation.study, simulation.runs)]
     assert states[0][:2] == ("another", "missing")
     assert states[-1] == (folder.name, "other settings", "another corpus, sound, division or version")
     assert (folder / RESULT).exists()

@@ -14,7 +14,7 @@ import wandb
 from PIL import Image
 
 from ser_lightning.errors import UserError
-from ser_lightning.metrics import scores
+from ser_lightning.metrics import METRICS, scores
 from ser_lightning.runs.ledger import read_features
 from ser_lightning.training import tracking
 from ser_lightning.training.job import train_all
@@ -22,7 +22,7 @@ from ser_lightning.training.loggers import features_figure, run_loggers
 from ser_lightning.training.plan import plan_job
 from ser_lightning.training.progress import StudyProgress
 from tests.training.offline_run import offline_runs
-from tests.training.wandb_server import WandbServer
+from tests.training.wandb_server import reachable_server
 
 KEY = "0123456789abcdef" * 3
 
@@ -56,14 +56,9 @@ def logged(run):
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     """A W&B server, and a key for it."""
-    with WandbServer() as running:
-        monkeypatch.setenv("WANDB_API_KEY", KEY)
-        monkeypatch.setenv("WANDB_BASE_URL", running.address)
-        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-        monkeypatch.delenv("WANDB_MODE")
-        wandb.teardown()
-        yield running
-    wandb.teardown()
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    with reachable_server(monkeypatch, tmp_path) as server:
+        yield server
 
 
 def test_an_offline_run_is_the_run_and_all_of_it(small):
@@ -85,7 +80,7 @@ def test_an_offline_run_is_the_run_and_all_of_it(small):
     losses = {f"{part}/{name}" for part in ("train", "dev") for name in ("loss", "softmax", "term")}
     centres = {"dev/within_classes", "dev/between_classes", "train/center_drift", "train/term_gradient", "train/lr"}
     recalls = {f"dev/recall_{name}" for name in result.classes}
-    assert named == losses | centres | recalls | {"dev/ua", "dev/wa", "epoch"}
+    assert named == losses | centres | recalls | {f"dev/{key}" for key in METRICS} | {"epoch"}
 
     summary = {name: run.summary[name] for name in ("test/ua", "test/wa", "test/macro_f1", "best/dev_ua", "best/step")}
     assert summary == {

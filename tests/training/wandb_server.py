@@ -2,9 +2,15 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
+
+import pytest
+import wandb
 
 VIEWER = {"id": "u", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}}
 
@@ -101,3 +107,15 @@ class WandbServer:
     def _CreateRunFiles(self, variables: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         files = [{"name": name, "uploadUrl": f"{self.address}/upload"} for name in variables["files"]]
         return {"createRunFiles": {"runID": "b", "uploadHeaders": [], "files": files}}
+
+
+@contextmanager
+def reachable_server(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[WandbServer]:
+    """A server that W&B's client asks in place of its own, in this context and without any key that it may have."""
+    with WandbServer() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.address)
+        monkeypatch.setenv("NETRC", str(folder / "netrc"))
+        monkeypatch.delenv("WANDB_MODE")
+        wandb.teardown()
+        yield server
+    wandb.teardown()

@@ -111,7 +111,7 @@ class Pages:
 
     def _revise_confusions(self, block: Picture | Table) -> Block:
         """Tables 1 and 2; unless other jobs were asked for."""
-        if self.material.asked:
+        if self.material.selection:
             return block
         group = max(
             (group for group in self.material.shown if block.name.startswith(f"confusions{group.suffix}")),

@@ -95,7 +95,7 @@ def published(features: str, lam: float, alpha: float | None) -> tuple[float, fl
     >>> published("logmel", 0.3, 0.7), published("logstft", 0.0, None), published("logmel", 1.0, 0.5)
     ((66.96, 65.34), (60.98, 58.93), None)
     """
-    known = {(setting.features, setting.lam, setting.alpha): (setting.ua, setting.wa) for setting in SETTINGS}
-    known |= {("logmel", LAM, value): scores for value, scores in FIG3A.items()}
-    known |= {("logmel", value, ALPHA if value else None): scores for value, scores in FIG3B.items()}
-    return known.get((features, lam, alpha if lam else None))
+    pairs = {(setting.features, setting.lam, setting.alpha): (setting.ua, setting.wa) for setting in SETTINGS}
+    pairs |= {("logmel", LAM, value): scores for value, scores in FIG3A.items()}
+    pairs |= {("logmel", value, ALPHA if value else None): scores for value, scores in FIG3B.items()}
+    return pairs.get((features, lam, alpha if lam else None))

@@ -9,8 +9,8 @@ import yaml
 from ser_lightning.report.annotators import Annotators, analyse
 from ser_lightning.report.document import Section, Table, Text
 from ser_lightning.report.material import Material
-from ser_lightning.report.summary import damaged
 from ser_lightning.report.tables import show_number
+from ser_lightning.runs.ledger import damaged
 
 EXPLAINED = (
     "Strata: the share of an utterance's evaluators who chose its class, all, more than half, or half and fewer; an "

@@ -103,22 +103,22 @@ def section(material: Material) -> Section:
 def _sentences(material: Material, row: dict[Any, Any] | None, group: Group) -> list[str]:
     """The answer for one pair of settings, and what it is made of."""
     (reference, baseline), (other, label) = group.labels.items()
-    where = group.place
+    place = group.place
     if row is None:
-        return [f"Not known yet{where}: no division has been run with and without."]
+        return [f"Not known yet{place}: no division has been run with and without."]
     ua = material.summary["ua"]
-    scores = f"UA{where} is {ua[other]:.1f} % with {label} and {ua[reference]:.1f} % with {baseline}"
+    scores = f"UA{place} is {ua[other]:.1f} % with {label} and {ua[reference]:.1f} % with {baseline}"
     number = f"{counted(int(row['runs']), 'pair')} of runs"
     if np.isnan(row["ua_half"]):
-        return [f"Not known{where}: {number}, too few for an interval, which needs {FEWEST}.", f"{scores}."]
+        return [f"Not known{place}: {number}, too few for an interval, which needs {FEWEST}.", f"{scores}."]
     ends = f"{row['ua'] - row['ua_half']:+.1f} to {row['ua'] + row['ua_half']:+.1f}"
     several = len(material.differences) > 1
     p = say_p(row["ua_p"]) + (f", {show_p(row['ua_p_holm'])} for all comparisons" if several else "")
     numbers = f"{row['ua']:+.1f} points of UA (95 % interval {ends}; {p}; {number})."
     if row["ua_p_holm"] < SHOWN:
-        return [f"{'Yes' if row['ua'] > 0 else 'No, it is worse'}{where}: {numbers}", f"{scores}."]
+        return [f"{'Yes' if row['ua'] > 0 else 'No, it is worse'}{place}: {numbers}", f"{scores}."]
     power = f"a true difference of {row['ua_detectable']:.1f} points would have been found with a probability of 80 %"
-    return [f"Not shown{where}: {numbers}", f"{scores}; {power}."]
+    return [f"Not shown{place}: {numbers}", f"{scores}; {power}."]
 
 
 def _show(rows: pd.DataFrame, metrics: Sequence[str], groups: str) -> pd.DataFrame:

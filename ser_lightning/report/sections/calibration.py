@@ -33,16 +33,16 @@ def section(material: Material) -> Section:
     blocks: list[Any] = [Text(EXPLAINED, aside=True)]
     rows: list[dict[str, Any]] = []
     for group in material.shown:
-        drawn: dict[str, tuple[Reliability, Reliability]] = {}
+        diagrams: dict[str, tuple[Reliability, Reliability]] = {}
         for job, label in group.labels.items():
             runs = material.finished(job)
             temperatures = [fit_temperature(run.dev.logits, run.dev.labels) for run in runs]
             raw, scaled = _pooled(runs, [1.0] * len(runs)), _pooled(runs, temperatures)
-            drawn[label] = raw, scaled
+            diagrams[label] = raw, scaled
             errors = {"ece": 100 * raw.error, "ece_scaled": 100 * scaled.error}
             rows.append({"setting": material.label(job), **_numbers(runs, temperatures), **errors})
         title = f"Reliability{group.place}, before and after temperature scaling"
-        diagram = reliability_diagram(drawn, material.facts.caption)
+        diagram = reliability_diagram(diagrams, material.facts.caption)
         blocks.append(Picture(f"calibration{group.suffix}", title, diagram))
         if len(group.jobs) == 2:
             blocks += _change(material, group.jobs)
@@ -53,8 +53,8 @@ def section(material: Material) -> Section:
 
 def _pooled(runs: list[ScoredRun], temperatures: list[float]) -> Reliability:
     """Of the test utterances of all runs, each run's logits by its own temperature."""
-    given = [probabilities(run.test.logits, temperature) for run, temperature in zip(runs, temperatures, strict=True)]
-    return reliability(np.concatenate(given), np.concatenate([run.test.labels for run in runs]))
+    scaled = [probabilities(run.test.logits, temperature) for run, temperature in zip(runs, temperatures, strict=True)]
+    return reliability(np.concatenate(scaled), np.concatenate([run.test.labels for run in runs]))
 
 
 def _numbers(runs: list[ScoredRun], temperatures: list[float]) -> dict[str, float]:

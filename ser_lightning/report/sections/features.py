@@ -11,9 +11,9 @@ from ser_lightning.report.document import Block, Picture, Section, Table, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.portraits import Cloud, feature_panels
 from ser_lightning.report.statistics import over_runs
-from ser_lightning.report.summary import ScoredRun, damaged, half_width, test_to_train
+from ser_lightning.report.summary import ScoredRun, half_width, test_to_train
 from ser_lightning.report.tables import with_half
-from ser_lightning.runs.ledger import FEATURES, read_features
+from ser_lightning.runs.ledger import FEATURES, damaged, feature_values, read_features
 
 EXPLAINED = (
     "Within / between: root mean square distance of features from the mean of their class, over that between the means "
@@ -36,9 +36,9 @@ def section(material: Material) -> Section:
         for job, label in group.labels.items()
     ]
     # One run of each stands for all: runs have no common axes.
-    where = f"repetition {result.repeat}, fold {result.fold}"
-    caption = f"{material.facts.caption} | shown: {where}"
-    title = f"Features z on their first two principal components{group.place}; {where}"
+    place = f"repetition {result.repeat}, fold {result.fold}"
+    caption = f"{material.facts.caption} | shown: {place}"
+    title = f"Features z on their first two principal components{group.place}; {place}"
     columns = max(2, len(group.jobs))
     apart, shared = (feature_panels(clouds, material.classes, caption, common, columns) for common in (False, True))
     numbers, shown = _compactness(material, group)
@@ -86,7 +86,7 @@ def _features(material: Material, run: ScoredRun) -> dict[str, tuple[np.ndarray,
     folder = material.folder(run)
     try:
         table = read_features(folder)
-        z = table.filter(regex=r"^z_\d+$").to_numpy(dtype=np.float64)
+        z = feature_values(table)
         parts, labels = table["part"].to_numpy(), table["label"].to_numpy()
     except (OSError, ValueError, KeyError) as error:
         raise damaged(folder, FEATURES, error) from error

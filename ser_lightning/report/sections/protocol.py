@@ -28,8 +28,8 @@ def warnings(material: Material) -> list[str]:
             )
             if done < planned
         ]
-        begun = f"Unfinished: {facts.finished} of {facts.planned} runs are finished. Missing: {'; '.join(missing)}."
-        words.append(begun)
+        sentence = f"Unfinished: {facts.finished} of {facts.planned} runs are finished. Missing: {'; '.join(missing)}."
+        words.append(sentence)
     unbegun = [name for name, job in zip(material.names, material.jobs, strict=True) if not job.runs]
     if unbegun:
         words.append(f"Without a single planned run: {'; '.join(unbegun)}.")
@@ -103,8 +103,8 @@ def duration(seconds: float) -> str:
 def _shared_settings(material: Material) -> str:
     """As YAML, under dotted keys, those that no job has otherwise; what differs is in the jobs' names."""
     tables = [flat(job.settings) for job in material.jobs]
-    every = {key: value for table in tables for key, value in table.items()}
-    shared = {key: value for key, value in every.items() if all(table.get(key, value) == value for table in tables)}
+    settings = {key: value for table in tables for key, value in table.items()}
+    shared = {key: value for key, value in settings.items() if all(table.get(key, value) == value for table in tables)}
     return yaml.safe_dump(shared, sort_keys=False, default_flow_style=None).strip()
 
 

@@ -74,9 +74,9 @@ def readout_rows(jobs: Sequence[Job], scored: Mapping[str, ScoredRun], runs: Pat
     rows: list[dict[str, Any]] = []
     for number, job in enumerate(jobs):
         finished = [scored[name] for name in job.runs if name in scored]
-        read = {labels[kept]: _pairs(finished, runs, kept) for kept in job.readouts}
-        if any(read.values()):
-            for label, pairs in {SOFTMAX: [(run, run) for run in finished], **read}.items():
+        readouts = {labels[stem]: _pairs(finished, runs, stem) for stem in job.readouts}
+        if any(readouts.values()):
+            for label, pairs in {SOFTMAX: [(run, run) for run in finished], **readouts}.items():
                 gains = {} if label == SOFTMAX else paired_difference(pairs)
                 rows.append({"job": number, "readout": label, "runs": len(pairs), **_numbers(pairs, gains)})
     return pd.DataFrame(rows)
@@ -84,29 +84,29 @@ def readout_rows(jobs: Sequence[Job], scored: Mapping[str, ScoredRun], runs: Pat
 
 def _labels(jobs: Sequence[Job]) -> dict[str, str]:
     """What read-outs are called: their names, with the settings in which those of one name differ."""
-    settings = {kept: one for job in jobs for kept, one in job.readouts.items()}
+    settings = {stem: one for job in jobs for stem, one in job.readouts.items()}
     labels = {}
-    for kept, own in settings.items():
-        alike = [one for one in settings.values() if one["name"] == own["name"]]
-        varied = [f"{key}={value}" for key, value in own.items() if any(one.get(key) != value for one in alike)]
-        labels[kept] = " ".join([own["name"], *varied])
+    for stem, own in settings.items():
+        namesakes = [one for one in settings.values() if one["name"] == own["name"]]
+        varied = [f"{key}={value}" for key, value in own.items() if any(one.get(key) != value for one in namesakes)]
+        labels[stem] = " ".join([own["name"], *varied])
     return labels
 
 
-def _pairs(finished: Sequence[ScoredRun], runs: Path, kept: str) -> list[tuple[ScoredRun, ScoredRun]]:
+def _pairs(finished: Sequence[ScoredRun], runs: Path, stem: str) -> list[tuple[ScoredRun, ScoredRun]]:
     """The runs that have a read-out: as it scores them, and as the network does."""
     pairs = []
     for run in finished:
         folder, classes = runs / run.result.signature, run.result.classes
         try:
-            table = read_readout(folder, kept)
+            table = read_readout(folder, stem)
             if table is None:
                 continue
             test = table[table["part"] == "test"]
             labels = pd.Index(classes).get_indexer(pd.Index(test["label"]))
             predictions = test[[f"logit_{name}" for name in classes]].to_numpy().argmax(axis=1)
         except (OSError, ValueError, KeyError) as error:
-            file, reason = readout_file(folder, kept), " ".join(str(error).split())
+            file, reason = readout_file(folder, stem), " ".join(str(error).split())
             raise UserError(f"{file} is damaged ({reason}); delete it and repeat the study's command") from error
         pairs.append((replace(run, confusion=confusion_counts(labels, predictions, len(classes))), run))
     return pairs

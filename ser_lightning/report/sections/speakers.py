@@ -25,14 +25,14 @@ def section(material: Material) -> Section | None:
         tables = {label: speaker_table(material, job, speaker_of) for job, label in group.labels.items()}
         # Settings may be tested on unlike speakers while a study is unfinished
         everyone = sorted({name for table in tables.values() for name in table.index})
-        drawn = {label: table.drop(columns="utterances").reindex(everyone) for label, table in tables.items()}
+        panels = {label: table.drop(columns="utterances").reindex(everyone) for label, table in tables.items()}
         note = "recall of each class and UA, percent"
-        worst = next(iter(drawn.values()))["UA"].sort_values().index
+        worst = next(iter(panels.values()))["UA"].sort_values().index
         if len(worst) > FITTING:
-            drawn = {label: table.loc[worst[:FITTING]] for label, table in drawn.items()}
+            panels = {label: table.loc[worst[:FITTING]] for label, table in panels.items()}
             note += f"; the {FITTING} of {len(worst)} speakers with the lowest UA on the left"
         name, title = f"speakers{group.suffix}", f"Recalls by speaker{group.place}"
-        figure = speaker_recalls(drawn, material.facts.caption, note)
+        figure = speaker_recalls(panels, material.facts.caption, note)
         numbers = pd.concat([table.assign(setting=label) for label, table in tables.items()]).reset_index()
         blocks += [Picture(name, title, figure), Table(name, title, numbers, _show(numbers), folded=True)]
     blocks.append(Text(_spread(material, speaker_of), aside=True))
