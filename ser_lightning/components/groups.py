@@ -5,7 +5,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class Choice:
         target = self.values.get(TARGET) if self.group in PARTS else None
         return target if isinstance(target, str) else None
 
-    @property
+    @cached_property
     def complete(self) -> dict[str, Any]:
         """What it says, and the defaults of its class, which must be there to be set on the command line.
 
@@ -77,7 +77,7 @@ class Choice:
             return values
         return {**values, CODE: code.digest} if code else values
 
-    @property
+    @cached_property
     def code(self) -> UserCode | None:
         """The user's own code behind it."""
         return read_code(self.target, self.folder) if self.target and self.folder else None
