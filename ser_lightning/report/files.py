@@ -6,6 +6,7 @@ from typing import Any
 
 import joblib
 import pandas as pd
+from filelock import FileLock
 from matplotlib.figure import Figure
 
 from ser_lightning.files import write_whole
@@ -22,8 +23,13 @@ def write_report(report: Report, folder: Path, workers: int = 1) -> None:
     """Write report.html, report.md, results.json, figures/ and tables/; what an earlier report had more is removed.
 
     Figures take most of the time; `workers` processes, forks of this one, draw them side by side. A process that has
-    threads should not be forked.
+    threads should not be forked. Of several commands that report one study, each writes when the others have.
     """
+    with FileLock(folder / "report.lock"):
+        _write(report, folder, workers)
+
+
+def _write(report: Report, folder: Path, workers: int) -> None:
     draw = joblib.Parallel(workers, backend="multiprocessing")
     pictures = report.pictures
     contents = draw(

@@ -6,7 +6,7 @@ from benchmarks.corpus import FRAMES, configuration, first_split, manifest, stor
 
 
 def test_lengths_are_those_of_iemocap(tmp_path):
-    frames = store(tmp_path, "logmel", 0.02)
+    frames = store(tmp_path, configuration(tmp_path).features, 0.02)
     assert len(frames.lengths) == round(5531 * 0.02)
     assert abs(frames.lengths.mean() - 449) < 5  # 2,484,236 frames of 5,531 utterances
     assert (FRAMES[0], np.median(frames.lengths) // 10, FRAMES[-1]) == (59, 35, 1400)

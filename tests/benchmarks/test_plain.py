@@ -31,8 +31,9 @@ def plain_names(recognizer):
 
 def test_every_step_has_the_same_loss_gradients_and_centres():
     """From equal weights and centres; on noise, Adam makes of the last digit another path within some ten steps."""
-    recognizer, loss_of = ours(), compose([]).loss
-    plain = PlainTraining(PlainCRNN(128, 4), class_weights(COUNTS), loss_of.lam, loss_of.alpha, 1e-3)
+    recognizer = ours()
+    joint = recognizer.loss
+    plain = PlainTraining(PlainCRNN(128, 4), class_weights(COUNTS), joint.lam, joint.term.alpha, 1e-3)
     optimizer = recognizer.configure_optimizers()
     generator = torch.Generator().manual_seed(1)
     for _ in range(8):
@@ -42,7 +43,7 @@ def test_every_step_has_the_same_loss_gradients_and_centres():
             utterance[length:] = 0
         labels = torch.randint(0, 4, (9,), generator=generator)
         plain.network.load_state_dict(plain_names(recognizer))
-        plain.centers = recognizer.loss.term.centers.clone()
+        plain.centers = joint.term.centers.clone()
         loss = recognizer.training_step(Batch(x, lengths, labels, torch.zeros(9), tuple("abcdefghi"), 9), 0)
         optimizer.zero_grad()
         loss.backward()
@@ -51,5 +52,5 @@ def test_every_step_has_the_same_loss_gradients_and_centres():
         for name, parameter in plain.network.named_parameters():
             # Where two of a pool are equal but for the last digit, another one gets the gradient
             assert (parameter.grad - gradients[name]).norm() <= 1e-2 * gradients[name].norm() + 1e-7
-        torch.testing.assert_close(plain.centers, recognizer.loss.term.centers, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(plain.centers, joint.term.centers, rtol=1e-5, atol=1e-6)
         optimizer.step()

@@ -1,0 +1,33 @@
+"""Commands that report one study at a time do not take each other's files away."""
+
+import threading
+
+import pandas as pd
+
+from ser_lightning.report import files
+from ser_lightning.report.document import Report, Section, Table, Text
+
+
+def small_report(title):
+    table = Table("scores", "Scores", pd.DataFrame({"ua": [50.0]}), pd.DataFrame({"UA (%)": ["50.0"]}))
+    return Report(title, "A claim.", ["An answer."], [], "demo", {}, [Section("Scores", [Text("words"), table])], {})
+
+
+def test_a_second_command_writes_when_the_first_has(tmp_path, monkeypatch):
+    write_whole, written, seconds = files.write_whole, [], []
+
+    def write_and_let_another_in(path, content):
+        if not seconds:
+            seconds.append(threading.Thread(target=files.write_report, args=(small_report("second"), tmp_path)))
+            seconds[0].start()
+            seconds[0].join(0.5)
+        written.append((threading.current_thread().name, path.name))
+        write_whole(path, content)
+
+    monkeypatch.setattr(files, "write_whole", write_and_let_another_in)
+    files.write_report(small_report("first"), tmp_path)
+    seconds[0].join(60)
+    half = len(written) // 2
+    assert {name for name, _ in written[:half]} == {"MainThread"}
+    assert [name for _, name in written[:half]] == [name for _, name in written[half:]]
+    assert (tmp_path / "report.md").read_text().startswith("# second")
