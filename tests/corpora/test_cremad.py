@@ -1,12 +1,9 @@
 """CREMA-D by its file names, with and without the table of its actors."""
 
-import numpy as np
 import pytest
-import soundfile
 
-from ser_lightning.config import compose
-from ser_lightning.corpora import load_manifest
 from ser_lightning.errors import UserError
+from tests.corpora.recordings import load, write
 
 NAMES = [
     "1001_DFA_ANG_XX", "1001_IEO_HAP_LO", "1002_TIE_NEU_XX", "1040_ITH_SAD_X", "1091_WSI_DIS_MD", "1091_IEO_FEA_HI",
@@ -18,10 +15,7 @@ def make_tree(folder):
 
     Returns the overrides that name it, for tests/test_contracts.py.
     """
-    (folder / "AudioWAV").mkdir()
-    for name in NAMES:
-        sound = 0.1 * np.random.default_rng(0).standard_normal(8000)
-        soundfile.write(folder / "AudioWAV" / f"{name}.wav", sound, 8000)
+    write(folder / "AudioWAV", *NAMES)
     (folder / "VideoDemographics.csv").write_text(
         '"ActorID","Age","Sex","Race","Ethnicity"\n1001,51,"Male","Caucasian","Not Hispanic"\n'
         '1002,21,"Female","Caucasian","Not Hispanic"\n1091,29,"Female","Asian","Not Hispanic"\n'
@@ -35,12 +29,8 @@ def root(tmp_path):
     return tmp_path
 
 
-def load(root, name="cremad"):
-    return load_manifest(compose([f"corpus={name}", f"corpus.root={root}"]).corpus, root)
-
-
 def test_the_four_classes_of_the_paper(root):
-    manifest = load(root)
+    manifest = load(root, "cremad")
     assert manifest.classes == ("neu", "ang", "hap", "sad")
     assert dict(zip(manifest.table["id"], manifest.table["label"], strict=True)) == {
         "1001_DFA_ANG_XX": "ang", "1001_IEO_HAP_LO": "hap", "1002_TIE_NEU_XX": "neu", "1040_ITH_SAD_X": "sad",
@@ -62,27 +52,27 @@ def test_actors_and_sentences(root):
 
 
 def test_the_table_is_found_from_the_audio_folder_too(root):
-    assert load(root / "AudioWAV").digest == load(root).digest
+    assert load(root / "AudioWAV", "cremad").digest == load(root, "cremad").digest
 
 
 def test_without_the_table_genders_are_unknown(root):
     (root / "VideoDemographics.csv").unlink()
-    assert load(root).table["gender"].tolist() == ["", "", "", ""]
+    assert load(root, "cremad").table["gender"].tolist() == ["", "", "", ""]
 
 
 def test_a_table_without_the_columns_is_refused(root):
     (root / "VideoDemographics.csv").write_text("<html>\n<body>Not found\n")
     with pytest.raises(UserError, match=r"VideoDemographics\.csv has no columns ActorID and Sex; fetch it anew"):
-        load(root)
+        load(root, "cremad")
 
 
 def test_resource_forks_are_no_recordings(root):
     (root / "AudioWAV" / "._1001_DFA_ANG_XX.wav").write_bytes(b"\x00\x05\x16\x07")
-    assert len(load(root)) == 4
+    assert len(load(root, "cremad")) == 4
 
 
 @pytest.mark.parametrize("wrong", ["hello", "1001_DFA_JOY_XX", "1001_XYZ_ANG_XX", "1001_DFA_ANG_ZZ"])
 def test_what_is_not_cremad_is_refused(root, wrong):
     (root / "AudioWAV" / f"{wrong}.wav").write_bytes(b"RIFF")
     with pytest.raises(UserError, match=rf"{wrong}\.wav is not named like 1001_DFA_ANG_XX\.wav \(actor, sentence"):
-        load(root)
+        load(root, "cremad")

@@ -1,12 +1,9 @@
 """nEMO by its file names, with and without its table."""
 
-import numpy as np
 import pytest
-import soundfile
 
-from ser_lightning.config import compose
-from ser_lightning.corpora import load_manifest
 from ser_lightning.errors import UserError
+from tests.corpora.recordings import load, write
 
 NAMES = ["EB0_anger_57", "EB0_neutral_13", "KS0_happiness_4", "MP0_sadness_79", "WR0_surprised_64", "TP0_fear_46"]
 # The release's table has blanks before the speaker, and ids with their suffix.
@@ -22,10 +19,7 @@ def make_tree(folder):
 
     Returns the overrides that name it, for tests/test_contracts.py.
     """
-    (folder / "samples").mkdir()
-    for name in NAMES:
-        sound = 0.1 * np.random.default_rng(0).standard_normal(8000)
-        soundfile.write(folder / "samples" / f"{name}.wav", sound, 8000)
+    write(folder / "samples", *NAMES)
     (folder / "data.tsv").write_text(TABLE, encoding="utf-8")
     return [f"corpus.root={folder}"]
 
@@ -36,12 +30,8 @@ def root(tmp_path):
     return tmp_path
 
 
-def load(root, name="nemo"):
-    return load_manifest(compose([f"corpus={name}", f"corpus.root={root}"]).corpus, root)
-
-
 def test_the_four_classes_of_the_paper(root):
-    manifest = load(root)
+    manifest = load(root, "nemo")
     assert manifest.classes == ("neu", "ang", "hap", "sad")
     assert manifest.table.set_index("id")["label"].to_dict() == {
         "EB0_anger_57": "ang", "EB0_neutral_13": "neu", "KS0_happiness_4": "hap", "MP0_sadness_79": "sad",
@@ -67,12 +57,12 @@ def test_speakers_and_sentences(root):
 
 
 def test_the_table_is_found_from_the_samples_too(root):
-    assert load(root / "samples").digest == load(root).digest
+    assert load(root / "samples", "nemo").digest == load(root, "nemo").digest
 
 
 def test_without_the_table_genders_and_words_are_unknown(root):
     (root / "data.tsv").unlink()
-    table = load(root).table
+    table = load(root, "nemo").table
     assert table["gender"].tolist() == ["", "", "", ""]
     assert table["transcript"].tolist() == ["", "", "", ""]
     assert table["text_id"].tolist() == ["57", "13", "4", "79"]
@@ -81,16 +71,16 @@ def test_without_the_table_genders_and_words_are_unknown(root):
 def test_a_table_without_file_names_is_refused(root):
     (root / "data.tsv").write_text("<html>\n<body>Not found\n")
     with pytest.raises(UserError, match=r"data\.tsv has no column file_id; fetch it anew or remove it"):
-        load(root)
+        load(root, "nemo")
 
 
 def test_resource_forks_are_no_recordings(root):
     (root / "samples" / "._EB0_anger_57.wav").write_bytes(b"\x00\x05\x16\x07")
-    assert len(load(root)) == 4
+    assert len(load(root, "nemo")) == 4
 
 
 @pytest.mark.parametrize("wrong", ["hello", "EB0_bored_57", "EB0_anger"])
 def test_what_is_not_nemo_is_refused(root, wrong):
     (root / "samples" / f"{wrong}.wav").write_bytes(b"RIFF")
     with pytest.raises(UserError, match=rf"{wrong}\.wav is not named like WR0_surprised_64\.wav \(speaker"):
-        load(root)
+        load(root, "nemo")

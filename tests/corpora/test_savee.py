@@ -1,21 +1,11 @@
 """SAVEE by its file names, in both layouts that copies have."""
 
-import numpy as np
 import pytest
-import soundfile
 
-from ser_lightning.config import compose
-from ser_lightning.corpora import load_manifest
 from ser_lightning.errors import UserError
+from tests.corpora.recordings import load, write
 
 NAMES = ["DC_a01", "DC_n01", "JE_h02", "JE_h15", "JK_sa01", "JK_su04", "KL_d15", "KL_f03", "KL_n30"]
-
-
-def write(root, *names):
-    for name in names:
-        file = root / f"{name}.wav"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(file, 0.1 * np.random.default_rng(0).standard_normal(8000), 8000)
 
 
 def make_tree(folder):
@@ -33,12 +23,8 @@ def root(tmp_path):
     return tmp_path
 
 
-def load(root, name="savee"):
-    return load_manifest(compose([f"corpus={name}", f"corpus.root={root}"]).corpus, root)
-
-
 def test_the_four_classes_of_the_paper(root):
-    manifest = load(root)
+    manifest = load(root, "savee")
     assert manifest.classes == ("neu", "ang", "hap", "sad")
     assert manifest.table["label"].value_counts().to_dict() == {"neu": 2, "ang": 1, "hap": 2, "sad": 1}
 
@@ -65,23 +51,23 @@ def test_speakers_and_sentences(root):
 def test_a_folder_per_speaker_is_the_same_corpus(root, tmp_path_factory):
     release = tmp_path_factory.mktemp("release")
     write(release, *("AudioData/" + name.replace("_", "/") for name in NAMES))
-    assert load(release).digest == load(root).digest
-    assert load(release / "AudioData").digest == load(root).digest
+    assert load(release, "savee").digest == load(root, "savee").digest
+    assert load(release / "AudioData", "savee").digest == load(root, "savee").digest
 
 
 def test_a_file_without_a_speaker_is_refused(root):
     write(root, "others/a01")
     with pytest.raises(UserError, match=r"neither name nor folder of .*others/a01\.wav says who speaks"):
-        load(root)
+        load(root, "savee")
 
 
 def test_resource_forks_are_no_recordings(root):
     (root / "._DC_a01.wav").write_bytes(b"\x00\x05\x16\x07")
-    assert len(load(root)) == 6
+    assert len(load(root, "savee")) == 6
 
 
 @pytest.mark.parametrize("wrong", ["hello", "DC_x01", "XX_a01"])
 def test_what_is_not_savee_is_refused(root, wrong):
     (root / f"{wrong}.wav").write_bytes(b"RIFF")
     with pytest.raises(UserError, match=rf"{wrong}\.wav is not named like DC_a01\.wav or DC/a01\.wav \(speaker"):
-        load(root)
+        load(root, "savee")

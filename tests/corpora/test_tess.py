@@ -2,13 +2,10 @@
 
 import logging
 
-import numpy as np
 import pytest
-import soundfile
 
-from ser_lightning.config import compose
-from ser_lightning.corpora import load_manifest
 from ser_lightning.errors import UserError
+from tests.corpora.recordings import load, write
 
 NAMES = [
     "OAF_neutral/OA_bite_neutral",
@@ -29,11 +26,8 @@ def make_tree(folder):
     Returns the overrides that name it, for tests/test_contracts.py.
     """
     for name in NAMES:
-        file = folder / f"{name}.wav"
-        file.parent.mkdir(exist_ok=True)
         # Some files of the release are AIFF inside.
-        form = "AIFF" if "YAF_bite" in name else "WAV"
-        soundfile.write(file, 0.1 * np.random.default_rng(0).standard_normal(8000), 8000, format=form)
+        write(folder, name, kind="AIFF" if "YAF_bite" in name else "WAV")
     return [f"corpus.root={folder}"]
 
 
@@ -43,12 +37,8 @@ def root(tmp_path):
     return tmp_path
 
 
-def load(root, name="tess"):
-    return load_manifest(compose([f"corpus={name}", f"corpus.root={root}"]).corpus, root)
-
-
 def test_the_four_classes_of_the_paper(root):
-    manifest = load(root)
+    manifest = load(root, "tess")
     assert manifest.classes == ("neu", "ang", "hap", "sad")
     assert manifest.table["label"].value_counts().to_dict() == {"neu": 2, "ang": 1, "hap": 1, "sad": 1}
     assert not manifest.left_out
@@ -74,7 +64,7 @@ def test_speakers_and_words(root):
 
 def test_two_speakers_are_warned_of(root, caplog):
     with caplog.at_level(logging.WARNING):
-        load(root)
+        load(root, "tess")
     assert [record.getMessage() for record in caplog.records] == [
         "TESS: two speakers only, so that no result says how well new speakers are recognised"
     ]
@@ -82,11 +72,11 @@ def test_two_speakers_are_warned_of(root, caplog):
 
 def test_resource_forks_are_no_recordings(root):
     (root / "OAF_angry" / "._OAF_back_angry.wav").write_bytes(b"\x00\x05\x16\x07")
-    assert len(load(root)) == 5
+    assert len(load(root, "tess")) == 5
 
 
 @pytest.mark.parametrize("wrong", ["hello", "OAF_back_bored", "MAF_back_angry"])
 def test_what_is_not_tess_is_refused(root, wrong):
     (root / f"{wrong}.wav").write_bytes(b"RIFF")
     with pytest.raises(UserError, match=rf"{wrong}\.wav is not named like OAF_back_angry\.wav \(speaker"):
-        load(root)
+        load(root, "tess")
