@@ -64,6 +64,7 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         _tell_hidden()
+        _refuse_null(sys.argv[1:])
         register(swept_choices(sys.argv[1:]))
         hydra.main(version_base="1.3", config_path=None, config_name=config_name)(job)()
     except KeyboardInterrupt:
@@ -87,6 +88,15 @@ def _tell_hidden() -> None:
         place = f"conf/{choice.group}/{choice.name}.yaml"
         reason = f"{choice.group}={choice.name} is this package's own; give the file another name"
         print(f"ser_lightning: {place} is not used, for {reason}", file=sys.stderr)
+
+
+def _refuse_null(arguments: Sequence[str]) -> None:
+    """Raise `UserError` for a group without a choice, of which Hydra's own error does not say which it is."""
+    for word in arguments:
+        group, _, name = word.partition("=")
+        if name in ("null", "") and "=" in word and group in choices():
+            none = f"; {group}=[] is none" if group == SEVERAL else ""
+            raise UserError(f"{word}: choose one of {', '.join(choices()[group])}{none}")
 
 
 def help_text(main: Callable[[Config], Any]) -> str:

@@ -1,4 +1,4 @@
-"""DESIGN.md's eight contracts: which tests hold which, and those that hold for every part that ships.
+"""The bench's eight contracts: which tests hold which, and those that hold for every part that ships.
 
 Parts are found by listing conf/, so that a new one is tested without a new test.
 """

@@ -117,12 +117,12 @@ def _of_base(source: Source, folder: Path | None) -> Signature | None:
     """The constructor that a class inherits, from the first base whose file can be found."""
     for base in source.node.bases:
         try:
-            found = find_class(imported_name(source, ast.unparse(base)), folder)
+            parent = find_class(imported_name(source, ast.unparse(base)), folder)
         except UserError:
             # Built in, or not there: the import says so
             continue
-        if found.root in (source.root, folder, PACKAGE.parent):
-            return _of_class(found, folder)
+        if parent.root in (source.root, folder, PACKAGE.parent):
+            return _of_class(parent, folder)
     return None
 
 

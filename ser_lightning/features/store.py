@@ -201,6 +201,21 @@ def _write_npy_header(file: IO[bytes], frames: int, bins: int) -> None:
         file.seek(0, os.SEEK_END)
 
 
+def transform(config: FeaturesConfig, front_end: FrontEnd, wave: np.ndarray, source: str) -> np.ndarray:
+    """Frames [frames, bins] that a front end makes of a wave, float32; `source` is what an error calls the wave.
+
+    Raises `UserError` for an array of another shape and for values that are not finite.
+    """
+    with blamed(config):
+        frames = np.asarray(front_end(wave), dtype=np.float32)
+    if frames.ndim != 2 or frames.shape[1] != front_end.bins or not np.isfinite(frames).all():
+        raise UserError(
+            f"features={config.name} makes of {source} an array {list(frames.shape)} where finite numbers [frames, "
+            f"{front_end.bins}] are expected"
+        )
+    return frames
+
+
 def all_frames(
     manifest: Manifest, front_end: FrontEnd, config: FeaturesConfig, progress: bool = True
 ) -> Iterator[tuple[str, str, np.ndarray | str]]:
@@ -218,13 +233,7 @@ def all_frames(
             return name, content, f"{path}: {error}"
         if len(wave) < front_end.shortest:
             return name, content, f"{path}: {len(wave)} samples are fewer than the {front_end.shortest} of a frame"
-        with blamed(config):
-            frames = middle(np.asarray(front_end(wave), dtype=np.float32), longest)
-        if frames.ndim != 2 or frames.shape[1] != front_end.bins or not np.isfinite(frames).all():
-            raise UserError(
-                f"features={config.name} makes of {path} an array {list(frames.shape)} where finite numbers [frames, "
-                f"{front_end.bins}] are expected"
-            )
+        frames = middle(transform(config, front_end, wave, path), longest)
         return name, content, np.ascontiguousarray(frames)
 
     threads, workers = torch.get_num_threads(), joblib.cpu_count()

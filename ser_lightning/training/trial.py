@@ -5,9 +5,11 @@ import torch
 from torch import Tensor
 
 from ser_lightning.components import Part, blamed
-from ser_lightning.config import Config
+from ser_lightning.config import Config, FeaturesConfig
 from ser_lightning.errors import UserError
+from ser_lightning.features.store import transform
 from ser_lightning.runs.readouts import fit_and_score
+from ser_lightning.training.recognizer import EmotionRecognizer
 from ser_lightning.training.run import assemble
 
 # The closeness, relative to the largest value, with which an utterance's output must not depend on its batch
@@ -38,31 +40,27 @@ def try_parts(config: Config) -> None:
         _try_readouts(config, int(recognizer.encoder.features), len(classes))  # type: ignore[arg-type]
 
 
-def _try_front_end(part: Part) -> int:
+def _try_front_end(part: FeaturesConfig) -> int:
     """The bins of a front end that makes of noise what it says it makes."""
     with blamed(part):
         front_end = part.make()
         for samples in {front_end.shortest, max(front_end.shortest, front_end.sample_rate)}:
-            frames = np.asarray(front_end(0.1 * np.random.default_rng(0).standard_normal(samples).astype(np.float32)))
-            if frames.ndim != 2 or frames.shape[1] != front_end.bins or not np.isfinite(frames).all():
-                raise UserError(
-                    f"features={part.name}: of {samples} samples it makes an array {list(frames.shape)}, where finite "
-                    f"numbers [frames, {front_end.bins}] are expected"
-                )
+            noise = 0.1 * np.random.default_rng(0).standard_normal(samples).astype(np.float32)
+            transform(part, front_end, noise, f"{samples} samples of noise")
         return int(front_end.bins)
 
 
-def _try_step(config: Config, recognizer: torch.nn.Module, frames: Tensor, lengths: Tensor, labels: Tensor) -> None:
+def _try_step(config: Config, recognizer: EmotionRecognizer, frames: Tensor, lengths: Tensor, labels: Tensor) -> None:
     """Put a batch through all parts and back."""
-    size, classes = len(labels), len(recognizer.classes)  # type: ignore[arg-type]
+    size, classes = len(labels), len(recognizer.classes)
     with blamed(config.model):
-        z: Tensor = recognizer.encoder(frames, lengths)  # type: ignore[operator]
-        _expect(config.model, "z", z, [size, recognizer.encoder.features])  # type: ignore[union-attr]
+        z: Tensor = recognizer.encoder(frames, lengths)
+        _expect(config.model, "z", z, [size, recognizer.encoder.features])
     with blamed(config.head):
-        logits: Tensor = recognizer.head(z)  # type: ignore[operator]
+        logits: Tensor = recognizer.head(z)
         _expect(config.head, "the logits", logits, [size, classes])
     with blamed(config.loss, config.head):
-        parts = recognizer.loss(z, logits, labels, torch.zeros_like(labels))  # type: ignore[operator]
+        parts = recognizer.loss(z, logits, labels, torch.zeros_like(labels))
         _expect(config.loss, "the loss", parts.term, [])
         parts.total.backward()
     for name, parameter in recognizer.named_parameters():

@@ -177,9 +177,9 @@ def test_a_constructor(attempt):
 @pytest.mark.parametrize(
     ("frames", "message"),
     [
-        ("frames.T", "features=mine: of 160 samples it makes an array [5, 1], where finite numbers [frames, 5] are"),
-        ("frames[:, 0]", "features=mine: of 160 samples it makes an array [1], where finite numbers [frames, 5] are"),
-        ("np.log(0 * frames)", "features=mine: of 160 samples it makes an array [1, 5], where finite numbers"),
+        ("frames.T", "features=mine makes of 160 samples of noise an array [5, 1] where finite numbers"),
+        ("frames[:, 0]", "features=mine makes of 160 samples of noise an array [1] where finite numbers"),
+        ("np.log(0 * frames)", "features=mine makes of 160 samples of noise an array [1, 5] where finite numbers"),
         ("frames[1]", "features=mine: mine.py:8: IndexError: index 1 is out of bounds"),
     ],
 )
