@@ -38,8 +38,8 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("outputs")
 
 
-# Small enough for seconds, large enough that every part of every fold has every class.
-SMALL = ["corpus.utterances=240", "trainer.max_steps=6", "split.folds=[0]", "logger=csv"]
+# Small enough for seconds, large enough that every part of every fold has every class; a second of each utterance.
+SMALL = ["corpus.utterances=240", "features.max_seconds=1", "trainer.max_steps=6", "split.folds=[0]", "logger=csv"]
 
 
 @pytest.fixture

@@ -26,8 +26,8 @@ from ser_lightning.training.plan import plan_job
 from tests.conftest import TOP
 
 SWEEP = ["-m", "loss.alpha=0.1,0.3,0.5", "loss.lam=0,0.5,1"]
-# Five epochs; a second of every utterance, for speed.
-QUICK = ["corpus.utterances=240", "features.max_seconds=1", "batching.size=32", "trainer.max_steps=30", "seed=200"]
+# Two epochs and a half; few utterances, and a second of each, for speed.
+QUICK = ["corpus.utterances=100", "features.max_seconds=1", "batching.size=10", "trainer.max_steps=20", "seed=200"]
 COMMON = [*QUICK, "trainer.check_every=4", "split.folds=[0]", "logger=csv", "trainer.workers=1", "study.name=faults"]
 DEADLINE = 300
 BEGUN = "begun by"

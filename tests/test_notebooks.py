@@ -1,5 +1,6 @@
 """Every notebook runs from its first cell to its last, and is stored without outputs."""
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -13,6 +14,9 @@ NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("
 def test_notebook_runs(path, output, monkeypatch):
     monkeypatch.setenv("SER_OUTPUT", str(output))
     notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        # as it is in all but the length of its trainings
+        cell.source = re.sub(r"(max_steps=|epochs=)\d+", r"\g<1>1", cell.source)
     NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
     printed = "".join(
         out.get("text", "")

@@ -5,7 +5,7 @@ import pandas as pd
 from ser_lightning.runs.study import read_jobs
 
 # Every setting of the paper for two steps; the STFT ones too.
-STUDY = ["corpus.utterances=240", "trainer.max_steps=2", "split.folds=[0]", "logger=csv"]
+STUDY = ["corpus.utterances=240", "features.max_seconds=1", "trainer.max_steps=2", "split.folds=[0]", "logger=csv"]
 
 
 def test_the_whole_study_and_its_report(run_module, output):

@@ -35,9 +35,11 @@ def test_a_part_by_itself(tmp_path):
 
 @pytest.fixture
 def small_noise(monkeypatch):
-    """A fiftieth of IEMOCAP in place of all of it."""
+    """A fiftieth of IEMOCAP in place of all of it, a smaller matrix, and no shape prepared beforehand."""
     import benchmarks.training as training
 
+    monkeypatch.setattr(training, "MATRIX", 256)
+    monkeypatch.setattr(training, "all_shapes", lambda bins: [])
     whole = training.plan
     monkeypatch.setattr(training, "plan", lambda *of: whole(*of, times=0.02))
 

@@ -15,8 +15,9 @@ from ser_lightning.training.checkpoint import BEST, LAST
 from ser_lightning.training.job import train_once
 from ser_lightning.training.plan import plan_job
 
-# Epochs of six steps; looks at dev in the midst of them and across their ends; a second of every utterance, for speed.
-LONG = ["batching.size=32", "trainer.max_steps=20", "trainer.check_every=4", "features.max_seconds=1"]
+# Epochs of six steps; looks at dev in the midst of them and across their ends; few utterances, and a second of each
+LONG = ["corpus.utterances=100", "batching.size=14", "trainer.max_steps=20", "trainer.check_every=4"]
+LONG += ["features.max_seconds=1"]
 
 
 class Killed(BaseException):
