@@ -48,6 +48,8 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
                 stop(_full(error))
             raise
 
+    # Hydra's parser wants all overrides in one place
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     debugging = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach the lines below instead of Hydra's own printing
     overrides = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
@@ -176,9 +178,27 @@ def swept_choices(arguments: Sequence[str]) -> dict[str, list[str]]:
 
     >>> swept_choices(["-m", "loss=mine,center", "loss.lam=0,0.1", "corpus=demo"])
     {'loss': ['mine', 'center']}
+    >>> swept_choices(["-m", "loss=choice(mine, center)", "features=glob(log*)"])
+    {'loss': ['mine', 'center'], 'features': ['logmel', 'logstft']}
     """
-    pairs = (word.partition("=") for word in arguments)
-    return {group: names.split(",") for group, _, names in pairs if group in {*PARTS} - {SEVERAL} and "," in names}
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import Glob
+    from hydra.errors import OverrideParseException
+
+    words = [word for word in arguments if word.partition("=")[0] in {*PARTS} - {SEVERAL}]
+    try:
+        overrides = OverridesParser.create().parse_overrides(words)
+    except OverrideParseException:
+        # Hydra says so
+        return {}
+    swept: dict[str, list[str]] = {}
+    for override in overrides:
+        value, group = override.value(), override.key_or_group
+        if isinstance(value, Glob):
+            swept[group] = value.filter(choices()[group])
+        elif override.is_choice_sweep():
+            swept[group] = list(override.sweep_string_iterator())
+    return swept
 
 
 def study_name(overrides: Sequence[str]) -> str:
@@ -213,6 +233,8 @@ def explain(error: Exception) -> str:
     absent = re.search(r"Could not (?:find|load) '([\w/]+)/([^'/]+)'", text)
     if absent:
         group, name = absent.groups()
+        if Path("conf", group, f"{name}.yml").is_file():
+            return f"there is no {group}={name}; rename conf/{group}/{name}.yml to {name}.yaml"
         return f"there is no {group}={name}; choose one of {', '.join(choices().get(group, []))}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(line for line in lines if not line.startswith("Set the environment variable"))

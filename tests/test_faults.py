@@ -281,7 +281,7 @@ def test_a_full_disk_under_the_runs(small_disk, cache, start, undisturbed):
 
 
 def test_a_full_disk_under_the_feature_store(small_disk, cache, start):
-    output = small_disk(20)
+    output = small_disk(8)
     (output / "cache").mkdir()
     (output / "cache" / "corpora").symlink_to(cache / "corpora")
     one = [*COMMON, "features=logstft", "trainer.max_steps=2"]

@@ -13,7 +13,17 @@ from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.components.sources import PACKAGE, absolute, find_class, find_module, installed, parse, refuse_taken
+from ser_lightning.components.sources import (
+    PACKAGE,
+    absolute,
+    find_class,
+    find_module,
+    installed,
+    is_installed,
+    parse,
+    read_text,
+    refuse_taken,
+)
 from ser_lightning.errors import UserError
 from ser_lightning.files import make_folder_once
 from ser_lightning.identity import digest
@@ -54,7 +64,7 @@ class UserCode:
 
 
 def read_code(target: str, folder: Path) -> UserCode | None:
-    """All files of the user's `folder` that the class of a `_target_` can reach by imports.
+    """All files at work, in the user's `folder` or elsewhere, that the class of a `_target_` can reach by imports.
 
     Of a class that is installed, its version alone; None for this package's, and for what it needs itself. Raises
     `UserError`, with file and line, for an import that leads nowhere.
@@ -62,26 +72,27 @@ def read_code(target: str, folder: Path) -> UserCode | None:
     source = find_class(target, folder)
     if source.file.is_relative_to(PACKAGE):
         return None
-    if source.root.resolve() != folder.resolve():
+    if is_installed(source.file):
         packages = _version(target.split(".")[0])
         return UserCode({}, packages) if packages else None
     files: dict[str, str] = {}
     packages = {}
     start = target.rpartition(".")[0]
     place = find_module(start, folder)
-    waiting = _with_parents(start, place[0], folder) if place else []
+    waiting = _with_parents(start, place, folder) if place else []
     while waiting:
-        module, file = waiting.pop()
-        name = file.relative_to(source.root).as_posix()
+        module, (file, root) = waiting.pop()
+        name = file.relative_to(root).as_posix()
         if name in files:
             continue
-        files[name] = file.read_text(encoding="utf-8")
+        parse(file)
+        files[name] = read_text(file)
         for node, imported in _imports(parse(file), module, file, folder):
             refuse_taken(imported, folder, f"{file.name}:{node.lineno}")
             place, top = find_module(imported, folder), imported.split(".")[0]
-            if place is not None and place[1].resolve() == source.root.resolve() and top != PACKAGE.name:
-                waiting += _with_parents(imported, place[0], folder)
-            elif _is_installed(top, folder):
+            if place is not None and top != PACKAGE.name and not is_installed(place[0]):
+                waiting += _with_parents(imported, place, folder)
+            elif top in sys.stdlib_module_names or top == PACKAGE.name or installed(top) is not None:
                 packages |= _version(top)
             elif not _is_folder(imported, folder) and not _may_be_absent(parse(file), node):
                 raise UserError(
@@ -164,15 +175,11 @@ def _imports(tree: ast.Module, module: str, file: Path, folder: Path) -> Iterato
                     yield node, f"{parent}.{alias.name}".strip(".")
 
 
-def _with_parents(module: str, file: Path, folder: Path) -> list[tuple[str, Path]]:
+def _with_parents(module: str, place: tuple[Path, Path], folder: Path) -> list[tuple[str, tuple[Path, Path]]]:
     """A module and the packages it lies in, whose __init__.py is run before it."""
     parents = [module.rsplit(".", depth)[0] for depth in range(1, module.count(".") + 1)]
     places = [(parent, find_module(parent, folder)) for parent in parents]
-    return [(module, file), *((parent, place[0]) for parent, place in places if place)]
-
-
-def _is_installed(top: str, folder: Path) -> bool:
-    return top in sys.stdlib_module_names or top == PACKAGE.name or installed(top, folder) is not None
+    return [(module, place), *((parent, place) for parent, place in places if place)]
 
 
 def _is_folder(module: str, folder: Path) -> bool:

@@ -27,7 +27,14 @@ SEVERAL = "readout"
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Reads 3e-4 as a number, as Hydra does."""
+    """Reads 3e-4 as a number, as Hydra does, and refuses a key that is there twice, as OmegaConf does."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key} is there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 _Loader.add_implicit_resolver(
@@ -123,7 +130,9 @@ def _read(conf: Path, files: Sequence[Path], folder: Path | None) -> Iterator[Ch
             raise UserError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
         if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
             raise UserError(f"{file} must hold settings, each a line 'key: value' whose key is a word")
-        package = re.match(r"# @package (\S+)", text)
+        package = None if folder and place in PARTS else re.match(r"# @package (\S+)", text)
+        if place == SEVERAL and "." in file.stem:
+            raise UserError(f"{file}: a name is part of its settings' keys; give it one without a dot")
         own = f"{SEVERAL}.{file.stem}" if place == SEVERAL else package and package[1]
         yield Choice("" if place == "." else place, file.stem, values, own, folder)
 
@@ -133,7 +142,7 @@ def own_settings(group: str, name: str) -> set[str]:
     choice = next((one for one in all_choices() if (one.group, one.name) == (group, name)), None)
     if choice is None:
         return set()
-    bases = [base for base in choice.values.get("defaults", []) if isinstance(base, str) and base != "_self_"]
+    bases = [base for base in choice.values.get("defaults") or [] if isinstance(base, str) and base != "_self_"]
     return {*choice.complete, *(key for base in bases for key in own_settings(group, base))} - {"defaults"}
 
 

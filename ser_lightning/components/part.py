@@ -59,6 +59,11 @@ class Part(BaseModel):
         signature = read_signature(target, folder)
         takes = cls.wanted(signature, target)
         common = cls.common()
+        for key in sorted(signature.settings.keys() & {*common, TARGET, CODE, FOREIGN}):
+            raise UserError(
+                f"{signature.place}: {target.rpartition('.')[2]} has a setting {key}, which is the bench's own key of "
+                f"every {cls.group}; give it another name"
+            )
         other = (*common, TARGET, CODE, FOREIGN, *values.get(FOREIGN, []))
         settings = {key: value for key, value in values.items() if key not in other}
         model = signature.model(target.rpartition(".")[2])

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Optional, Union, get_args
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
-from ser_lightning.components.sources import PACKAGE, Source, find_class, imported_name
+from ser_lightning.components.sources import PACKAGE, Source, find_class, imported_name, is_installed
 from ser_lightning.components.validation import STRICT, Text
 from ser_lightning.errors import UserError
 
@@ -90,20 +90,27 @@ def _shipped(target: str) -> Signature:
 
 
 def _of_class(source: Source, folder: Path | None) -> Signature:
+    return _constructor(source, folder) or _empty(source)
+
+
+def _empty(source: Source) -> Signature:
+    return Signature((), frozenset(), {}, {}, frozenset(), source.place(source.node))
+
+
+def _constructor(source: Source, folder: Path | None) -> Signature | None:
     init = next(
         (item for item in source.node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"), None
     )
     inherited = None if init is not None and init.args.kwarg is None else _of_base(source, folder)
-    empty = Signature((), frozenset(), {}, {}, frozenset(), source.place(source.node))
     if init is None:
-        return inherited or empty
-    base = inherited or empty
+        return inherited
+    base = inherited or _empty(source)
     arguments = init.args.args[1:]
     optional = [argument.arg for argument in arguments[len(arguments) - len(init.args.defaults) :]]
     settings = dict(base.settings)
     paths = set(base.paths)
     for argument, default in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True):
-        settings[argument.arg] = _kind(source, argument, default), _default(source, default)
+        settings[argument.arg] = _setting(source, argument, default)
         if argument.annotation is not None and re.search(r"\bPath\b", ast.unparse(argument.annotation)):
             paths.add(argument.arg)
     text = f"{ast.get_docstring(source.node) or ''}\n{ast.get_docstring(init) or ''}"
@@ -121,9 +128,25 @@ def _of_base(source: Source, folder: Path | None) -> Signature | None:
         except UserError:
             # Built in, or not there: the import says so
             continue
-        if parent.root in (source.root, folder, PACKAGE.parent):
-            return _of_class(parent, folder)
+        at_work = folder is not None and not is_installed(parent.file)
+        if (at_work or parent.root == PACKAGE.parent) and (signature := _constructor(parent, folder)):
+            return signature
     return None
+
+
+def _setting(source: Source, argument: ast.arg, default: ast.expr | None) -> tuple[Any, Any]:
+    """Type and default of a setting."""
+    kind, value = _kind(source, argument, default), _default(source, default)
+    if value is None and kind is not Any and not _is_optional(kind):
+        written = ast.unparse(argument.annotation) if argument.annotation else "..."
+        raise UserError(
+            f"{source.place(argument)}: the default of {argument.arg} is None; its type is then {written} | None"
+        )
+    return kind, value
+
+
+def _is_optional(kind: Any) -> bool:
+    return kind in (None, type(None)) or (not isinstance(kind, type) and any(map(_is_optional, get_args(kind))))
 
 
 def _kind(source: Source, argument: ast.arg, default: ast.expr | None) -> Any:
@@ -164,7 +187,7 @@ def _default(source: Source, default: ast.expr | None) -> Any:
     if default is None:
         return ...
     if isinstance(default, ast.Name):
-        default = _constant(source.tree, default.id) or default
+        default = _constant(source.tree, default) or default
     try:
         return ast.literal_eval(default)
     except ValueError as error:
@@ -173,13 +196,15 @@ def _default(source: Source, default: ast.expr | None) -> Any:
         ) from error
 
 
-def _constant(tree: ast.Module, name: str) -> ast.expr | None:
+def _constant(tree: ast.Module, name: ast.Name) -> ast.expr | None:
+    """What a name stands for where it is written, by the assignments of the module before that."""
+    value = None
     for item in tree.body:
-        if isinstance(item, ast.Assign | ast.AnnAssign):
+        if isinstance(item, ast.Assign | ast.AnnAssign) and item.lineno < name.lineno:
             goals = item.targets if isinstance(item, ast.Assign) else [item.target]
-            if any(isinstance(goal, ast.Name) and goal.id == name for goal in goals):
-                return item.value
-    return None
+            if any(isinstance(goal, ast.Name) and goal.id == name.id for goal in goals):
+                value = item.value
+    return value
 
 
 def _meanings(docstring: str) -> Iterator[tuple[str, str]]:

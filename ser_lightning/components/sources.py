@@ -2,14 +2,17 @@
 
 import ast
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
+from itertools import chain
 from pathlib import Path
 
 from ser_lightning.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parent.parent
+PYTHON = Path(ast.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,8 @@ def _find_class(target: str, folder: Path | None, through: tuple[str, ...]) -> S
             f"_target_={target}: a class of a notebook or prompt is unknown to the processes that train; write it into "
             f"a file beside it, e.g. mine.py, and name it mine.{name}"
         )
-    if not module:
-        raise UserError(f"_target_={target}: name module and class, e.g. mine.{target}")
+    if not module or target.startswith("."):
+        raise UserError(f"_target_={target}: name module and class, e.g. mine.{name}")
     refuse_taken(module, folder, f"_target_={target}")
     file, root = find_module(module, folder) or (None, None)
     if file is None and module.split(".")[0] in sys.stdlib_module_names:
@@ -61,12 +64,14 @@ def _find_class(target: str, folder: Path | None, through: tuple[str, ...]) -> S
         where = f" in {folder}, and none is installed" if folder else ""
         raise UserError(f"_target_={target}: there is no {module.replace('.', '/')}.py{where}")
     tree = parse(file)
-    node = next((item for item in tree.body if isinstance(item, ast.ClassDef) and item.name == name), None)
+    # Of several the last, as Python does
+    node = next((item for item in tree.body[::-1] if isinstance(item, ast.ClassDef) and item.name == name), None)
     if node is None and (origin := _imported(tree, module, file, name)) and origin not in through:
         return _find_class(origin, folder, (*through, origin))
     if node is None:
         classes = [item.name for item in tree.body if isinstance(item, ast.ClassDef)]
-        raise UserError(f"_target_={target}: {file} has no class {name}; it has {', '.join(classes) or 'none'}")
+        listed = ", ".join(classes) or "none"
+        raise UserError(f"_target_={target}: {file.relative_to(root)} has no class {name}; it has {listed}")
     return Source(target, file, root, tree, node)
 
 
@@ -74,7 +79,7 @@ def refuse_taken(module: str, folder: Path | None, asker: str) -> None:
     """Raise where a file of the user's has the name of another module, which every import of that name leads to."""
     top, *rest = module.split(".")
     own = _inside(folder, [top, *rest], folder) if folder is not None else None
-    other = installed(top, folder) if own is not None and top not in (PACKAGE.name, *sys.stdlib_module_names) else None
+    other = installed(top) if own is not None and top not in (PACKAGE.name, *sys.stdlib_module_names) else None
     if own is not None and other is not None and find_module(module, folder) != own:
         raise UserError(f"{asker}: a module {top} is installed; give {own[0].relative_to(own[1])} another name")
 
@@ -114,33 +119,60 @@ def absolute(node: ast.ImportFrom, module: str, file: Path) -> str:
 def find_module(module: str, folder: Path | None = None) -> tuple[Path, Path] | None:
     """The file of a module and the folder it is imported from; None where there is none, or it is built in.
 
-    What is installed comes before the user's `folder`, as for imports.
+    What is installed comes first, then the user's `folder`, then other folders of Python's path and packages that are
+    installed in place: code at work, like that in `folder`.
     """
     top, *rest = module.split(".")
     if top == PACKAGE.name:
         return _inside(PACKAGE, rest, PACKAGE.parent)
     if top in sys.stdlib_module_names:
         return None
-    spec = installed(top, folder)
-    if spec is not None and spec.submodule_search_locations:
+    if (spec := installed(top)) is not None:
+        return _of_spec(spec, rest)
+    if folder is None:
+        return None
+    roots = [folder, *(Path(entry).absolute() for entry in sys.path if not is_installed(Path(entry)))]
+    places = (_inside(root, [top, *rest], root) for root in roots)
+    in_place = (_of_spec(spec, rest) for spec in _specs(top))
+    return next(filter(None, chain(places, in_place)), None)
+
+
+def installed(top: str) -> ModuleSpec | None:
+    """What an import of this name leads to, were there nothing but what is installed."""
+    return next((spec for spec in _specs(top) if is_installed(_origin(spec))), None)
+
+
+def is_installed(place: Path | None) -> bool:
+    """Whether a module that lies there is one that does not change: not at work, nor installed in place."""
+    if place is None or place.is_relative_to(PYTHON):
+        return True
+    return not {"site-packages", "dist-packages"}.isdisjoint(place.parts)
+
+
+def _specs(top: str) -> Iterator[ModuleSpec]:
+    """What the folders of Python's path, and other finders, such as those of editable installs, know by this name."""
+    for finder in sys.meta_path:
+        # This package's own finds users' copies
+        if str(getattr(finder, "__module__", "")).startswith(f"{PACKAGE.name}."):
+            continue
+        paths = [[entry or str(Path.cwd())] for entry in sys.path] if finder is PathFinder else [None]
+        for path in paths:
+            spec = finder.find_spec(top, path)
+            # A folder without __init__.py has no place of its own
+            if spec is not None and (spec.origin or finder is not PathFinder):
+                yield spec
+
+
+def _origin(spec: ModuleSpec) -> Path | None:
+    return Path(spec.origin) if spec.has_location and spec.origin else None
+
+
+def _of_spec(spec: ModuleSpec, rest: list[str]) -> tuple[Path, Path] | None:
+    if spec.submodule_search_locations:
         package = Path(next(iter(spec.submodule_search_locations)))
         return _inside(package, rest, package.parent)
-    if spec is not None and spec.origin:
-        return None if rest else (Path(spec.origin), Path(spec.origin).parent)
-    return _inside(folder, [top, *rest], folder) if folder is not None else None
-
-
-def installed(top: str, folder: Path | None) -> ModuleSpec | None:
-    """What an import of this name leads to, were there no user's `folder`."""
-    here = folder.resolve() if folder is not None else None
-    path = [entry for entry in sys.path if Path(entry).resolve() != here]
-    for finder in sys.meta_path:
-        # Others, such as those of editable installs; this package's own finds users' copies
-        if not str(getattr(finder, "__module__", "")).startswith(f"{PACKAGE.name}."):
-            spec = PathFinder.find_spec(top, path) if finder is PathFinder else finder.find_spec(top, None)
-            if spec is not None:
-                return spec
-    return None
+    origin = _origin(spec)
+    return (origin, origin.parent) if origin is not None and not rest else None
 
 
 def parse(file: Path) -> ast.Module:
@@ -148,14 +180,19 @@ def parse(file: Path) -> ast.Module:
     try:
         return _parse(file, file.stat().st_mtime_ns)
     except SyntaxError as error:
-        raise UserError(f"{file.name}:{error.lineno}: {error.msg}") from error
+        raise UserError(f"{file.name}:{error.lineno or 1}: {error.msg}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} cannot be read ({error})") from error
+        raise UserError(f"{file} cannot be read as UTF-8 ({error})") from error
 
 
 @cache
 def _parse(file: Path, changed: int) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"))
+    return ast.parse(read_text(file))
+
+
+def read_text(file: Path) -> str:
+    """What a file says, without the mark that some editors begin with."""
+    return file.read_text(encoding="utf-8-sig")
 
 
 def _inside(package: Path, names: list[str], root: Path) -> tuple[Path, Path] | None:

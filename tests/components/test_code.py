@@ -37,7 +37,7 @@ def imports():
     finders = list(sys.meta_path)
     yield
     sys.meta_path[:] = finders
-    for name in [name for name in sys.modules if name.split(".")[0] in ("mine", "helper", "pack")]:
+    for name in [name for name in sys.modules if name.split(".")[0] in ("mine", "helper", "pack", "lab", "bench")]:
         del sys.modules[name]
 
 
@@ -118,8 +118,36 @@ def test_an_import_that_leads_nowhere_is_named_with_file_and_line(tmp_path, line
     assert str(error.value).startswith(message)
 
 
+def test_code_at_work_elsewhere_is_the_users_too(folder, tmp_path, monkeypatch):
+    """On Python's path, or installed in place: an edit is another code, and the copy is what is imported."""
+    lab = write(
+        tmp_path / "source", {"lab/__init__.py": "", "lab/losses.py": "import bench\nclass Loss:\n    scale = 1\n"}
+    )
+    write(lab, {"bench.py": ""})
+    monkeypatch.syspath_prepend(lab)
+    first = read_code("lab.losses.Loss", folder)
+    assert set(first.files) == {"lab/__init__.py", "lab/losses.py", "bench.py"}
+    copy = first.write(tmp_path / "cache")
+    write(lab, {"lab/losses.py": "class Loss:\n    scale = 2\n"})
+    assert read_code("lab.losses.Loss", folder).digest != first.digest
+    assert import_class("lab.losses.Loss", str(copy)).scale == 1
+    mixed = single(tmp_path / "user", "from lab.losses import Loss")
+    assert set(mixed.files) == {"mine.py", "lab/__init__.py", "lab/losses.py"}
+
+
+def test_the_mark_that_some_editors_begin_a_file_with_is_none_of_it(tmp_path):
+    (tmp_path / "mine.py").write_bytes(b"\xef\xbb\xbfclass Mine: ...\n")
+    assert read_code("mine.Mine", tmp_path).files == {"mine.py": "class Mine: ...\n"}
+
+
+def test_a_helper_in_another_encoding_is_named(tmp_path):
+    (tmp_path / "helper.py").write_bytes("# Größe\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"helper\.py cannot be read as UTF-8"):
+        single(tmp_path, "import helper")
+
+
 def test_an_import_that_may_mean_either_of_two_modules_is_refused(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(write(tmp_path / "site", {"helper.py": ""}))
+    monkeypatch.syspath_prepend(write(tmp_path / "site-packages", {"helper.py": ""}))
     with pytest.raises(UserError, match=r"^mine\.py:2: a module helper is installed; give helper\.py another name$"):
         single(tmp_path, "\nimport helper", helper="VALUE = 1\n")
 
@@ -144,7 +172,7 @@ def test_what_is_installed_counts_by_its_version(tmp_path, monkeypatch):
     """A distribution whose name is not its module's."""
 
     def install(version):
-        site = tmp_path / f"site {version}"
+        site = tmp_path / version / "site-packages"
         write(site, {"mining.py": "class Pit: ...", f"fine_mining-{version}.dist-info/METADATA": metadata(version)})
         write(site, {f"fine_mining-{version}.dist-info/top_level.txt": "mining\n"})
         monkeypatch.syspath_prepend(site)

@@ -32,8 +32,9 @@ class Mine:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The user's folder, in which the command is given: a loss and its yaml."""
+    """The user's folder, in which the command is given: a loss and its yaml. On Python's path, as with python -m."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("SER_OUTPUT", str(tmp_path / "outputs"))
     return write(tmp_path, {"mine.py": LOSS, "conf/loss/mine.yaml": "_target_: mine.Mine\n"})
 
@@ -87,6 +88,7 @@ def test_the_packages_own_conf_is_no_users(monkeypatch):
         ("- a\n- b\n", "conf/loss/mine.yaml must hold settings, each a line 'key: value'"),
         ("mine.Mine\n", "conf/loss/mine.yaml must hold settings, each a line 'key: value'"),
         ("1: 2\n_target_: mine.Mine\n", "conf/loss/mine.yaml must hold settings, each a line 'key: value'"),
+        ("_target_: mine.Mine\ntau: 1\ntau: 2\n", "conf/loss/mine.yaml is not YAML: the key tau is there twice"),
         (b"\xff\xfe\x00", "conf/loss/mine.yaml is not YAML: "),
     ],
 )
@@ -103,7 +105,7 @@ def test_a_broken_file_is_a_clear_line(folder, text, message):
     [
         ("tau: 1\n", "loss=mine: its yaml names no class; it needs a line _target_: module.Class"),
         ("", "loss=mine: its yaml names no class; it needs a line _target_: module.Class"),
-        ("_target_: mine.Absent\n", "_target_=mine.Absent: {folder}/mine.py has no class Absent; it has Mine"),
+        ("_target_: mine.Absent\n", "_target_=mine.Absent: mine.py has no class Absent; it has Mine"),
         ("_target_: mine.Mine\ntua: 1\n", "loss.tua is not a setting of loss=mine; did you mean loss.tau?"),
         ("_target_: mine.Mine\ntau: x\n", "loss.tau=x: must be a number (how warm)"),
     ],
@@ -114,8 +116,20 @@ def test_a_faulty_choice_is_told_when_it_is_chosen_and_stops_no_other(folder, te
     assert refusal(compose, ["loss=mine"]) == message.format(folder=folder)
 
 
+def test_a_key_of_the_bench_is_no_setting_of_a_class(folder):
+    write(folder, {"mine.py": LOSS.replace("width", "lam")})
+    message = "has a setting lam, which is the bench's own key of every loss; give it another name"
+    assert refusal(compose, ["loss=mine"]) == f"mine.py:9: Mine {message}"
+
+
+def test_a_read_outs_name_has_no_dot(folder):
+    write(folder, {"conf/readout/v1.2.yaml": "_target_: mine.Mine\n"})
+    assert refusal(all_choices).endswith("a name is part of its settings' keys; give it one without a dot")
+
+
 def test_settings_are_those_of_the_file_before_the_class_and_the_command_line_before_both(folder):
-    write(folder, {"conf/loss/mine.yaml": "_target_: mine.Mine\nname: other\ntau: 3e-1\n"})
+    text = "# @package _global_\n_target_: mine.Mine\nname: other\ntau: 3e-1\n"
+    write(folder, {"conf/loss/mine.yaml": text})
     config = compose(["loss=mine", "loss.width=9"])
     assert (config.loss.name, config.loss.own) == ("other", {"tau": 0.3, "width": 9})
     assert config.loss.lam == 0.3

@@ -154,7 +154,10 @@ def test_meanings_are_those_of_args_in_either_docstring_and_of_fields(signature)
 
 
 def test_a_default_may_be_a_constant_of_the_file(signature):
-    code = "TAU = 0.07\nWIDE: int = 64\nclass Mine:\n    def __init__(self, *, tau: float = TAU, width=WIDE): ..."
+    code = (
+        "TAU = 1\nTAU = 0.07\nWIDE: int = 64\nclass Mine:\n    def __init__(self, *, tau: float = TAU, width=WIDE): ..."
+    )
+    code += "\nTAU = 2"
     assert signature(code).defaults == {"tau": 0.07, "width": 64}
 
 
@@ -172,6 +175,10 @@ def test_a_default_may_be_a_constant_of_the_file(signature):
         (
             "class Mine:\n    def __init__(self, *, a: Tensor = None): ...",
             "mine.py:2: the type of a is not understood (name 'Tensor' is not defined); write it with Annotated,",
+        ),
+        (
+            "class Mine:\n    def __init__(self, *, a: float = None): ...",
+            "mine.py:2: the default of a is None; its type is then float | None",
         ),
         (
             "class Mine:\n    def __init__(self, *, a: __import__('os').system('true') = None): ...",
@@ -249,6 +256,11 @@ def test_settings_of_a_base_are_those_of_a_class_that_passes_them_on(signature):
     assert more.place == "mine.py:11"
     alone = signature(BASE + "class Mine(Base):\n    def __init__(self, features, *, c=3): ...")
     assert alone.defaults == {"c": 3}
+
+
+def test_a_base_without_a_constructor_is_passed_over(signature):
+    read = signature(BASE + "class Mixin:\n    pass\n\n\nclass Mine(Mixin, Base):\n    pass")
+    assert (read.bench, read.defaults) == (("features",), {"a": 1, "b": 2.0})
 
 
 def test_a_base_whose_file_cannot_be_read_gives_nothing(signature):
