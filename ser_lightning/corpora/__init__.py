@@ -72,7 +72,7 @@ def _made(config: CorpusConfig, corpus: Corpus, cache: Path) -> Path:
             f"corpus.root={config.root}: the {config.name} corpus is made, not read, and has no folder; "
             "choose whose folder that is, e.g. corpus=emodb or corpus=table"
         )
-    name = f"{config.name}-{digest([getattr(corpus, 'version', 0), config.code, config.own])}"
+    name = f"{config.name}-{digest([getattr(corpus, 'version', 0), config.code, config.content])}"
     folder = cache / "corpora" / name
     make_folder_once(folder, corpus.make)  # type: ignore[attr-defined]
     return folder

@@ -147,12 +147,12 @@ def _on_gpu(folder: Path, device: torch.device) -> torch.Tensor:
 
 
 def _key(manifest: Manifest, config: FeaturesConfig) -> str:
-    """Names the store: another file, another size or time of a file, or another setting is another store."""
+    """Names the store: another file, another size or time of one, or another setting is another store."""
     files = []
     for row in manifest.table.itertuples():
         status = Path(str(row.path)).stat()
         files.append([row.id, Path(str(row.path)).name, status.st_size, status.st_mtime_ns])
-    return digest([VERSION, config.target, config.code, config.own, config.max_seconds, files])
+    return digest([VERSION, config.target, config.code, config.content, config.max_seconds, files])
 
 
 def _write(folder: Path, manifest: Manifest, config: FeaturesConfig) -> None:

@@ -114,7 +114,7 @@ def record_corpus(study: Path, planned: Sequence[PlannedRun]) -> None:
 
 def prepare(config: Config) -> tuple[Manifest, FeatureStore]:
     """The corpus's usable utterances and their frames; made once per process."""
-    parts = [part.model_dump() for part in (config.corpus, config.features, config.model)]
+    parts = [[part.model_dump(), part.content] for part in (config.corpus, config.features, config.model)]
     key = digest([*parts, config.paths.output])
     if key not in _prepared:
         cache = Path(config.paths.output) / "cache"

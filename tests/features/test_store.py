@@ -8,6 +8,7 @@ from ser_lightning.config import compose
 from ser_lightning.corpora import load_manifest
 from ser_lightning.features import LogMel, build_store
 from ser_lightning.features.audio import read_audio
+from tests.components.test_code import write
 
 MEL = compose([]).features
 
@@ -77,3 +78,56 @@ def test_a_silent_recording_is_named(manifest, tmp_path):
     assert "2.wav: all samples are zero" in store.problems["2.wav"]
     assert "2.wav" not in store.rows
     assert len(store.rows) == 4
+
+
+def test_another_content_of_a_file_that_a_setting_names_is_another_store(manifest, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = """
+from pathlib import Path
+
+class Mine:
+    sample_rate, rate, shortest, bins = 16_000, 100, 160, 1
+    def __init__(self, *, gain: Path = "gain.txt", more: list[Path] = ()):
+        self.gain = float(Path(gain).read_text())
+    def __call__(self, wave):
+        return self.gain + wave[: len(wave) // 160 * 160 : 160, None]
+"""
+    write(tmp_path, {"mine.py": code, "conf/features/mine.yaml": "_target_: mine.Mine\nmore: [more.txt]\n"})
+    write(tmp_path, {"more.txt": "a", "gain.txt": "1"})
+    config = compose(["features=mine", f"paths.output={tmp_path}"])
+    first = build_store(manifest, config.features, tmp_path / "cache")
+    (tmp_path / "gain.txt").write_text("3")
+    second = build_store(manifest, config.features, tmp_path / "cache")
+    np.testing.assert_allclose(second.frames, first.frames + 2, rtol=1e-6)
+    (tmp_path / "more.txt").write_text("b")
+    assert build_store(manifest, config.features, tmp_path / "cache").folder not in (first.folder, second.folder)
+    (tmp_path / "gain.txt").write_text("1")
+    (tmp_path / "more.txt").write_text("a")
+    assert build_store(manifest, config.features, tmp_path / "cache").folder == first.folder
+
+
+def test_a_corpus_that_is_made_of_a_file_is_made_anew_of_another(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = """
+from pathlib import Path
+import numpy as np
+import pandas as pd
+import soundfile
+
+class Mine:
+    def __init__(self, *, levels: Path = "levels.txt"):
+        self.levels = levels
+    def make(self, folder):
+        for name in Path(self.levels).read_text().split():
+            soundfile.write(folder / f"{name}.wav", 0.1 * np.ones(16_000), 16_000)
+    def load(self, root):
+        files = sorted(root.glob("*.wav"))
+        names = [file.stem for file in files]
+        return pd.DataFrame({"id": names, "path": files, "raw_label": names})
+"""
+    write(tmp_path, {"mine.py": code, "conf/corpus/mine.yaml": "_target_: mine.Mine\nroot: null\n"})
+    write(tmp_path, {"levels.txt": "a b"})
+    config = compose(["corpus=mine", f"paths.output={tmp_path}"]).corpus
+    assert load_manifest(config, tmp_path).classes == ("a", "b")
+    (tmp_path / "levels.txt").write_text("a c")
+    assert load_manifest(config, tmp_path).classes == ("a", "c")
