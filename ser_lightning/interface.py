@@ -62,6 +62,9 @@ def fit(*overrides: str) -> list[RunResult]:
     configuration = compose(*words)
     study = study_folder(configuration.paths.output, configuration.study.name)
     begin_study(configuration, study, "train", words, [settings(configuration)])
+    from ser_lightning.training.plan import forget_corpora
+
+    forget_corpora()
     return train_job(configuration, study, job_name(words), alone=True)
 
 

@@ -113,7 +113,7 @@ def record_corpus(study: Path, planned: Sequence[PlannedRun]) -> None:
 
 
 def prepare(config: Config) -> tuple[Manifest, FeatureStore]:
-    """The corpus's usable utterances and their frames; made once per process."""
+    """The corpus's usable utterances and their frames; read once per command: see `forget_corpora`."""
     parts = [[part.model_dump(), part.content] for part in (config.corpus, config.features, config.model)]
     key = digest([*parts, config.paths.output])
     if key not in _prepared:
@@ -124,6 +124,11 @@ def prepare(config: Config) -> tuple[Manifest, FeatureStore]:
         refuse_empty_classes(manifest)
         _prepared[key] = manifest, store
     return _prepared[key]
+
+
+def forget_corpora() -> None:
+    """Read corpora anew from here on, for their tables and recordings may have changed since."""
+    _prepared.clear()
 
 
 def shortest_seconds(config: Config) -> float:
