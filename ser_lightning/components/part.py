@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -113,7 +114,8 @@ class Part(BaseModel):
         """The part itself. Raises `UserError`, with file and line, where the constructor of a user's own fails."""
         constructor = self.load()
         with blamed(self):
-            return constructor(**{name: bench[name] for name in self.takes}, **self.own)
+            # A copy: what a constructor writes into a list of settings must not reach the next one's
+            return constructor(**{name: bench[name] for name in self.takes}, **deepcopy(self.own))
 
 
 def _content(value: Any) -> Any:
