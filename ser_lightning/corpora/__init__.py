@@ -7,7 +7,7 @@ import pandas as pd
 
 from ser_lightning.components import blamed
 from ser_lightning.config import CorpusConfig
-from ser_lightning.corpora.manifest import Manifest, build_manifest
+from ser_lightning.corpora.manifest import Manifest, build_manifest, refuse_other_rows
 from ser_lightning.errors import UserError
 from ser_lightning.files import make_folder_once
 from ser_lightning.identity import digest
@@ -50,10 +50,8 @@ def load_manifest(config: CorpusConfig, cache: Path, shortest: float = 0.0) -> M
             rows = corpus.load(root)
         except UserError as error:
             raise UserError(f"{config.name}: {error}") from error
-        missing = {"id", "path", "raw_label"} - set(rows.columns)
-    if missing:
-        raise UserError(f"{config.name}: {config.target}.load gives no column {', '.join(sorted(missing))}")
-    return build_manifest(rows, config, shortest, synthetic)
+        refuse_other_rows(rows, f"{config.name}: {config.target}.load")
+        return build_manifest(rows, config, shortest, synthetic)
 
 
 def _given(config: CorpusConfig) -> Path:
