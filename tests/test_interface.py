@@ -13,6 +13,7 @@ import ser_lightning
 from ser_lightning import UserError, compose, fit, load_study
 from ser_lightning.runs.ledger import read_result
 from ser_lightning.runs.study import read_jobs
+from tests.components.test_code import write
 from tests.conftest import SMALL
 
 
@@ -79,6 +80,25 @@ def test_fit_trains_what_the_command_would_and_load_study_reads_it(output, tmp_p
         assert (row["runs"], row["planned"]) == (2, 2)
         assert "synthetic demo" in study.caption
     assert list(pd.DataFrame(study.runs)["signature"]) == [first.signature, second.signature]
+
+
+def test_files_of_ones_own_that_do_not_count_are_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, {"conf/loss/center.yaml": "_target_: mine.Loss\n"})
+    compose("loss=center")
+    line = "conf/loss/center.yaml is not used, for loss=center is this package's own; give the file another name"
+    assert capsys.readouterr().err == f"ser_lightning: {line}\n"
+
+
+def test_a_choice_that_is_there_no_more_is_refused_as_in_a_new_process(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SER_OUTPUT", str(tmp_path / "outputs"))
+    code = "class Mine:\n    def __init__(self, *, tau: float = 0.5): ...\n"
+    write(tmp_path, {"mine.py": code, "conf/loss/mine.yaml": "_target_: mine.Mine\n"})
+    assert compose("loss=mine").loss.own == {"tau": 0.5}
+    Path("conf/loss/mine.yaml").unlink()
+    with pytest.raises(UserError, match=r"there is no loss=mine; choose one of center"):
+        fit("loss=mine")
 
 
 def test_each_call_of_fit_reads_the_corpus_as_it_is_then(tmp_path, monkeypatch):
