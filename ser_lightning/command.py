@@ -65,7 +65,7 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
         os.environ.setdefault("PYTHONSAFEPATH", "1")
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        _tell_hidden()
+        tell_hidden()
         _refuse_null(sys.argv[1:])
         register(swept_choices(sys.argv[1:]))
         hydra.main(version_base="1.3", config_path=None, config_name=config_name)(job)()
@@ -84,7 +84,7 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
         stop(message)
 
 
-def _tell_hidden() -> None:
+def tell_hidden() -> None:
     """Say which files of ./conf do not count."""
     for choice in hidden_choices():
         place = f"conf/{choice.group}/{choice.name}.yaml"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_lightning import config
-from ser_lightning.command import explain, study_override
+from ser_lightning.command import explain, study_override, tell_hidden
 from ser_lightning.config import Config
 from ser_lightning.errors import UserError
 from ser_lightning.runs.ledger import RunResult
@@ -45,6 +45,7 @@ def compose(*overrides: str) -> Config:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    tell_hidden()
     try:
         return config.compose(overrides)
     except (HydraException, OmegaConfBaseException) as error:
@@ -62,6 +63,9 @@ def fit(*overrides: str) -> list[RunResult]:
     configuration = compose(*words)
     study = study_folder(configuration.paths.output, configuration.study.name)
     begin_study(configuration, study, "train", words, [settings(configuration)])
+    from ser_lightning.training.plan import forget_corpora
+
+    forget_corpora()
     return train_job(configuration, study, job_name(words), alone=True)
 
 

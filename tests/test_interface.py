@@ -4,13 +4,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 import ser_lightning
 from ser_lightning import UserError, compose, fit, load_study
 from ser_lightning.runs.ledger import read_result
 from ser_lightning.runs.study import read_jobs
+from tests.components.test_code import write
 from tests.conftest import SMALL
 
 
@@ -77,6 +80,44 @@ def test_fit_trains_what_the_command_would_and_load_study_reads_it(output, tmp_p
         assert (row["runs"], row["planned"]) == (2, 2)
         assert "synthetic demo" in study.caption
     assert list(pd.DataFrame(study.runs)["signature"]) == [first.signature, second.signature]
+
+
+def test_files_of_ones_own_that_do_not_count_are_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, {"conf/loss/center.yaml": "_target_: mine.Loss\n"})
+    compose("loss=center")
+    line = "conf/loss/center.yaml is not used, for loss=center is this package's own; give the file another name"
+    assert capsys.readouterr().err == f"ser_lightning: {line}\n"
+
+
+def test_a_choice_that_is_there_no_more_is_refused_as_in_a_new_process(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SER_OUTPUT", str(tmp_path / "outputs"))
+    code = "class Mine:\n    def __init__(self, *, tau: float = 0.5): ...\n"
+    write(tmp_path, {"mine.py": code, "conf/loss/mine.yaml": "_target_: mine.Mine\n"})
+    assert compose("loss=mine").loss.own == {"tau": 0.5}
+    Path("conf/loss/mine.yaml").unlink()
+    with pytest.raises(UserError, match=r"there is no loss=mine; choose one of center"):
+        fit("loss=mine")
+
+
+def test_each_call_of_fit_reads_the_corpus_as_it_is_then(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SER_OUTPUT", str(tmp_path / "outputs"))
+    noise = np.random.default_rng(0)
+    for number in range(60):
+        soundfile.write(f"{number:02d}.wav", 0.1 * noise.standard_normal(8000), 16_000)
+    words = ["corpus=table", "corpus.root=.", "corpus.table=t.csv", "trainer.max_steps=1", "split.folds=[0]"]
+    words += ["logger=csv", "trainer.workers=1"]
+
+    def classes(*labels):
+        rows = [f"{number:02d}.wav,{labels[number % 2]}" for number in range(60)]
+        Path("t.csv").write_text("\n".join(["path,label", *rows]))
+        (result,) = fit(*words)
+        return result.classes
+
+    assert classes("a", "b") == ["a", "b"]
+    assert classes("c", "d") == ["c", "d"]
 
 
 def test_a_study_that_is_not_there_names_those_that_are(tmp_path):

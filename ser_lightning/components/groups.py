@@ -5,7 +5,8 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,7 @@ def register(swept: Mapping[str, Sequence[str]] | None = None) -> None:
     """Put all choices, and the users' own code behind theirs, into Hydra's memory.
 
     What is edited afterwards changes nothing in a command that is running, nor in the jobs that it has others start.
+    Of the user's, what an earlier call put there and is there no more is taken out.
 
     Args:
         swept: group -> the choices that a sweep goes through. Each gets the settings of the others, marked as such, so
@@ -168,15 +170,29 @@ def register(swept: Mapping[str, Sequence[str]] | None = None) -> None:
     # Plugins put configurations there too when they are first looked for, some under the same names.
     Plugins.instance()
     store = ConfigStore.instance()
-    for choice in all_choices():
+    present = all_choices()
+    while _replaced:
+        folder, file, former = _replaced.pop()
+        del folder[file]
+        if former is not None:
+            folder[file] = former
+    for choice in present:
         values = choice.complete
         names = (swept or {}).get(choice.group, [])
         others = {key for name in names for key in own_settings(choice.group, name)} if choice.name in names else set()
         if foreign := sorted(others - own_settings(choice.group, choice.name) - _common(choice.group) - {CODE}):
             values = {**values, **dict.fromkeys(foreign), FOREIGN: foreign}
-        store.store(f"{choice.name}.yaml", OmegaConf.create(values), group=choice.group or None, package=choice.package)
+        file = f"{choice.name}.yaml"
+        if choice.folder:
+            folder = reduce(getitem, choice.group.split("/"), store.repo)
+            _replaced.append((folder, file, folder.get(file)))
+        store.store(file, OmegaConf.create(values), group=choice.group or None, package=choice.package)
         if CODE in values and (code := choice.code):
             store.store(f"{code.digest}.yaml", OmegaConf.create({"packed": _pack(code)}), group=CODE)
+
+
+# Of each choice of the user's in Hydra's memory: its group there, its file, and what had that name before
+_replaced: list[tuple[dict[str, Any], str, Any]] = []
 
 
 def registered_code(digest: str) -> UserCode:

@@ -1,7 +1,9 @@
 """A part that was chosen: its class, by name, and its checked settings."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -104,6 +106,11 @@ class Part(BaseModel):
         shared = self.model_dump(include=set(self.common()))
         return {**shared, **self.own}
 
+    @property
+    def content(self) -> dict[str, Any]:
+        """The part's own settings, those that are paths by the content of the files: what names made of them need."""
+        return {key: _content(value) if key in self.paths else value for key, value in self.own.items()}
+
     def load(self) -> Any:
         """The class. Raises `UserError` where its module cannot be imported."""
         return import_class(self.target, self.folder)
@@ -112,7 +119,21 @@ class Part(BaseModel):
         """The part itself. Raises `UserError`, with file and line, where the constructor of a user's own fails."""
         constructor = self.load()
         with blamed(self):
-            return constructor(**{name: bench[name] for name in self.takes}, **self.own)
+            # A copy: what a constructor writes into a list of settings must not reach the next one's
+            return constructor(**{name: bench[name] for name in self.takes}, **deepcopy(self.own))
+
+
+def _content(value: Any) -> Any:
+    """A name for the content of a file, or of all files of a folder; what leads nowhere stays as it is."""
+    if isinstance(value, Mapping):
+        return {key: _content(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_content(one) for one in value]
+    if not value:
+        return value
+    place = Path(str(value)).expanduser()
+    files = [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file())
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files] or value
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ser_lightning.components import blamed
 from ser_lightning.config import CorpusConfig
-from ser_lightning.corpora.manifest import Manifest, build_manifest
+from ser_lightning.corpora.manifest import Manifest, build_manifest, refuse_other_rows
 from ser_lightning.errors import UserError
 from ser_lightning.files import make_folder_once
 from ser_lightning.identity import digest
@@ -50,10 +50,8 @@ def load_manifest(config: CorpusConfig, cache: Path, shortest: float = 0.0) -> M
             rows = corpus.load(root)
         except UserError as error:
             raise UserError(f"{config.name}: {error}") from error
-        missing = {"id", "path", "raw_label"} - set(rows.columns)
-    if missing:
-        raise UserError(f"{config.name}: {config.target}.load gives no column {', '.join(sorted(missing))}")
-    return build_manifest(rows, config, shortest, synthetic)
+        refuse_other_rows(rows, f"{config.name}: {config.target}.load")
+        return build_manifest(rows, config, shortest, synthetic)
 
 
 def _given(config: CorpusConfig) -> Path:
@@ -72,7 +70,7 @@ def _made(config: CorpusConfig, corpus: Corpus, cache: Path) -> Path:
             f"corpus.root={config.root}: the {config.name} corpus is made, not read, and has no folder; "
             "choose whose folder that is, e.g. corpus=emodb or corpus=table"
         )
-    name = f"{config.name}-{digest([getattr(corpus, 'version', 0), config.code, config.own])}"
+    name = f"{config.name}-{digest([getattr(corpus, 'version', 0), config.code, config.content])}"
     folder = cache / "corpora" / name
     make_folder_once(folder, corpus.make)  # type: ignore[attr-defined]
     return folder

@@ -71,6 +71,19 @@ class Manifest:
         return replace(self, table=table, left_out=left_out)
 
 
+def refuse_other_rows(rows: object, source: str) -> None:
+    """Raise `UserError`, with the `source` of the rows, where they are no table of ids, paths and labels in words."""
+    if not isinstance(rows, pd.DataFrame):
+        raise UserError(f"{source} gives a {type(rows).__name__} where a pandas.DataFrame is expected")
+    if missing := {"id", "path", "raw_label"} - set(rows.columns):
+        raise UserError(f"{source} gives no column {', '.join(sorted(missing))}")
+    for column, kinds in (("id", str), ("path", (str, Path)), ("raw_label", str)):
+        for place, value in enumerate(rows[column]):
+            if not isinstance(value, kinds) or not str(value).strip():
+                kind = "" if value == "" else f", of the type {type(value).__name__}"
+                raise UserError(f"{source} gives in row {place} the {column} '{value}'{kind}; it must be text")
+
+
 def build_manifest(
     rows: pd.DataFrame, config: CorpusConfig, shortest: float = 0.0, synthetic: bool = False
 ) -> Manifest:
@@ -78,16 +91,17 @@ def build_manifest(
 
     `rows` has the columns id, path, raw_label and any further ones of `COLUMNS`; what is shorter than `shortest`
     seconds cannot be used. Raises `UserError` for a duplicate id, a label that is neither mapped nor ignored, a class
-    without utterances, or too many unusable recordings.
+    without utterances, a single class, or too many unusable recordings.
     """
+    rows = rows.reset_index(drop=True)
     _refuse_duplicates(rows, config)
-    rows = _map_labels(rows, config)
+    rows = _map_labels(rows.assign(path=rows["path"].map(str)), config)
     for column in (*DESCRIPTION, "transcript"):
-        rows[column] = rows[column].fillna("").astype(str) if column in rows else ""
+        rows[column] = rows[column].astype(object).fillna("").astype(str) if column in rows else ""
     for column in RATINGS:
         rows[column] = rows[column].astype(float) if column in rows else np.nan
-    if "votes" not in rows:
-        rows["votes"] = pd.Series([{} for _ in range(len(rows))], index=rows.index, dtype=object)
+    votes = rows["votes"] if "votes" in rows else [None] * len(rows)
+    rows["votes"] = pd.Series([one if isinstance(one, dict) else {} for one in votes], rows.index, dtype=object)
     rows = rows.sort_values("id", ignore_index=True)
     with ThreadPoolExecutor(8) as pool:
         headers = list(pool.map(lambda path: _read_header(path, shortest), rows["path"]))
@@ -95,6 +109,11 @@ def build_manifest(
     recordings = zip(rows["id"], rows["path"], headers, strict=True)
     problems = {utterance: f"{path}: {why}" for utterance, path, (_, why) in recordings if why}
     classes = tuple(config.classes or sorted(set(rows["label"])))
+    if len(classes) == 1:
+        raise UserError(
+            f"{config.name}: {classes[0]} is the only class, and there must be two or more; see corpus.classes and "
+            "corpus.ignore, or the labels that the corpus gives"
+        )
     manifest = Manifest(config.name, classes, rows[list(COLUMNS)], synthetic).without(problems, config.max_bad_share)
     refuse_empty_classes(manifest)
     return manifest
@@ -133,7 +152,6 @@ def _refuse_duplicates(rows: pd.DataFrame, config: CorpusConfig) -> None:
 
 def _map_labels(rows: pd.DataFrame, config: CorpusConfig) -> pd.DataFrame:
     """Add the class of every row; drop the ignored labels."""
-    rows = rows.assign(raw_label=rows["raw_label"].astype(str))
     if not config.classes:
         mapping = {label: label for label in set(rows["raw_label"]) - set(config.ignore)}
     else:

@@ -8,6 +8,7 @@ import pandas as pd
 from ser_lightning.corpora.manifest import DESCRIPTION
 from ser_lightning.errors import UserError
 
+JSON_LINES = (".jsonl", ".ndjson", ".json")
 COLUMNS = ("id", "path", "label", *DESCRIPTION)
 
 
@@ -36,11 +37,12 @@ def read_rows(file: Path, root: Path, columns: dict[str, str | None]) -> pd.Data
     """The table's rows under our column names, paths absolute."""
     table = _read_table(file)
     headings = {column: heading for column, heading in columns.items() if heading}
-    for column in ("path", "label"):
-        _require_column(table, column, headings.get(column), file)
-    rows = pd.DataFrame({"raw_label": table[headings["label"]], "path": table[headings["path"]]})
     has_ids = headings.get("id") in table.columns
-    rows["id"] = table[headings["id"]] if has_ids else rows["path"]
+    for column in ("path", "label", *["id"] * has_ids):
+        _require_column(table, column, headings.get(column), file)
+    # JSON has numbers too
+    rows = pd.DataFrame({"raw_label": table[headings["label"]].map(str), "path": table[headings["path"]].map(str)})
+    rows["id"] = table[headings["id"]].map(str) if has_ids else rows["path"]
     for column in DESCRIPTION:
         if headings.get(column) in table.columns:
             rows[column] = table[headings[column]]
@@ -52,7 +54,7 @@ def _read_table(file: Path) -> pd.DataFrame:
     if not file.is_file():
         raise UserError(f"there is no table {file}; corpus.table names a CSV, TSV or JSON-lines file")
     try:
-        if file.suffix in (".jsonl", ".ndjson", ".json"):
+        if file.suffix in JSON_LINES:
             table = pd.read_json(file, lines=True, dtype=False)
             return table.astype(object).where(table.notna(), None)
         # Everything is text: a speaker '03' must not become the number 3, nor a label 'null' a missing value.
@@ -70,6 +72,5 @@ def _require_column(table: pd.DataFrame, column: str, heading: str | None, file:
         )
     empty = table[heading].isna() | (table[heading].astype(str).str.strip() == "")
     if empty.any():
-        raise UserError(
-            f"{file}: column '{heading}' is empty in {empty.sum()} rows, first in line {empty.argmax() + 2}"
-        )
+        line = empty.argmax() + (1 if file.suffix in JSON_LINES else 2)
+        raise UserError(f"{file}: column '{heading}' is empty in {empty.sum()} rows, first in line {line}")

@@ -1,7 +1,7 @@
 """Splits: which utterances train, select (dev) and test. A split is a table and depends on no order of files."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +44,10 @@ def make_splits(manifest: Manifest, config: SplitConfig) -> list[Split]:
     protocol: Division = config.make()
     splits = []
     for repeat in config.repeats:
+        # A copy: what a protocol writes into it must not reach the next one's
+        own = replace(manifest, table=manifest.table.copy())
         with blamed(config):
-            roles = np.asarray(protocol.divide(manifest, repeat))  # [folds, utterances]
+            roles = np.asarray(protocol.divide(own, repeat))  # [folds, utterances]
         if roles.ndim != 2 or roles.shape[1] != len(manifest) or not {*PARTS, ""}.issuperset(np.unique(roles)):
             raise UserError(
                 f"split={config.name}: it divides into an array {list(roles.shape)}, where [folds, {len(manifest)}] of "

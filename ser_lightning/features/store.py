@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 # Raised when frames are computed differently, so that a store of an older version is not taken for a new one.
 VERSION = 2
 
+# How many frames there may be for one that a front end's rate announces, or how many more, for its edges
+ROOM, SLACK = 2, 3
+
 
 @dataclass(frozen=True)
 class FeatureStore:
@@ -147,12 +150,12 @@ def _on_gpu(folder: Path, device: torch.device) -> torch.Tensor:
 
 
 def _key(manifest: Manifest, config: FeaturesConfig) -> str:
-    """Names the store: another file, another size or time of a file, or another setting is another store."""
+    """Names the store: another file, another size or time of one, or another setting is another store."""
     files = []
     for row in manifest.table.itertuples():
         status = Path(str(row.path)).stat()
         files.append([row.id, Path(str(row.path)).name, status.st_size, status.st_mtime_ns])
-    return digest([VERSION, config.target, config.code, config.own, config.max_seconds, files])
+    return digest([VERSION, config.target, config.code, config.content, config.max_seconds, files])
 
 
 def _write(folder: Path, manifest: Manifest, config: FeaturesConfig) -> None:
@@ -204,16 +207,29 @@ def _write_npy_header(file: IO[bytes], frames: int, bins: int) -> None:
 def transform(config: FeaturesConfig, front_end: FrontEnd, wave: np.ndarray, source: str) -> np.ndarray:
     """Frames [frames, bins] that a front end makes of a wave, float32; `source` is what an error calls the wave.
 
-    Raises `UserError` for an array of another shape and for values that are not finite.
+    There may be none, or fewer than the front end's `rate` says, where it leaves silence out. Raises `UserError` for an
+    array of another shape, for values that are not real and finite, and for more frames than that.
     """
     with blamed(config):
-        frames = np.asarray(front_end(wave), dtype=np.float32)
+        frames = np.asarray(front_end(wave))
+    makes = f"features={config.name} makes of {source}"
+    if frames.dtype.kind not in "fiub":
+        raise UserError(f"{makes} values of the type {frames.dtype} where real numbers are expected")
+    with np.errstate(over="ignore"):
+        frames = frames.astype(np.float32, copy=False)
     if frames.ndim != 2 or frames.shape[1] != front_end.bins or not np.isfinite(frames).all():
         raise UserError(
-            f"features={config.name} makes of {source} an array {list(frames.shape)} where finite numbers [frames, "
-            f"{front_end.bins}] are expected"
+            f"{makes} an array {list(frames.shape)} where finite numbers [frames, {front_end.bins!r}] are expected"
         )
+    announced = _announced(front_end, wave)
+    if len(frames) > (max(ROOM * announced, announced + SLACK) if front_end.rate else announced):
+        raise UserError(f"{makes} {len(frames)} frames where its rate of {front_end.rate} means {announced:.0f}")
     return frames
+
+
+def _announced(front_end: FrontEnd, wave: np.ndarray) -> float:
+    """How many frames a front end makes of a wave by its `rate`."""
+    return 1.0 if front_end.rate is None else len(wave) / front_end.sample_rate * front_end.rate
 
 
 def all_frames(
@@ -221,8 +237,10 @@ def all_frames(
 ) -> Iterator[tuple[str, str, np.ndarray | str]]:
     """(id, hash of the file, frames [frames, bins] or the reason why there are none), utterance by utterance.
 
-    Threads, for reading, resampling and transforms all release Python's lock.
+    Threads, for reading, resampling and transforms all release Python's lock. Raises `UserError` as `transform` does,
+    and where there is no recording with half the frames that the front end's rate means.
     """
+    sparse: dict[str, str] = {}
     longest = round(config.max_seconds * front_end.rate) if front_end.rate else 1
 
     def one(name: str, path: str) -> tuple[str, str, np.ndarray | str]:
@@ -233,8 +251,13 @@ def all_frames(
             return name, content, f"{path}: {error}"
         if len(wave) < front_end.shortest:
             return name, content, f"{path}: {len(wave)} samples are fewer than the {front_end.shortest} of a frame"
-        frames = middle(transform(config, front_end, wave, path), longest)
-        return name, content, np.ascontiguousarray(frames)
+        frames = transform(config, front_end, wave, path)
+        if not len(frames):
+            return name, content, f"{path}: features={config.name} makes no frames of it"
+        announced = _announced(front_end, wave)
+        if len(frames) < min(announced / ROOM, announced - SLACK):
+            sparse[name] = f"of {path} {len(frames)} where {announced:.0f} are expected"
+        return name, content, np.ascontiguousarray(middle(frames, longest))
 
     threads, workers = torch.get_num_threads(), joblib.cpu_count()
     torch.set_num_threads(1)
@@ -245,7 +268,15 @@ def all_frames(
             joblib.delayed(one)(*row) for row in zip(manifest.table["id"], manifest.table["path"], strict=True)
         )
         text = f"{config.name} of {manifest.corpus}"
-        yield from track(results, text, total=len(manifest), disable=not progress)
+        made = 0
+        for row in track(results, text, total=len(manifest), disable=not progress):
+            made += not isinstance(row[2], str)
+            yield row
+        if sparse and len(sparse) == made:
+            raise UserError(
+                f"features={config.name} makes of every recording far fewer frames than its rate of {front_end.rate} "
+                f"means, e.g. {next(iter(sparse.values()))}"
+            )
     finally:
         keep_memory(False)
         torch.set_num_threads(threads)

@@ -1,8 +1,6 @@
 """What makes a run this run: everything that its numbers depend on, and nothing else."""
 
-import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ser_lightning.identity import digest
@@ -51,17 +49,9 @@ def identity(config: "Config", schedule: "Schedule") -> dict[str, Any]:
 
 def part_identity(part: "Part") -> dict[str, Any]:
     """What of a part decides the numbers that it makes: class, settings, and the code of a user's own."""
-    own = {key: _content(value) if key in part.paths else value for key, value in part.own.items()}
     shared = _without(part.settings, "name", *part.own)
     code = {"code": part.code} if part.code else {}
-    return {"class": part.target.rpartition(".")[2], **shared, **own, **code}
-
-
-def _content(path: Any) -> Any:
-    """A name for the content of a file, or of all files of a folder; a path that leads nowhere stays as it is."""
-    place = Path(str(path)).expanduser()
-    files = [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file())
-    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files] or path
+    return {"class": part.target.rpartition(".")[2], **shared, **part.content, **code}
 
 
 def _without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:

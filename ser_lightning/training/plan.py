@@ -113,25 +113,42 @@ def record_corpus(study: Path, planned: Sequence[PlannedRun]) -> None:
 
 
 def prepare(config: Config) -> tuple[Manifest, FeatureStore]:
-    """The corpus's usable utterances and their frames; made once per process."""
-    parts = [part.model_dump() for part in (config.corpus, config.features, config.model)]
+    """The corpus's usable utterances and their frames; read once per command: see `forget_corpora`."""
+    parts = [[part.model_dump(), part.content] for part in (config.corpus, config.features, config.model)]
     key = digest([*parts, config.paths.output])
     if key not in _prepared:
         cache = Path(config.paths.output) / "cache"
-        manifest = load_manifest(config.corpus, cache, shortest_seconds(config))
+        seconds, fewest = _least(config)
+        manifest = load_manifest(config.corpus, cache, seconds)
         store = build_store(manifest, config.features, cache)
-        manifest = manifest.without(store.problems, config.corpus.max_bad_share)
+        # A front end may leave silence out
+        few = {
+            name: f"{length} frames are fewer than the {fewest} that model={config.model.name} needs"
+            for name, length in zip(store.rows, store.lengths, strict=True)
+            if length < fewest
+        }
+        manifest = manifest.without(store.problems | few, config.corpus.max_bad_share)
         refuse_empty_classes(manifest)
         _prepared[key] = manifest, store
     return _prepared[key]
 
 
+def forget_corpora() -> None:
+    """Read corpora anew from here on, for their tables and recordings may have changed since."""
+    _prepared.clear()
+
+
 def shortest_seconds(config: Config) -> float:
     """The shortest sound that front end and encoder can do with."""
+    return _least(config)[0]
+
+
+def _least(config: Config) -> tuple[float, int]:
+    """The shortest sound in seconds that front end and encoder can do with, and the fewest frames."""
     front_end = config.features.make()
     fewest = getattr(config.model.make(bins=front_end.bins), "fewest", 1)
     frames = (fewest - 1) / front_end.rate if front_end.rate else 0.0
-    return max(frames, front_end.shortest / front_end.sample_rate)
+    return max(frames, front_end.shortest / front_end.sample_rate), fewest
 
 
 _prepared: dict[str, tuple[Manifest, FeatureStore]] = {}

@@ -1,6 +1,7 @@
 """The files of ./conf beside those of conf/: what counts, what is hidden, what is broken, and what stays in memory."""
 
 import pytest
+from hydra.errors import MissingConfigException
 
 from ser_lightning.components.groups import (
     CONF,
@@ -157,6 +158,28 @@ def test_code_is_what_it_was_when_the_command_began(folder):
     (folder / "mine.py").write_text("raise SystemExit\n")
     (folder / "conf" / "loss" / "mine.yaml").unlink()
     assert registered_code(before.digest) == before
+
+
+def test_what_is_there_no_more_is_forgotten(folder, tmp_path, monkeypatch):
+    from hydra.core.config_store import ConfigStore
+
+    launchers = ConfigStore.instance().repo["hydra"]["launcher"]
+    basic = launchers["basic.yaml"]
+    write(folder, {"conf/hydra/launcher/basic.yaml": "_target_: mine.Launcher\n"})
+    assert compose(["loss=mine"]).loss.own["tau"] == 0.5
+    assert launchers["basic.yaml"] is not basic
+
+    (folder / "conf" / "hydra" / "launcher" / "basic.yaml").unlink()
+    (folder / "conf" / "loss" / "mine.yaml").rename(folder / "conf" / "loss" / "other.yaml")
+    assert compose(["loss=other"]).loss.own["tau"] == 0.5
+    assert launchers["basic.yaml"] is basic
+    with pytest.raises(MissingConfigException, match="'loss/mine'"):
+        compose(["loss=mine"])
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(MissingConfigException, match="'loss/other'"):
+        compose(["loss=other"])
 
 
 def test_code_of_any_bytes_of_text_survives_the_memory_of_hydra(folder):

@@ -1,6 +1,8 @@
 """From rows to a manifest: labels, duplicates, and recordings that cannot be used."""
 
 import logging
+import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import soundfile
 from ser_lightning.config import compose
 from ser_lightning.corpora import load_manifest
 from ser_lightning.errors import UserError
+from tests.components.test_code import write
 
 
 @pytest.fixture
@@ -38,11 +41,20 @@ def test_every_label_a_class_by_default(corpus):
 
 
 def test_labels_are_mapped_and_ignored(corpus):
-    manifest = corpus("corpus.classes={joy: [happy]}", "corpus.ignore=[sad]")
-    assert manifest.classes == ("joy",)
-    assert set(manifest.table["label"]) == {"joy"}
-    assert set(manifest.table["raw_label"]) == {"happy"}
-    assert len(manifest) == 20
+    for name in ("angry", "cross"):
+        shutil.copy(corpus.folder / "00.wav", corpus.folder / f"{name}.wav")
+    extra = ["angry.wav,angry,00", "cross.wav,cross,00"]
+    manifest = corpus("corpus.classes={joy: [happy], anger: [angry, cross]}", "corpus.ignore=[sad]", extra=extra)
+    assert manifest.classes == ("joy", "anger")
+    assert Counter(manifest.table["label"]) == {"joy": 20, "anger": 2}
+    assert Counter(manifest.table["raw_label"]) == {"happy": 20, "angry": 1, "cross": 1}
+
+
+def test_a_single_class_is_refused(corpus):
+    with pytest.raises(UserError, match="table: joy is the only class, and there must be two or more;"):
+        corpus("corpus.classes={joy: [happy]}", "corpus.ignore=[sad]")
+    with pytest.raises(UserError, match="table: happy is the only class"):
+        corpus("corpus.ignore=[sad]")
 
 
 def test_an_unknown_label_is_named_with_its_file(corpus):
@@ -119,3 +131,64 @@ def test_the_digest_ignores_where_the_corpus_lies_and_the_order_of_rows(corpus, 
     assert manifest.table["id"].is_monotonic_increasing
     relabelled = corpus("corpus.classes={x: [happy], y: [sad]}")
     assert relabelled.digest != manifest.digest
+
+
+@pytest.fixture
+def own(corpus, monkeypatch):
+    """Loads a corpus of one's own, which says of the folder's recordings what a piece of code makes of `rows`."""
+    monkeypatch.chdir(corpus.folder)
+
+    def load(code):
+        text = f"""
+import numpy as np
+import pandas as pd
+
+class Mine:
+    def load(self, root):
+        paths = sorted(root.glob("*.wav"))
+        rows = pd.DataFrame({{"id": [path.stem for path in paths], "path": paths}})
+        rows["raw_label"] = np.where(rows.index % 2, "happy", "sad")
+        {code}
+        return rows
+"""
+        write(corpus.folder, {"mine.py": text, "conf/corpus/mine.yaml": "_target_: mine.Mine\n"})
+        return load_manifest(compose(["corpus=mine", "corpus.root=.", "paths.output=outputs"]).corpus, corpus.folder)
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("rows['id'] = rows.index", "mine: mine.Mine.load gives in row 0 the id '0', of the type int; it must be text"),
+        ("rows.loc[3:9, 'raw_label'] = np.nan", "mine: mine.Mine.load gives in row 3 the raw_label 'nan', of the ty"),
+        ("rows['raw_label'] = ''", "mine: mine.Mine.load gives in row 0 the raw_label ''; it must be text"),
+        ("rows['path'] = 1.5", "mine: mine.Mine.load gives in row 0 the path '1.5', of the type float; it must be te"),
+        ("rows = rows.to_dict('records')", "mine: mine.Mine.load gives a list where a pandas.DataFrame is expected"),
+        ("del rows['path']", "mine: mine.Mine.load gives no column path"),
+        ("rows['raw_label'] = 'sad'", "mine: sad is the only class, and there must be two or more; see corpus.classes"),
+        ("rows['valence'] = 'high'", "corpus=mine: ValueError: could not convert string to float: 'high'"),
+        ("rows['path'] = rows['nonesuch']", "corpus=mine: mine.py:10: KeyError: 'nonesuch'"),
+    ],
+)
+def test_rows_that_a_corpus_should_not_give(own, code, message):
+    with pytest.raises(UserError) as refused:
+        own(code)
+    assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "rows = pd.concat([rows[:20], rows[20:].reset_index(drop=True)])",
+        "rows['speaker'] = pd.Categorical(['a', None] * 20)",
+        "rows['votes'] = [{'e1': ['sad']}, None] * 20",
+    ],
+)
+def test_rows_that_it_may_give(own, code):
+    table = own(code).table
+    assert table["id"].tolist() == [f"{number:02d}" for number in range(40)]
+    assert table["label"].tolist() == ["sad", "happy"] * 20
+    assert set(map(type, table["path"])) == {str}
+    assert table["speaker"].tolist() in ([""] * 40, ["a", ""] * 20)
+    assert table["votes"].tolist() in ([{}] * 40, [{"e1": ["sad"]}, {}] * 20)

@@ -50,6 +50,16 @@ def test_csv_tsv_and_json_lines_are_the_same_table(folder, suffix):
     assert table["path"].tolist() == [str(folder / path) for path, _, _ in ROWS]
 
 
+def test_numbers_of_json_are_words_here(folder):
+    rows = [{"path": path, "label": number % 2, "id": number} for number, (path, _, _) in enumerate(ROWS)]
+    (folder / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    manifest = load(folder, "t.jsonl", "corpus.columns={path: path, label: label, id: id}")
+    assert (manifest.table["id"].tolist(), manifest.classes) == (["0", "1", "2"], ("0", "1"))
+    (folder / "t.jsonl").write_text("\n".join(map(json.dumps, [rows[0], {**rows[1], "id": None}, rows[2]])))
+    with pytest.raises(UserError, match="column 'id' is empty in 1 rows, first in line 2"):
+        load(folder, "t.jsonl", "corpus.columns={path: path, label: label, id: id}")
+
+
 def test_columns_of_other_names(folder):
     (folder / "t.csv").write_text("file,emotion,who,utt\na.wav,happy,1,x1\nb.wav,sad,2,x2\n")
     columns = "corpus.columns={path: file, label: emotion, speaker: who, id: utt}"

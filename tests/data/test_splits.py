@@ -260,3 +260,24 @@ def test_a_faulty_division_is_refused_by_line(tmp_path, text, message):
     config = compose(["split=file", f"split.table={tmp_path}/split.csv"]).split
     with pytest.raises(UserError, match=message):
         make_splits(corpus(20), config)
+
+
+def test_a_protocol_that_edits_the_table_edits_a_copy(monkeypatch):
+    class Editing:
+        """Shuffles the labels of whatever it is given, and divides by what it finds there."""
+
+        def divide(self, manifest, repeat):
+            seen.append(manifest.digest)
+            manifest.table["label"] = manifest.table["label"].sample(frac=1, random_state=0).to_numpy()
+            del manifest.table["session"]
+            return np.array(["train", "dev", "test"])[np.arange(len(manifest)) % 3][None]
+
+    seen = []
+    manifest = corpus(300)
+    manifest.table["dialogue"] = ""
+    monkeypatch.setattr(type(PAPER), "make", lambda self: Editing())
+    before = manifest.digest
+    make_splits(manifest, changed(PAPER, repeats=[0, 1]))
+    make_splits(manifest, changed(PAPER, repeats=[0]))
+    assert {before, manifest.digest} == set(seen)
+    assert len(seen) == 3

@@ -6,8 +6,10 @@ import soundfile
 
 from ser_lightning.config import compose
 from ser_lightning.corpora import load_manifest
+from ser_lightning.errors import UserError
 from ser_lightning.features import LogMel, build_store
 from ser_lightning.features.audio import read_audio
+from tests.components.test_code import write
 
 MEL = compose([]).features
 
@@ -77,3 +79,114 @@ def test_a_silent_recording_is_named(manifest, tmp_path):
     assert "2.wav: all samples are zero" in store.problems["2.wav"]
     assert "2.wav" not in store.rows
     assert len(store.rows) == 4
+
+
+def test_another_content_of_a_file_that_a_setting_names_is_another_store(manifest, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = """
+from pathlib import Path
+
+class Mine:
+    sample_rate, rate, shortest, bins = 16_000, 100, 160, 1
+    def __init__(self, *, gain: Path = "gain.txt", more: list[Path] = ()):
+        self.gain = float(Path(gain).read_text())
+    def __call__(self, wave):
+        return self.gain + wave[: len(wave) // 160 * 160 : 160, None]
+"""
+    write(tmp_path, {"mine.py": code, "conf/features/mine.yaml": "_target_: mine.Mine\nmore: [more.txt]\n"})
+    write(tmp_path, {"more.txt": "a", "gain.txt": "1"})
+    config = compose(["features=mine", f"paths.output={tmp_path}"])
+    first = build_store(manifest, config.features, tmp_path / "cache")
+    (tmp_path / "gain.txt").write_text("3")
+    second = build_store(manifest, config.features, tmp_path / "cache")
+    np.testing.assert_allclose(second.frames, first.frames + 2, rtol=1e-6)
+    (tmp_path / "more.txt").write_text("b")
+    assert build_store(manifest, config.features, tmp_path / "cache").folder not in (first.folder, second.folder)
+    (tmp_path / "gain.txt").write_text("1")
+    (tmp_path / "more.txt").write_text("a")
+    assert build_store(manifest, config.features, tmp_path / "cache").folder == first.folder
+
+
+class Blocks:
+    """The first sample of every 10 ms."""
+
+    sample_rate, rate, shortest, bins = 16_000, 100, 160, 1
+
+    def __call__(self, wave):
+        return wave[: len(wave) // 160 * 160 : 160, None]
+
+
+class Choosy(Blocks):
+    """Nothing of 1 s, a tenth of 2.5 s."""
+
+    def __call__(self, wave):
+        frames = super().__call__(wave)
+        return frames[: {100: 0, 250: 25}.get(len(frames), 1500)]
+
+
+class Slow(Blocks):
+    """Says that there are ten times as many frames."""
+
+    rate = 1000
+
+
+class Empty(Blocks):
+    def __call__(self, wave):
+        return np.zeros((0, 1))
+
+
+@pytest.fixture
+def store_of(manifest, tmp_path, monkeypatch):
+    """The store that a front end gives."""
+
+    def build(front_end):
+        monkeypatch.setattr(type(MEL), "make", lambda self: front_end())
+        return build_store(manifest, MEL, tmp_path / front_end.__name__)
+
+    return build
+
+
+def test_a_recording_of_which_a_front_end_keeps_nothing_is_named(store_of):
+    store = store_of(Choosy)
+    assert list(store.rows) == ["0.wav", "2.wav", "3.wav", "4.wav"]
+    assert store.lengths.tolist() == [60, 25, 49, 1400]
+    (problem,) = store.problems.values()
+    assert problem.endswith("1.wav: features=logmel makes no frames of it")
+
+
+def test_a_front_end_that_keeps_nothing_at_all(manifest, store_of):
+    with pytest.raises(UserError, match=r"5 of 5 recordings cannot be used, .*0\.wav: features=logmel makes no frames"):
+        manifest.without(store_of(Empty).problems, 0.5)
+
+
+def test_a_rate_that_no_recording_reaches_is_refused(store_of, tmp_path):
+    with pytest.raises(UserError, match=r"far fewer frames than its rate of 1000 means, .*0\.wav 60 where 600 are"):
+        store_of(Slow)
+    assert [path.suffix for path in (tmp_path / "Slow" / "features").iterdir()] == [".lock"]
+
+
+def test_a_corpus_that_is_made_of_a_file_is_made_anew_of_another(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = """
+from pathlib import Path
+import numpy as np
+import pandas as pd
+import soundfile
+
+class Mine:
+    def __init__(self, *, levels: Path = "levels.txt"):
+        self.levels = levels
+    def make(self, folder):
+        for name in Path(self.levels).read_text().split():
+            soundfile.write(folder / f"{name}.wav", 0.1 * np.ones(16_000), 16_000)
+    def load(self, root):
+        files = sorted(root.glob("*.wav"))
+        names = [file.stem for file in files]
+        return pd.DataFrame({"id": names, "path": files, "raw_label": names})
+"""
+    write(tmp_path, {"mine.py": code, "conf/corpus/mine.yaml": "_target_: mine.Mine\nroot: null\n"})
+    write(tmp_path, {"levels.txt": "a b"})
+    config = compose(["corpus=mine", f"paths.output={tmp_path}"]).corpus
+    assert load_manifest(config, tmp_path).classes == ("a", "b")
+    (tmp_path / "levels.txt").write_text("a c")
+    assert load_manifest(config, tmp_path).classes == ("a", "c")

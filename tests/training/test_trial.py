@@ -181,12 +181,27 @@ def test_a_constructor(attempt):
         ("frames[:, 0]", "features=mine makes of 160 samples of noise an array [1] where finite numbers"),
         ("np.log(0 * frames)", "features=mine makes of 160 samples of noise an array [1, 5] where finite numbers"),
         ("frames[1]", "features=mine: mine.py:8: IndexError: index 1 is out of bounds"),
+        ("frames + 1j", "features=mine makes of 160 samples of noise values of the type complex64 where real numbers"),
+        ("frames.repeat(5, axis=0)", "features=mine makes of 160 samples of noise 5 frames where its rate of 100 mea"),
+        ("frames.astype(str)", "features=mine makes of 160 samples of noise values of the type <U32 where real numb"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_a_front_end(attempt, frames, message):
     code = FRONT_END.replace("{frames}", frames)
     assert refusal(attempt, "features", code).startswith(message)
+
+
+@pytest.mark.parametrize(("rate", "number"), [("None", "1"), ("10", "10")])
+def test_a_front_end_that_says_another_rate(attempt, rate, number):
+    code = FRONT_END.replace("{frames}", "frames").replace("16_000, 100", f"16_000, {rate}")
+    assert refusal(attempt, "features", code) == (
+        f"features=mine makes of 16000 samples of noise 100 frames where its rate of {rate} means {number}"
+    )
+
+
+def test_a_front_end_that_leaves_all_of_noise_out(attempt):
+    attempt("features", FRONT_END.replace("{frames}", "frames[:0]") + NETWORK, "model=network")
 
 
 def test_what_does_not_fit_a_part_that_ships_is_told(attempt):
