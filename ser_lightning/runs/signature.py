@@ -57,6 +57,23 @@ def part_identity(part: "Part") -> dict[str, Any]:
     return {"class": part.target.rpartition(".")[2], **shared, **own, **code}
 
 
+def origin(config: "Config", manifest: "Manifest", audio: str) -> dict[str, str]:
+    """What a job's numbers come from beside its settings: a digest of class and code of each part (under its group), of
+    the files that its settings name (under their dotted keys), and of the corpus and sound."""
+    digests = {"corpus": digest(_corpus(manifest, audio))}
+    for group, part in config.parts.items():
+        if group == "corpus" or (group == "loss" and config.loss.lam == 0):
+            continue
+        facts = part_identity(part)
+        digests[group] = digest([facts["class"], facts.get("code")])
+        digests |= {f"{group}.{key}": digest(facts[key]) for key in part.paths}
+    return digests
+
+
+def _corpus(manifest: "Manifest", audio: str) -> list[Any]:
+    return [manifest.corpus, manifest.digest, list(manifest.classes), audio]
+
+
 def _content(path: Any) -> Any:
     """A name for the content of a file, or of all files of a folder; a path that leads nowhere stays as it is."""
     place = Path(str(path)).expanduser()
@@ -85,7 +102,7 @@ def signature(config: "Config", manifest: "Manifest", audio: str, split: "Split"
         {
             "schema": SCHEMA,
             "settings": identity(config, schedule),
-            "corpus": [manifest.corpus, manifest.digest, list(manifest.classes), audio],
+            "corpus": _corpus(manifest, audio),
             "split": [split.repeat, split.fold, split.digest],
         }
     )

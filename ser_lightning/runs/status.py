@@ -107,7 +107,7 @@ def _difference(config: Mapping[str, Any], jobs: list[Job]) -> str:
     if not differences:
         return ""
     nearest = min(differences, key=len)
-    return ", ".join(nearest) or "another corpus, sound, division or version"
+    return ", ".join(nearest) or "other code, files, corpus, sound, division or version"
 
 
 def _at(config: Mapping[str, Any], key: str) -> Any:
