@@ -111,9 +111,10 @@ def _difference(config: Mapping[str, Any], jobs: list[Job]) -> str:
 
 
 def _at(config: Mapping[str, Any], key: str) -> Any:
+    value: Any = config
     for name in key.split("."):
-        config = config.get(name, {})
-    return config
+        value = value.get(name, {}) if isinstance(value, Mapping) else {}
+    return value
 
 
 def _known_place(folder: Path) -> str:

@@ -158,6 +158,39 @@ def test_a_front_end_of_ones_own_is_called_as_it_is(tmp_path):
     assert compile_report(material).answer[1].startswith("UA is 58.3 % with cochleagram and 58.3 % with log-Mel")
 
 
+def test_parts_of_ones_own_need_no_setting_of_the_shipped_ones(tmp_path):
+    """Each part with a single setting, of which some are called like columns of tables."""
+    own = {"features": "steps", "model": "fold", "head": "name_", "loss": "setting", "optimizer": "lr", "split": "job"}
+    jobs = []
+    for lam, value in ((0.0, 1), (0.1, 1), (0.1, {"deep": [1, 2], "3": None}), (0.1, 2)):
+        settings = parts_of("mine", lam)
+        for group, setting in own.items():
+            shared = {"lam": lam, "class_weights": "inverse"} if group == "loss" else {}
+            settings[group] = shared if group == "loss" and not lam else {"name": "own", **shared, setting: value}
+        jobs.append((f"loss.lam={lam:g} value={value}", settings, 3))
+    study = make(tmp_path, jobs)
+    material = read_material(study.study, study.runs)
+    report = compile_report(material)
+    (training,) = (
+        block.words
+        for section in report.sections
+        for block in section.blocks
+        if getattr(block, "words", "").startswith("Training: ")
+    )
+    assert training.startswith("Training: 3520 steps of 32 utterances (440 epochs) (the paper's own); ")
+    runs = report.records["runs"]
+    assert runs["model.fold"].tolist()[:3] == [1] * 3
+    assert runs["fold"].tolist()[:3] == [0, 1, 2]
+    assert runs["steps"].unique().tolist() == [3520]
+
+
+def test_an_optimizer_that_alone_has_a_learning_rate_is_said(tmp_path):
+    without = parts_of("center", 0.3)
+    without["optimizer"] = {"name": "mine", "lr": 0.1}
+    study = make(tmp_path, [("optimizer=adam", parts_of("center", 0.3), 3), ("optimizer=mine", without, 3)])
+    assert read_material(study.study, study.runs).facts.learning_rate == "0.0003, where the optimizer has one"
+
+
 def test_many_settings_are_called_by_their_names(tmp_path):
     """As in study=divergences: each job differs in something else, and the first is the measure."""
     changes = [{}, {"loss.rule": "wen"}, {"model.tied": True}, {"features.floor": None}, {"batching.order": "random"}]

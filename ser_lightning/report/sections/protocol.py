@@ -45,6 +45,7 @@ def section(material: Material) -> Section:
     """Corpus, protocol, training, audit, environment, configuration, command."""
     facts = material.facts
     counts = ", ".join(f"{name} {number}" for name, number in facts.class_counts.items())
+    rate = f" at a learning rate of {facts.learning_rate}" if facts.learning_rate else ""
     left_out = f"{facts.left_out} unusable recordings were left out" if facts.left_out else "none was left out"
     blocks: list[Block] = [
         Text(f"Corpus: {corpus_name(facts)}, {facts.utterances} utterances ({counts}); {left_out}."),
@@ -54,8 +55,8 @@ def section(material: Material) -> Section:
             f"Leak audit: {audit_line(facts.audit)}."
         ),
         Text(
-            f"Training: {facts.steps} steps of {facts.batch_size} utterances ({facts.epochs} epochs) at a "
-            f"learning rate of {facts.learning_rate} ({facts.note}); the parameters with the best dev UA are tested. "
+            f"Training: {facts.steps} steps of {facts.batch_size} utterances ({facts.epochs} epochs)"
+            f"{rate} ({facts.note}); the parameters with the best dev UA are tested. "
             f"It took {duration(facts.seconds)} in all."
         ),
         Text(f"Environment: {facts.device}; precision: {facts.precision}; {facts.versions}."),
