@@ -1,6 +1,5 @@
 """Studies of one's own parts: rows, labels, references, answers and figures come from what varies and the baseline."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from ser_lightning.papers.icassp2019 import numbers
 from ser_lightning.report.__main__ import main
 from ser_lightning.report.compare import choose, compare, show
 from ser_lightning.report.figures import grids
+from ser_lightning.report.files import markdown_report, results
 from ser_lightning.report.material import read_material
 from ser_lightning.report.study import compile_report, report_study
 from ser_lightning.runs.study import Purpose, write_study
@@ -67,16 +67,22 @@ def test_without_lambda_two_losses_are_one_row_and_every_other_is_compared_with_
 
 
 def test_a_study_of_losses_says_what_it_is_about_and_names_no_paper(losses):
-    report = report_study(losses.study, losses.runs)
+    report = compile_report(read_material(losses.study, losses.runs))
     assert report.title == "Speech emotion recognition by loss, lambda on the synthetic demo corpus"
     assert report.claim.startswith("Another choice of loss, lambda recognises better than the baseline, loss.lam=0")
-    text = (losses.study / "report.md").read_text()
+    text = markdown_report(report)
     # Wrong of eight: 5 and one more in the first fold, 3 and one more
     assert "UA is 58.3 % with mine, lambda = 0.1 and 33.3 % with lambda = 0" in text
     assert not any(word in text for word in ("Fig.", "Table 1", numbers.CITATION))
-    figures = {path.stem for path in (losses.study / "figures").glob("*.png")}
-    assert figures == {"sweep", "confusions", "features", "features_common", "curves", "calibration"}
-    assert json.loads((losses.study / "results.json").read_text())["paper"] is None
+    assert {picture.name for picture in report.pictures} == {
+        "sweep",
+        "confusions",
+        "features",
+        "features_common",
+        "curves",
+        "calibration",
+    }
+    assert report.facts["paper"] is None
 
 
 def test_figures_show_the_baseline_and_the_best_on_dev(losses):
@@ -226,13 +232,13 @@ def test_a_metric_is_declared_once_and_is_everywhere(losses, monkeypatch):
         np.mean(np.diagonal(counts, axis1=-2, axis2=-1) * 2 >= counts.sum(axis=-1), axis=-1)
     ), decimals=1)  # fmt: skip
     monkeypatch.setitem(METRICS, "passed", passed)
-    report_study(losses.study, losses.runs)
-    results = json.loads((losses.study / "results.json").read_text())["tables"]
+    report = compile_report(read_material(losses.study, losses.runs))
+    tables = results(report)["tables"]
     # With 5 and 6 of 8 wrong no class is, with 3 and 4 every one
-    assert [row["passed"] for row in results["scores"]][:2] == [0, 100]
-    assert results["differences"][0]["passed"] == 100
-    assert results["runs"][0]["passed"] == 0
-    scores = (losses.study / "tables" / "scores.md").read_text()
+    assert [row["passed"] for row in tables["scores"]][:2] == [0, 100]
+    assert tables["differences"][0]["passed"] == 100
+    assert tables["runs"][0]["passed"] == 0
+    scores = markdown_report(report)
     assert "passed (%)" in scores
     assert "100.0 ± 0.0" in scores
     material = read_material(losses.study, losses.runs, metrics=tuple(METRICS))
