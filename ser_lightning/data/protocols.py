@@ -196,7 +196,7 @@ class File:
         table: CSV with the columns id and part (train, dev, test), and repeat and fold if there are several.
     """
 
-    def __init__(self, *, table: str) -> None:
+    def __init__(self, *, table: Path) -> None:
         self.table = table
 
     def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:

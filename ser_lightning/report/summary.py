@@ -34,6 +34,12 @@ from ser_lightning.runs.varying import short_keys, show_value, varying_settings
 # Runs for which an interval is shown: that of two is 14 times as wide as they are apart, and says nothing.
 FEWEST = 3
 
+# Columns of tables that a setting of one's own may be called like; such a one keeps its dots.
+TAKEN = (
+    *("name", "job", "setting", "against", "runs", "planned", "repeat", "fold", "steps", "best_step", "seconds"),
+    *("precision", "device", "split", "signature", "provenance"),
+)
+
 PROTOCOLS = {
     "paper": "random, speaker-dependent",
     "session": "sessions apart",
@@ -132,7 +138,7 @@ def _settings_table(settings: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 def column_names(settings: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Dotted key -> column, of the settings in which jobs differ."""
-    return short_keys(varying_settings(settings), ["name", "runs", "planned", *METRICS])
+    return short_keys(varying_settings(settings), [*TAKEN, *METRICS])
 
 
 def setting_columns(summary: pd.DataFrame) -> list[str]:
@@ -254,7 +260,7 @@ def provenance(jobs: Sequence[Job], runs: Path) -> Provenance:
         steps=_by_features(results, lambda result: result.steps),
         epochs=_by_features(results, lambda result: float(f"{result.steps / _epoch_steps(result):.3g}")),
         batch_size=_by_features(results, lambda result: result.settings["batching"]["size"]),
-        learning_rate=_by_features(results, lambda result: result.settings["optimizer"]["learning_rate"]),
+        learning_rate=_learning_rate(results),
         note=_training_note(runs / first.signature, first),
         precision=_distinct(result.precision for result in results),
         device=_distinct(result.device for result in results),
@@ -326,7 +332,10 @@ def _training_note(folder: Path, result: RunResult) -> str:
             own["steps"] = training.get("steps", {}).get(config["features"]["name"])
             words = ["batches" if own["steps"] is None else f"{own['steps']} steps"]
         used = {"steps": result.steps, "batch_size": config["batching"]["size"]}
-        used["learning_rate"] = config["optimizer"]["learning_rate"]
+        if "learning_rate" in config["optimizer"]:
+            used["learning_rate"] = config["optimizer"]["learning_rate"]
+        else:
+            own.pop("learning_rate", None)
     except (OSError, KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
         raise damaged(folder, "config.yaml", error) from error
     if all(used[name] == value for name, value in own.items() if value is not None):
@@ -334,6 +343,15 @@ def _training_note(folder: Path, result: RunResult) -> str:
     words += [f"of {own['batch_size']} utterances"] if "batch_size" in own else []
     words += [f"at {own['learning_rate']:g}"] if "learning_rate" in own else []
     return f"not this corpus's own setting, which is {' '.join(words)}"
+
+
+def _learning_rate(results: Sequence[RunResult]) -> str:
+    """Empty where no optimizer has a setting of this name."""
+    having = [result for result in results if "learning_rate" in result.settings["optimizer"]]
+    if not having:
+        return ""
+    rates = _by_features(having, lambda result: result.settings["optimizer"]["learning_rate"])
+    return rates if len(having) == len(results) else f"{rates}, where the optimizer has one"
 
 
 def _epoch_steps(result: RunResult) -> int:

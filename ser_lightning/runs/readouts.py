@@ -4,12 +4,13 @@ They lie in `runs/<signature>/readouts/`, in files named by the read-out's class
 computed once, whichever command asks for it; a run's signature knows nothing of them.
 """
 
+import inspect
 import json
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -73,20 +74,33 @@ def fit_and_score(
 ) -> np.ndarray:
     """Scores [others, classes] of features `others`, by a read-out of z [utterances, features] and class indices.
 
-    Raises `UserError` where they are of another shape or not finite, and for whatever a user's own raises.
+    Raises `UserError` where they are of another shape, no real numbers or not finite, and for whatever a user's own
+    raises.
     """
     readout = part.make(classes=classes)
     with blamed(part):
         readout.fit(z, labels)
         scores = np.asarray(readout.scores(others))
-    if scores.shape != (len(others), classes):
-        raise UserError(
-            f"readout={part.name}: scores(z) has the shape {list(scores.shape)}, and should have "
-            f"[utterances, classes], {[len(others), classes]}"
-        )
-    if not np.isfinite(scores).all():
-        raise UserError(f"readout={part.name}: scores(z) has values that are not finite")
+    if problem := _problem(scores, [len(others), classes]):
+        raise UserError(f"readout={part.name}: {_place(part, readout.scores)}scores(z) has {problem}")
     return scores
+
+
+def _problem(scores: np.ndarray, shape: Sequence[int]) -> str | None:
+    """What keeps values from being scores [utterances, classes]."""
+    if list(scores.shape) != list(shape):
+        return f"the shape {list(scores.shape)}, and should have [utterances, classes], {list(shape)}"
+    if scores.dtype.kind not in "fiub":
+        return f"values of the type {type(scores.flat[0]).__name__}, and should have real numbers"
+    return None if np.isfinite(scores).all() else "values that are not finite"
+
+
+def _place(part: "ReadoutConfig", method: Any) -> str:
+    """Where a method stands in a user's own code, e.g. 'mine.py:11: '; empty where it does not."""
+    code = getattr(inspect.unwrap(method), "__code__", None)
+    if code is None or part.folder is None or not Path(code.co_filename).is_relative_to(part.folder):
+        return ""
+    return f"{Path(code.co_filename).relative_to(part.folder)}:{code.co_firstlineno}: "
 
 
 def _attempt(folder: Path, part: "ReadoutConfig", stem: str) -> str | None:

@@ -54,6 +54,23 @@ def part_identity(part: "Part") -> dict[str, Any]:
     return {"class": part.target.rpartition(".")[2], **shared, **part.content, **code}
 
 
+def origin(config: "Config", manifest: "Manifest", audio: str) -> dict[str, str]:
+    """What a job's numbers come from beside its settings: a digest of class and code of each part (under its group), of
+    the files that its settings name (under their dotted keys), and of the corpus and sound."""
+    digests = {"corpus": digest(_corpus(manifest, audio))}
+    for group, part in config.parts.items():
+        if group == "corpus" or (group == "loss" and config.loss.lam == 0):
+            continue
+        facts = part_identity(part)
+        digests[group] = digest([facts["class"], facts.get("code")])
+        digests |= {f"{group}.{key}": digest(facts[key]) for key in part.paths}
+    return digests
+
+
+def _corpus(manifest: "Manifest", audio: str) -> list[Any]:
+    return [manifest.corpus, manifest.digest, list(manifest.classes), audio]
+
+
 def _without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in names}
 
@@ -62,7 +79,7 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings under dotted keys, as on the command line."""
     values: dict[str, Any] = {}
     for name, value in settings.items():
-        values |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+        values |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
     return values
 
 
@@ -75,7 +92,7 @@ def signature(config: "Config", manifest: "Manifest", audio: str, split: "Split"
         {
             "schema": SCHEMA,
             "settings": identity(config, schedule),
-            "corpus": [manifest.corpus, manifest.digest, list(manifest.classes), audio],
+            "corpus": _corpus(manifest, audio),
             "split": [split.repeat, split.fold, split.digest],
         }
     )

@@ -107,13 +107,14 @@ def _difference(config: Mapping[str, Any], jobs: list[Job]) -> str:
     if not differences:
         return ""
     nearest = min(differences, key=len)
-    return ", ".join(nearest) or "another corpus, sound, division or version"
+    return ", ".join(nearest) or "other code, files, corpus, sound, division or version"
 
 
 def _at(config: Mapping[str, Any], key: str) -> Any:
+    value: Any = config
     for name in key.split("."):
-        config = config.get(name, {})
-    return config
+        value = value.get(name, {}) if isinstance(value, Mapping) else {}
+    return value
 
 
 def _known_place(folder: Path) -> str:

@@ -40,6 +40,7 @@ class Job:
         places: (repetition, fold) of each run.
         failure: why the job has no runs.
         readouts: what the job's runs keep a read-out as, see `readout_names` -> its name and settings.
+        origin: what all runs come from beside the settings, see `signature.origin`; empty until the job has begun.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Job:
     places: list[list[int]] = field(default_factory=list)
     failure: str | None = None
     readouts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    origin: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,10 @@ def write_job(folder: Path, number: int, job: Job) -> None:
 
 
 def write_jobs(folder: Path, jobs: Sequence[Job]) -> None:
-    """Add jobs to the study. One that has the settings of a former job is that job; see `join_jobs`."""
+    """Add jobs to the study. One that has the settings of a former job is that job; see `join_jobs`.
+
+    Runs that are no longer of a job are told in a line.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "jobs.lock"):
         recorded: dict[int, Job] = {}
@@ -171,31 +176,45 @@ def write_jobs(folder: Path, jobs: Sequence[Job]) -> None:
             # Studies of earlier versions have a job for every name
             numbers = [number for number, one in recorded.items() if same_settings(one, job)]
             for number in numbers or [damaged.pop(0) if damaged else max(recorded, default=-1) + 1]:
-                recorded[number] = join_jobs(recorded[number], job) if numbers else job
+                former = recorded.get(number)
+                recorded[number] = join_jobs(former, job) if former else job
                 write_job(folder, number, recorded[number])
+                if former:
+                    _tell_dropped(folder.name, former, recorded[number])
 
 
 def join_jobs(former: Job, job: Job) -> Job:
     """A job and a former one with the same settings.
 
-    Runs of other folds and repetitions are added. Where a run of the same fold is another than before, since the corpus
-    or the code has changed, the new runs stand alone.
+    Runs of other folds and repetitions are added. Where code, files or corpus are not those of before, or a run of the
+    same fold is another, the new runs stand alone: those of a job are averaged.
     """
     before, now = (
         {tuple(place): run for place, run in zip(one.places, one.runs, strict=True)} for one in (former, job)
     )
-    if any(before.get(place, run) != run for place, run in now.items()):
+    changed = bool(former.origin and job.origin) and former.origin != job.origin
+    if changed or any(before.get(place, run) != run for place, run in now.items()):
         before = {}
     runs = now if before.keys() <= now.keys() else {**before, **now}
     places = [list(place) for place in runs]
     name, readouts = _shared_name([former.name, job.name]), _join_readouts([former, job])
-    return Job(name, job.settings, list(runs.values()), places, job.failure, readouts)
+    return Job(name, job.settings, list(runs.values()), places, job.failure, readouts, job.origin or former.origin)
 
 
 def same_settings(one: Job, other: Job) -> bool:
     """Whether two jobs are the same configuration."""
     first, second = (settings_key(name_parts(job.settings)) for job in (one, other))
     return first == second
+
+
+def mixed_origins(jobs: Sequence[Job]) -> list[str]:
+    """Of what the jobs do not all have one version, though their settings call it the same: 'the code of loss=mine'."""
+    tables = [flat(job.settings) for job in jobs]
+    versions: dict[tuple[str, Any], set[str]] = {}
+    for job, table in zip(jobs, tables, strict=True):
+        for key, version in job.origin.items():
+            versions.setdefault((key, table.get(f"{key}.name", table.get(key))), set()).add(version)
+    return [_describe_origin(*one) for one, several in versions.items() if len(several) > 1]
 
 
 def read_jobs(folder: Path) -> list[Job]:
@@ -278,6 +297,22 @@ def job_name(overrides: Sequence[str]) -> str:
     others = ("study.", "paths.", "logger", "rerun", "corpus.root", "readout")
     words = [word for word in overrides if not word.startswith(others)]
     return " ".join(words) or "default"
+
+
+def _describe_origin(key: str, value: Any) -> str:
+    if key == "corpus":
+        return "the corpus"
+    return f"the content of {key}" if "." in key else f"the code of {key}={value}"
+
+
+def _tell_dropped(study: str, former: Job, job: Job) -> None:
+    count = len(set(former.runs) - set(job.runs))
+    if count:
+        runs, verb = ("1 run", "is") if count == 1 else (f"{count} runs", "are")
+        log.warning(
+            f"{runs} of {job.name} {verb} dropped from the study {study}, made with other code, files or corpus than "
+            "now; all are kept in runs/"
+        )
 
 
 def _shared_name(names: Sequence[str]) -> str:

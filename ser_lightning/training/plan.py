@@ -20,7 +20,7 @@ from ser_lightning.runs.code import describe_other_code, is_current
 from ser_lightning.runs.ledger import RunResult, read_result
 from ser_lightning.runs.readouts import missing_readouts, readout_names
 from ser_lightning.runs.schedule import Schedule, make_schedule
-from ser_lightning.runs.signature import settings, signature
+from ser_lightning.runs.signature import origin, settings, signature
 from ser_lightning.runs.study import SPLIT, UTTERANCES, Job
 
 
@@ -96,7 +96,8 @@ def record(name: str, config: Config, planned: Sequence[PlannedRun]) -> Job:
     places = [[run.split.repeat, run.split.fold] for run in planned]
     signatures = [run.signature for run in planned]
     readouts = {stem: config.readout[part].settings for part, stem in readout_names(config).items()}
-    return Job(name, settings(config), signatures, places, readouts=readouts)
+    made_from = origin(config, planned[0].manifest, planned[0].store.audio)
+    return Job(name, settings(config), signatures, places, readouts=readouts, origin=made_from)
 
 
 def record_corpus(study: Path, planned: Sequence[PlannedRun]) -> None:

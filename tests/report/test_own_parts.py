@@ -1,6 +1,5 @@
 """Studies of one's own parts: rows, labels, references, answers and figures come from what varies and the baseline."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from ser_lightning.papers.icassp2019 import numbers
 from ser_lightning.report.__main__ import main
 from ser_lightning.report.compare import choose, compare, show
 from ser_lightning.report.figures import grids
+from ser_lightning.report.files import markdown_report, results
 from ser_lightning.report.material import read_material
 from ser_lightning.report.study import compile_report, report_study
 from ser_lightning.runs.study import Purpose, write_study
@@ -67,16 +67,22 @@ def test_without_lambda_two_losses_are_one_row_and_every_other_is_compared_with_
 
 
 def test_a_study_of_losses_says_what_it_is_about_and_names_no_paper(losses):
-    report = report_study(losses.study, losses.runs)
+    report = compile_report(read_material(losses.study, losses.runs))
     assert report.title == "Speech emotion recognition by loss, lambda on the synthetic demo corpus"
     assert report.claim.startswith("Another choice of loss, lambda recognises better than the baseline, loss.lam=0")
-    text = (losses.study / "report.md").read_text()
+    text = markdown_report(report)
     # Wrong of eight: 5 and one more in the first fold, 3 and one more
     assert "UA is 58.3 % with mine, lambda = 0.1 and 33.3 % with lambda = 0" in text
     assert not any(word in text for word in ("Fig.", "Table 1", numbers.CITATION))
-    figures = {path.stem for path in (losses.study / "figures").glob("*.png")}
-    assert figures == {"sweep", "confusions", "features", "features_common", "curves", "calibration"}
-    assert json.loads((losses.study / "results.json").read_text())["paper"] is None
+    assert {picture.name for picture in report.pictures} == {
+        "sweep",
+        "confusions",
+        "features",
+        "features_common",
+        "curves",
+        "calibration",
+    }
+    assert report.facts["paper"] is None
 
 
 def test_figures_show_the_baseline_and_the_best_on_dev(losses):
@@ -158,6 +164,39 @@ def test_a_front_end_of_ones_own_is_called_as_it_is(tmp_path):
     assert compile_report(material).answer[1].startswith("UA is 58.3 % with cochleagram and 58.3 % with log-Mel")
 
 
+def test_parts_of_ones_own_need_no_setting_of_the_shipped_ones(tmp_path):
+    """Each part with a single setting, of which some are called like columns of tables."""
+    own = {"features": "steps", "model": "fold", "head": "name_", "loss": "setting", "optimizer": "lr", "split": "job"}
+    jobs = []
+    for lam, value in ((0.0, 1), (0.1, 1), (0.1, {"deep": [1, 2], "3": None}), (0.1, 2)):
+        settings = parts_of("mine", lam)
+        for group, setting in own.items():
+            shared = {"lam": lam, "class_weights": "inverse"} if group == "loss" else {}
+            settings[group] = shared if group == "loss" and not lam else {"name": "own", **shared, setting: value}
+        jobs.append((f"loss.lam={lam:g} value={value}", settings, 3))
+    study = make(tmp_path, jobs)
+    material = read_material(study.study, study.runs)
+    report = compile_report(material)
+    (training,) = (
+        block.words
+        for section in report.sections
+        for block in section.blocks
+        if getattr(block, "words", "").startswith("Training: ")
+    )
+    assert training.startswith("Training: 3520 steps of 32 utterances (440 epochs) (the paper's own); ")
+    runs = report.records["runs"]
+    assert runs["model.fold"].tolist()[:3] == [1] * 3
+    assert runs["fold"].tolist()[:3] == [0, 1, 2]
+    assert runs["steps"].unique().tolist() == [3520]
+
+
+def test_an_optimizer_that_alone_has_a_learning_rate_is_said(tmp_path):
+    without = parts_of("center", 0.3)
+    without["optimizer"] = {"name": "mine", "lr": 0.1}
+    study = make(tmp_path, [("optimizer=adam", parts_of("center", 0.3), 3), ("optimizer=mine", without, 3)])
+    assert read_material(study.study, study.runs).facts.learning_rate == "0.0003, where the optimizer has one"
+
+
 def test_many_settings_are_called_by_their_names(tmp_path):
     """As in study=divergences: each job differs in something else, and the first is the measure."""
     changes = [{}, {"loss.rule": "wen"}, {"model.tied": True}, {"features.floor": None}, {"batching.order": "random"}]
@@ -193,13 +232,13 @@ def test_a_metric_is_declared_once_and_is_everywhere(losses, monkeypatch):
         np.mean(np.diagonal(counts, axis1=-2, axis2=-1) * 2 >= counts.sum(axis=-1), axis=-1)
     ), decimals=1)  # fmt: skip
     monkeypatch.setitem(METRICS, "passed", passed)
-    report_study(losses.study, losses.runs)
-    results = json.loads((losses.study / "results.json").read_text())["tables"]
+    report = compile_report(read_material(losses.study, losses.runs))
+    tables = results(report)["tables"]
     # With 5 and 6 of 8 wrong no class is, with 3 and 4 every one
-    assert [row["passed"] for row in results["scores"]][:2] == [0, 100]
-    assert results["differences"][0]["passed"] == 100
-    assert results["runs"][0]["passed"] == 0
-    scores = (losses.study / "tables" / "scores.md").read_text()
+    assert [row["passed"] for row in tables["scores"]][:2] == [0, 100]
+    assert tables["differences"][0]["passed"] == 100
+    assert tables["runs"][0]["passed"] == 0
+    scores = markdown_report(report)
     assert "passed (%)" in scores
     assert "100.0 ± 0.0" in scores
     material = read_material(losses.study, losses.runs, metrics=tuple(METRICS))

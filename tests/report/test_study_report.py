@@ -10,8 +10,10 @@ import pytest
 from ser_lightning.errors import UserError
 from ser_lightning.papers.icassp2019 import numbers as paper
 from ser_lightning.papers.icassp2019.chapter import NOT_COMPARABLE
+from ser_lightning.report.files import markdown_report
+from ser_lightning.report.material import read_material
 from ser_lightning.report.sections.protocol import SYNTHETIC
-from ser_lightning.report.study import report_study
+from ser_lightning.report.study import compile_report, report_study
 from ser_lightning.report.summary import provenance
 from ser_lightning.report.tables import print_table
 from ser_lightning.runs.ledger import FEATURES, METRICS, PREDICTIONS, RESULT
@@ -30,6 +32,12 @@ FIGURES = {"fig3a", "fig3b", "fig4", "fig4_common", "fig5", "table1", "table2", 
 FIGURES |= {"curves", "curves_logstft", "calibration", "calibration_logstft"}
 TABLES = {"differences", "scores", "table1a", "table1b", "table1_difference", "table2a", "table2b", "table2_difference"}
 TABLES |= {"speakers", "speakers_logstft", "compactness", "calibration"}
+
+
+def compiled(simulation):
+    """What a study's report says, its text and its tables by name; figures take most of the time to write."""
+    report = compile_report(read_material(simulation.study, simulation.runs))
+    return report, markdown_report(report), {table.name: table.numbers for table in report.tables}
 
 
 @pytest.fixture(scope="module")
@@ -107,21 +115,17 @@ def test_on_iemocap_the_paper_stands_beside_with_verdicts(tmp_path, monkeypatch)
     simulation = Simulation(tmp_path, corpus="iemocap", synthetic=False)
     simulate_paper_study(simulation, PAPER_STUDY[:2])
     # of 5531 utterances, the simulation has a few
-    assert NOT_COMPARABLE in report_study(simulation.study, simulation.runs).warnings
+    assert NOT_COMPARABLE in read_material(simulation.study, simulation.runs).chapter.warnings
     counts = provenance(read_jobs(simulation.study), simulation.runs).class_counts
     monkeypatch.setattr(paper, "COUNTS", counts)
-    report_study(simulation.study, simulation.runs)
-    report = (simulation.study / "report.md").read_text()
-    assert NOT_COMPARABLE not in report
-    assert SYNTHETIC not in report
-    assert "neu, paper" in report
-    verdicts = pd.read_csv(simulation.study / "tables" / "verdicts.csv")
-    assert verdicts["paper"].tolist() == [63.80, 61.83, 66.86, 65.40]
-    scores = pd.read_csv(simulation.study / "tables" / "scores.csv")
-    assert scores["paper_wa"].tolist() == [61.83, 65.40]
-    differences = pd.read_csv(simulation.study / "tables" / "differences.csv")
-    assert differences["paper_ua"].tolist() == pytest.approx([66.86 - 63.80])
-    assert f"4 were measured; {(verdicts['verdict'] == 'consistent').sum()} of them" in report
+    _, text, tables = compiled(simulation)
+    assert NOT_COMPARABLE not in text
+    assert SYNTHETIC not in text
+    assert "neu, paper" in text
+    assert tables["verdicts"]["paper"].tolist() == [63.80, 61.83, 66.86, 65.40]
+    assert tables["scores"]["paper_wa"].tolist() == [61.83, 65.40]
+    assert tables["differences"]["paper_ua"].tolist() == pytest.approx([66.86 - 63.80])
+    assert f"4 were measured; {(tables['verdicts']['verdict'] == 'consistent').sum()} of them" in text
 
 
 def test_a_study_that_has_just_begun_says_what_is_missing(tmp_path):
@@ -130,18 +134,21 @@ def test_a_study_that_has_just_begun_says_what_is_missing(tmp_path):
     for job in read_jobs(simulation.study):
         for signature in job.runs[1 if job.name == "setting 1" else 0 :]:
             (simulation.runs / signature / RESULT).unlink()
-    stale = simulation.study / "figures" / "fig5.png"
-    stale.parent.mkdir()
-    stale.touch()
-    report = report_study(simulation.study, simulation.runs)
+    report, text, _ = compiled(simulation)
     assert report.answer == ["Not known yet: no two settings that could be compared have a finished run."]
     assert report.warnings[1].startswith(
         "Unfinished: 1 of 22 runs are finished. Missing: setting 1: 1 of 2; setting 2: 2"
     )
-    text = (simulation.study / "report.md").read_text()
     assert "Fig. 3(a). UA and WA against alpha; log-Mel, lambda = 0.3: left out" in text
-    shown = {path.stem for path in (simulation.study / "figures").iterdir()}
-    assert shown == {"fig3b", "fig4", "fig4_common", "table1", "speakers", "curves", "calibration"}
+    assert {picture.name for picture in report.pictures} == {
+        "fig3b",
+        "fig4",
+        "fig4_common",
+        "table1",
+        "speakers",
+        "curves",
+        "calibration",
+    }
 
 
 def test_a_sweep_has_a_table_and_curves_and_an_answer(tmp_path, capsys):
@@ -151,18 +158,16 @@ def test_a_sweep_has_a_table_and_curves_and_an_answer(tmp_path, capsys):
         settings = settings_of("logmel", lam, alpha)
         simulation.add_job(number, f"corpus=emodb loss.alpha={alpha} loss.lam={lam:g}", settings, folds=[0])
         simulation.finish(settings, 0, 0, *random_run(rng, [0.6] * 4, [40] * 4, 1.0))
-    report = report_study(simulation.study, simulation.runs)
+    report, text, tables = compiled(simulation)
     assert report.title == "Centre loss for speech emotion recognition on emodb"
     assert report.answer[0] == "Not known: 1 pair of runs, too few for an interval, which needs 3."
-    text = (simulation.study / "report.md").read_text()
     # What all jobs say alike is left out of their names; those with lambda = 0 are one
     assert "| loss.alpha=0.5 loss.lam=0.5 |" in text
     one = "loss.lam=0 stands for corpus=emodb loss.alpha=0.1 loss.lam=0; corpus=emodb loss.alpha=0.5 loss.lam=0"
     assert one in text
-    (scores,) = (block.numbers for block in report.tables if block.name == "scores")
-    assert scores["name"].tolist()[0] == "loss.lam=0"
-    assert len(scores) == 5
-    figures = {path.stem for path in (simulation.study / "figures").iterdir()}
+    assert tables["scores"]["name"].tolist()[0] == "loss.lam=0"
+    assert len(tables["scores"]) == 5
+    figures = {picture.name for picture in report.pictures}
     # Speakers are unknown, and with one alpha and two lambdas the paper has none of these settings but lambda = 0
     assert figures == {"sweep", "grid", "fig3b", "table1", "fig4", "fig4_common", "curves", "calibration"}
 
@@ -189,7 +194,12 @@ def test_the_page_escapes_what_names_contain(tmp_path):
     settings = settings_of("logmel", 0.3, 0.5)
     simulation.add_job(0, "<b>bold</b> & co", settings, folds=[0])
     simulation.finish(settings, 0, 0, predictions([(name, name) for name in ("neu", "ang", "hap", "sad")]))
+    stale = simulation.study / "figures" / "fig5.png"
+    stale.parent.mkdir()
+    stale.touch()
     report_study(simulation.study, simulation.runs)
+    # What an earlier report had more is removed
+    assert not stale.exists()
     page = (simulation.study / "report.html").read_text()
     assert "&lt;b&gt;bold&lt;/b&gt; &amp; co" in page
     assert "<b>bold" not in page
@@ -220,10 +230,9 @@ def test_a_damaged_run_is_named_with_its_mending(small, name):
 def test_a_run_without_curves_is_named_and_the_rest_reported(small):
     lost, kept = (job.runs[0] for job in read_jobs(small.study))
     (small.runs / lost / METRICS).unlink()
-    report_study(small.study, small.runs)
-    report = (small.study / "report.md").read_text()
-    assert f"metrics.csv being missing or damaged: {lost}." in report
-    assert kept in (small.study / "tables" / "runs.csv").read_text()
+    report, text, _ = compiled(small)
+    assert f"metrics.csv being missing or damaged: {lost}." in text
+    assert report.records["runs"]["signature"].tolist() == [lost, kept]
 
 
 def test_a_damaged_result_is_named(small):
@@ -256,7 +265,7 @@ def test_two_protocols_are_never_averaged(small):
 
 def test_without_a_table_of_utterances_speakers_are_left_out(small):
     assert not (small.study / UTTERANCES).exists()
-    report = report_study(small.study, small.runs)
+    report, *_ = compiled(small)
     assert "Speakers" not in [section.title for section in report.sections]
 
 
@@ -264,15 +273,15 @@ def test_annotators_are_there_where_the_corpus_has_votes(small):
     votes = ['{"E1": ["neu"], "E2": ["neu"]}', '{"E1": ["ang"], "E2": ["neu"]}', '{"E1": ["hap"]}', "{}"]
     table = pd.DataFrame({"id": ["u0", "u1", "u2", "u3"], "label": ["neu", "ang", "hap", "sad"], "votes": votes})
     small.add_utterances(table.assign(speaker=""))
-    report = report_study(small.study, small.runs)
-    (found,) = (block.numbers for block in report.tables if block.name == "annotators")
+    _, text, tables = compiled(small)
+    found = tables["annotators"]
     assert found["utterances_all_agree"].tolist() == [2, 2]
     assert found["missing_all_agree"].tolist() == ["ang, sad", "ang, sad"]
     assert found["utterances_half_or_fewer"].tolist() == [1, 1]
     assert found["any_evaluator"].tolist() == [100, 100]
     # Of u0 both evaluators name the other's word, of u1 neither, u2 has a single one
     assert (found["evaluator_wa"][0], found["evaluator_votes"][0]) == (50, 4)
-    assert "1 results are of utterances without votes" in (small.study / "report.md").read_text()
+    assert "1 results are of utterances without votes" in text
 
 
 def test_a_class_absent_from_a_test_part_is_named(tmp_path):
@@ -282,10 +291,9 @@ def test_a_class_absent_from_a_test_part_is_named(tmp_path):
     whole = predictions([(name, name) for name in ("neu", "ang", "hap", "sad")])
     simulation.finish(settings, 0, 0, whole)
     simulation.finish(settings, 0, 1, predictions([(name, name) for name in ("neu", "ang", "hap", "hap")]), dev=whole)
-    report = report_study(simulation.study, simulation.runs)
-    text = (simulation.study / "report.md").read_text()
+    _, text, tables = compiled(simulation)
     assert "UA is unknown where a class is absent from a test part: sad in repetition 0, fold 1." in text
-    assert np.isnan(report.tables[0].numbers["ua"][0])
+    assert np.isnan(tables["scores"]["ua"][0])
 
 
 def test_a_report_needs_neither_torch_nor_lightning():

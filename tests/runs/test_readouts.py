@@ -135,8 +135,14 @@ def test_one_of_the_users_own_is_anew_what_its_file_is(run, small, own):
             "self.first = z[0, 64]",
             "readout=mine: mine.py:9: IndexError: index 64 is out of bounds",
         ),
-        ("(len(z), self.classes)", "(len(z), 3)", "readout=mine: scores(z) has the shape [4, 3], and should have [u"),
-        ("self.shift) +", "np.nan) +", "readout=mine: scores(z) has values that are not finite"),
+        ("(len(z), self.classes)", "(len(z), 3)", "readout=mine: mine.py:11: scores(z) has the shape [4, 3], and sh"),
+        ("self.shift) +", "np.nan) +", "readout=mine: mine.py:11: scores(z) has values that are not finite"),
+        (
+            "return np.full((len(z), self.classes), self.shift) +",
+            "return [['sad'] * 4] * 4 or",
+            "readout=mine: mine.py:11: scores(z) has values of the type str_, and should have real numbers",
+        ),
+        ("return np", "return 1j * np", "readout=mine: mine.py:11: scores(z) has values of the type complex128, and s"),
         ("= classes, shift", "= classes, shaft", "readout=mine: mine.py:6: NameError: name 'shaft' is not defined"),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 
 from ser_lightning.data.splits import make_splits
 from ser_lightning.runs.schedule import make_schedule
-from ser_lightning.runs.signature import signature
+from ser_lightning.runs.signature import origin, signature
 from ser_lightning.training.plan import prepare
 
 
@@ -81,3 +81,24 @@ def test_with_lambda_zero_the_centres_settings_do_not_matter(sign):
     assert sign("loss.lam=0", "loss.alpha=0.1") == alone
     assert sign("loss.lam=0", "loss.rule=wen", "loss.warm_up=3") == alone
     assert sign("loss.lam=0", "loss.class_weights=none") != alone
+
+
+def test_what_settings_do_not_say_has_an_origin(small, tmp_path):
+    """Corpus, classes of parts and files by content, neither folds nor settings; nothing of a loss with lambda 0."""
+    table = tmp_path / "division.csv"
+
+    def origin_of(*overrides):
+        config = small(*overrides)
+        manifest, store = prepare(config)
+        return origin(config, manifest, store.audio)
+
+    plain = origin_of()
+    assert plain.keys() == {"corpus", "features", "split", "model", "head", "loss", "optimizer"}
+    assert origin_of("split.folds=[1]", "loss.lam=3", "trainer.max_steps=9", "features.floor=60") == plain
+    assert plain.items() - origin_of("loss.lam=0").items() == {("loss", plain["loss"])}
+    assert plain.items() - origin_of("corpus.seed=1").items() == {("corpus", plain["corpus"])}
+    versions = []
+    for content in ("a", "b"):
+        table.write_text(content)
+        versions.append(origin_of("split=file", f"split.table={table}"))
+    assert versions[0].items() ^ versions[1].items() == {("split.table", one["split.table"]) for one in versions}

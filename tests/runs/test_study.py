@@ -1,6 +1,7 @@
 """A study's folder: a second command adds to it, and what it is for is written beside it."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from ser_lightning.runs.study import (
     Purpose,
     distinct_jobs,
     known_papers,
+    mixed_origins,
     read_jobs,
     read_study,
     write_job,
@@ -59,6 +61,37 @@ def test_other_folds_are_added_and_the_same_folds_replaced(tmp_path):
     write_jobs(tmp_path, [job(0.3, ["d"])])
     (one,) = read_jobs(tmp_path)
     assert (one.runs, one.places) == (["d"], [[0, 0]])
+
+
+def test_runs_of_one_job_have_one_code_and_those_of_before_are_dropped_in_a_line(tmp_path, caplog):
+    one, other = {"loss": "a1", "corpus": "c"}, {"loss": "b2", "corpus": "c"}
+    write_jobs(tmp_path, [replace(job(0.3, ["a"]), origin=one)])
+    # announced by a sweep
+    write_jobs(tmp_path, [job(0.3)])
+    write_jobs(tmp_path, [replace(job(0.3, ["b"], repeat=1), origin=one)])
+    assert read_jobs(tmp_path)[0].runs == ["a", "b"]
+    assert caplog.messages == []
+    write_jobs(tmp_path, [replace(job(0.3, ["c"], repeat=2), origin=other)])
+    (last,) = read_jobs(tmp_path)
+    assert (last.runs, last.places, last.origin) == (["c"], [[2, 0]], other)
+    assert caplog.messages == [
+        f"2 runs of loss.lam=0.3 are dropped from the study {tmp_path.name}, made with other code, files or corpus "
+        "than now; all are kept in runs/"
+    ]
+
+
+def test_rows_of_other_code_of_the_same_part_are_named():
+    rows = [
+        Job(f"{loss} {lam}", parts_of(loss, lam), origin={"loss": version, "loss.words": "w", "corpus": "c"})
+        for loss, lam, version in (("mine", 0.1, "a1"), ("mine", 1.0, "b2"), ("center", 0.1, "c3"))
+    ]
+    assert mixed_origins(rows) == ["the code of loss=mine"]
+    assert mixed_origins(rows[1:]) == []
+    # another file by another name is a setting that varies
+    named = [parts_of("mine", 0.1, **{"loss.words": name}) for name in ("a.txt", "b.txt", "b.txt")]
+    files = [Job("", one, origin={"loss.words": content}) for one, content in zip(named, "xyz", strict=True)]
+    assert mixed_origins(files[:2]) == []
+    assert mixed_origins(files) == ["the content of loss.words"]
 
 
 def test_a_failure_is_told_and_forgotten_when_the_job_is_tried_again(tmp_path):
@@ -137,7 +170,7 @@ def test_status_lists_the_jobs_of_both_commands_and_runs_that_were_replaced(tmp_
     write_jobs(simulation.study, [Job("loss.lam=0", first, ["another"], [[0, 0]])])
     states = [(entry.run, entry.state, entry.details) for entry in study_status(simulation.study, simulation.runs)]
     assert states[0][:2] == ("another", "missing")
-    assert states[-1] == (folder.name, "other settings", "another corpus, sound, division or version")
+    assert states[-1] == (folder.name, "other settings", "other code, files, corpus, sound, division or version")
     assert (folder / RESULT).exists()
 
 

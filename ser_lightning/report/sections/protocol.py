@@ -11,7 +11,7 @@ from ser_lightning.report.document import Block, Code, Section, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.summary import Provenance, ScoredRun, counted, describe_protocol, setting_columns
 from ser_lightning.runs.signature import flat
-from ser_lightning.runs.study import COMMAND
+from ser_lightning.runs.study import COMMAND, mixed_origins
 
 SYNTHETIC = "The corpus is synthetic speech, made to try the program: its numbers say nothing about people."
 
@@ -33,6 +33,11 @@ def warnings(material: Material) -> list[str]:
     unbegun = [name for name, job in zip(material.names, material.jobs, strict=True) if not job.runs]
     if unbegun:
         words.append(f"Without a single planned run: {'; '.join(unbegun)}.")
+    if mixed := mixed_origins([job for job in material.jobs if any(run in material.scored for run in job.runs)]):
+        words.append(
+            f"Not all settings were trained with one version of {' and '.join(mixed)}, changed between this study's "
+            "commands; those commands, given again, train all settings with the present one."
+        )
     return [*words, *(material.chapter.warnings if material.chapter else [])]
 
 
@@ -40,6 +45,7 @@ def section(material: Material) -> Section:
     """Corpus, protocol, training, audit, environment, configuration, command."""
     facts = material.facts
     counts = ", ".join(f"{name} {number}" for name, number in facts.class_counts.items())
+    rate = f" at a learning rate of {facts.learning_rate}" if facts.learning_rate else ""
     left_out = f"{facts.left_out} unusable recordings were left out" if facts.left_out else "none was left out"
     blocks: list[Block] = [
         Text(f"Corpus: {corpus_name(facts)}, {facts.utterances} utterances ({counts}); {left_out}."),
@@ -49,8 +55,8 @@ def section(material: Material) -> Section:
             f"Leak audit: {audit_line(facts.audit)}."
         ),
         Text(
-            f"Training: {facts.steps} steps of {facts.batch_size} utterances ({facts.epochs} epochs) at a "
-            f"learning rate of {facts.learning_rate} ({facts.note}); the parameters with the best dev UA are tested. "
+            f"Training: {facts.steps} steps of {facts.batch_size} utterances ({facts.epochs} epochs)"
+            f"{rate} ({facts.note}); the parameters with the best dev UA are tested. "
             f"It took {duration(facts.seconds)} in all."
         ),
         Text(f"Environment: {facts.device}; precision: {facts.precision}; {facts.versions}."),
