@@ -63,9 +63,14 @@ def make_splits(manifest: Manifest, config: SplitConfig) -> list[Split]:
 
 
 def write_splits(splits: Sequence[Split], path: Path) -> None:
-    """Write the splits as a CSV with the columns repeat, fold, id, part, which `split=file` reads."""
+    """Write the splits as a CSV with the columns of `split_table`, which `split=file` reads."""
+    write_whole(path, split_table(splits).to_csv(index=False))
+
+
+def split_table(splits: Sequence[Split]) -> pd.DataFrame:
+    """The splits one below the other: repeat, fold, id, part."""
     tables = [split.table.assign(repeat=split.repeat, fold=split.fold) for split in splits]
-    write_whole(path, pd.concat(tables)[["repeat", "fold", "id", "part"]].to_csv(index=False))
+    return pd.concat(tables)[["repeat", "fold", "id", "part"]]
 
 
 def _split(manifest: Manifest, protocol: str, repeat: int, fold: int, role: np.ndarray) -> Split:

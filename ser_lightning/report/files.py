@@ -19,13 +19,21 @@ REPORT, PAGE, RESULTS = "report.md", "report.html", "results.json"
 FIGURE_KINDS, TABLE_KINDS = ("png", "pdf"), ("csv", "md", "tex")
 
 
+def report_lock(folder: Path) -> FileLock:
+    """Of several commands that report one study, each reads its runs and writes when the others have.
+
+    Who holds it may write: else what was read before would be written over what another has read since.
+    """
+    return FileLock(folder / "report.lock", is_singleton=True)
+
+
 def write_report(report: Report, folder: Path, workers: int = 1) -> None:
     """Write report.html, report.md, results.json, figures/ and tables/; what an earlier report had more is removed.
 
     Figures take most of the time; `workers` processes, forks of this one, draw them side by side. A process that has
-    threads should not be forked. Of several commands that report one study, each writes when the others have.
+    threads should not be forked. See `report_lock`.
     """
-    with FileLock(folder / "report.lock"):
+    with report_lock(folder):
         _write(report, folder, workers)
 
 

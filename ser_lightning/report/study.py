@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ser_lightning.report.document import Report
-from ser_lightning.report.files import write_report
+from ser_lightning.report.files import report_lock, write_report
 from ser_lightning.report.material import Material, read_material
 from ser_lightning.report.sections import (
     annotators,
@@ -28,8 +28,9 @@ def report_study(study: Path, runs: Path) -> Report:
     Reads the study's folder and those of its runs alone. Raises `UserError` where there is no finished run, where runs
     are of different corpora or protocols, and where a file is missing or damaged: which one, and what mends it.
     """
-    report = compile_report(read_material(study, runs))
-    write_report(report, study)
+    with report_lock(study):
+        report = compile_report(read_material(study, runs))
+        write_report(report, study)
     return report
 
 

@@ -76,7 +76,7 @@ class SweepReport(Callback):
 
 
 def _report(study: Path, runs: Path, logger: LoggerConfig) -> None:
-    from ser_lightning.report.files import PAGE, write_report
+    from ser_lightning.report.files import PAGE, report_lock, write_report
     from ser_lightning.report.material import read_material
     from ser_lightning.report.sections.readouts import readout_lines
     from ser_lightning.report.study import compile_report
@@ -89,9 +89,10 @@ def _report(study: Path, runs: Path, logger: LoggerConfig) -> None:
     if not results:
         print("No job of this sweep has finished, so that there is no report yet.")
         return
-    material = read_material(study, runs)
-    report = compile_report(material)
-    write_report(report, study)
+    with report_lock(study):
+        material = read_material(study, runs)
+        report = compile_report(material)
+        write_report(report, study)
     upload_report(logger, study)
     print_table(material.summary, report.caption)
     note = describe_other_code(results)

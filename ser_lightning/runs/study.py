@@ -70,6 +70,12 @@ def study_folder(output: str, name: str) -> Path:
     return Path(output).expanduser().resolve() / "studies" / name
 
 
+def study_lock(folder: Path) -> FileLock:
+    """Held while a file of a study's folder is read and written anew: of several commands one at a time adds to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / "jobs.lock")
+
+
 def all_studies(output: Path) -> dict[str, Path]:
     """The studies below `paths.output`: name -> folder."""
     return {jobs.parent.name: jobs.parent for jobs in sorted(output.glob("studies/*/jobs"))}
@@ -163,8 +169,7 @@ def write_jobs(folder: Path, jobs: Sequence[Job]) -> None:
 
     Runs that are no longer of a job are told in a line.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "jobs.lock"):
+    with study_lock(folder):
         recorded: dict[int, Job] = {}
         damaged: list[int] = []
         for number, file in _job_files(folder).items():
@@ -267,8 +272,9 @@ def write_command(folder: Path, entry: str, overrides: Sequence[str]) -> None:
     """Tell a study's folder which command makes it, e.g. entry 'train -m', below those that did before."""
     command = f"python -m ser_lightning.{entry} {shlex.join(overrides)}".strip()
     file = folder / COMMAND
-    former = file.read_text().splitlines() if file.exists() else []
-    write_whole(file, "\n".join([*(line for line in former if line != command), command]) + "\n")
+    with study_lock(folder):
+        former = file.read_text().splitlines() if file.exists() else []
+        write_whole(file, "\n".join([*(line for line in former if line != command), command]) + "\n")
 
 
 def short_names(jobs: Sequence[Job]) -> list[str]:

@@ -11,7 +11,7 @@ from ser_lightning.corpora import Manifest, load_manifest
 from ser_lightning.corpora.manifest import refuse_empty_classes, write_utterances
 from ser_lightning.data.audit import audit_splits
 from ser_lightning.data.leakage import FoldAudit
-from ser_lightning.data.splits import Split, make_splits, write_splits
+from ser_lightning.data.splits import Split, make_splits, split_table
 from ser_lightning.features import FeatureStore, build_store
 from ser_lightning.features.sound import measure_corpus
 from ser_lightning.files import write_whole
@@ -21,7 +21,7 @@ from ser_lightning.runs.ledger import RunResult, read_result
 from ser_lightning.runs.readouts import missing_readouts, readout_names
 from ser_lightning.runs.schedule import Schedule, make_schedule
 from ser_lightning.runs.signature import origin, settings, signature
-from ser_lightning.runs.study import SPLIT, UTTERANCES, Job
+from ser_lightning.runs.study import SPLIT, UTTERANCES, Job, study_lock
 
 
 @dataclass(frozen=True)
@@ -102,14 +102,14 @@ def record(name: str, config: Config, planned: Sequence[PlannedRun]) -> Job:
 
 def record_corpus(study: Path, planned: Sequence[PlannedRun]) -> None:
     """Write who is tested when, beside the folds of earlier commands, and the utterances, into a study's folder."""
-    file = study / SPLIT
-    former = pd.read_csv(file, dtype={"id": str}) if file.exists() else None
-    write_splits([run.split for run in planned], file)
-    if former is not None:
-        places = {(run.split.repeat, run.split.fold) for run in planned}
-        others = former[[place not in places for place in zip(former["repeat"], former["fold"], strict=True)]]
-        whole = pd.concat([others, pd.read_csv(file, dtype={"id": str})])
-        write_whole(file, whole.sort_values(["repeat", "fold"], kind="stable").to_csv(index=False))
+    file, table = study / SPLIT, split_table([run.split for run in planned])
+    with study_lock(study):
+        if file.exists():
+            former = pd.read_csv(file, dtype={"id": str})
+            places = {(run.split.repeat, run.split.fold) for run in planned}
+            others = former[[place not in places for place in zip(former["repeat"], former["fold"], strict=True)]]
+            table = pd.concat([others, table]).sort_values(["repeat", "fold"], kind="stable")
+        write_whole(file, table.to_csv(index=False))
     write_utterances(planned[0].manifest, study / UTTERANCES)
 
 

@@ -31,3 +31,21 @@ def test_a_second_command_writes_when_the_first_has(tmp_path, monkeypatch):
     assert {name for name, _ in written[:half]} == {"MainThread"}
     assert [name for _, name in written[:half]] == [name for _, name in written[half:]]
     assert (tmp_path / "report.md").read_text().startswith("# second")
+
+
+def test_who_reports_reads_no_earlier_than_the_other_has_written(tmp_path):
+    order = []
+
+    def other():
+        with files.report_lock(tmp_path):
+            order.append("other reads")
+
+    thread = threading.Thread(target=other)
+    with files.report_lock(tmp_path):
+        thread.start()
+        thread.join(0.3)
+        order.append("first read")
+        files.write_report(small_report("first"), tmp_path)
+        order.append("first wrote")
+    thread.join(60)
+    assert order == ["first read", "first wrote", "other reads"]

@@ -1,15 +1,18 @@
 """A study's folder: a second command adds to it, and what it is for is written beside it."""
 
 import json
+import threading
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from ser_lightning.errors import UserError
+from ser_lightning.runs import study
 from ser_lightning.runs.ledger import RESULT
 from ser_lightning.runs.status import study_status
 from ser_lightning.runs.study import (
+    COMMAND,
     SPLIT,
     STUDY,
     Job,
@@ -19,10 +22,12 @@ from ser_lightning.runs.study import (
     mixed_origins,
     read_jobs,
     read_study,
+    write_command,
     write_job,
     write_jobs,
     write_study,
 )
+from ser_lightning.training import plan
 from ser_lightning.training.plan import plan_job, record_corpus
 from tests.report.simulated import Simulation, parts_of, predictions, settings_of
 
@@ -181,3 +186,35 @@ def test_the_folds_of_a_second_command_stand_beside_those_of_the_first(small, tm
     assert table["fold"].unique().tolist() == [0, 1]
     assert not table.duplicated(["fold", "id"]).any()
     assert table.groupby("fold")["part"].nunique().tolist() == [3, 3]
+
+
+def meanwhile(monkeypatch, module, work):
+    """Starts `work` in a thread when `module` first writes a file, and gives it half a second."""
+    write, threads = module.write_whole, []
+
+    def write_and_let_another_in(*content):
+        if not threads:
+            threads.append(threading.Thread(target=work))
+            threads[0].start()
+            threads[0].join(0.5)
+        write(*content)
+
+    monkeypatch.setattr(module, "write_whole", write_and_let_another_in)
+    return lambda: threads[0].join(60)
+
+
+def test_of_two_commands_at_a_time_both_are_told(tmp_path, monkeypatch):
+    wait = meanwhile(monkeypatch, study, lambda: write_command(tmp_path, "train -m", ["loss.lam=1"]))
+    write_command(tmp_path, "train -m", ["loss.lam=0"])
+    wait()
+    commands = (tmp_path / COMMAND).read_text().splitlines()
+    assert commands == [f"python -m ser_lightning.train -m loss.lam={lam}" for lam in (0, 1)]
+
+
+def test_of_two_commands_at_a_time_the_folds_of_both_are_told(small, tmp_path, monkeypatch):
+    plans = [plan_job(small(f"split.folds=[{fold}]")) for fold in range(3)]
+    record_corpus(tmp_path, plans[2])
+    wait = meanwhile(monkeypatch, plan, lambda: record_corpus(tmp_path, plans[1]))
+    record_corpus(tmp_path, plans[0])
+    wait()
+    assert pd.read_csv(tmp_path / SPLIT)["fold"].unique().tolist() == [0, 1, 2]
