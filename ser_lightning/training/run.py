@@ -208,7 +208,10 @@ def assemble(
     bf16: bool = False,
     front_end: dict[str, Any] | None = None,
 ) -> EmotionRecognizer:
-    """The recognizer of a configuration, for so many classes and bins; `seed` is that of the loss's own weights."""
+    """The recognizer of a configuration, for so many classes and bins.
+
+    `seed` is that of the loss's own weights, and of what parts draw in training.
+    """
     encoder = config.model.make(bins=bins)
     head = config.head.make(features=encoder.features, classes=len(classes))
     # In turn only when both are made, since making them draws random numbers too
@@ -230,6 +233,7 @@ def assemble(
         config.optimizer.make(),
         bf16,
         front_end,
+        seed,
     )
 
 
