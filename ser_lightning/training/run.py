@@ -56,9 +56,8 @@ class BestOnDev(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.callback_metrics["dev/loss"].isfinite():
-            raise UserError(
-                f"the loss is not a number after {trainer.global_step} steps; lower optimizer.learning_rate or loss.lam"
-            )
+            assert isinstance(pl_module, EmotionRecognizer)
+            raise UserError(_not_finite(trainer, pl_module))
         ua = float(trainer.callback_metrics["dev/ua"])
         if ua > self.ua and trainer.global_step >= self.first_check:
             self.ua, self.step = ua, trainer.global_step
@@ -69,6 +68,23 @@ class BestOnDev(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.ua, self.step, self.parameters = state_dict["ua"], state_dict["step"], state_dict["parameters"]
+
+
+def _not_finite(trainer: Trainer, recognizer: EmotionRecognizer) -> str:
+    """What to say where the joint loss of dev is not finite: whose fault it is, if that of training is."""
+    steps = trainer.global_step
+    # Of an epoch's steps so far; and if none has been made, what earlier ones left
+    in_training = [recognizer.train_losses.sums, *recognizer.parameters()]
+    if not all(tensor.isfinite().all() for tensor in in_training):
+        return f"the loss is not a number after {steps} steps; lower optimizer.learning_rate or loss.lam"
+    if trainer.callback_metrics["dev/softmax"].isfinite():
+        term, parts = f"the loss that is added, {type(recognizer.loss.term).__name__},", "it does"
+    else:
+        term, parts = "the softmax term", "encoder and head do"
+    return (
+        f"{term} is not a number on dev after {steps} steps, though it is in training; see what {parts} in evaluation, "
+        "where self.training is False, and with utterances of dev"
+    )
 
 
 class Steps(Callback):
