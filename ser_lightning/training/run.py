@@ -82,8 +82,8 @@ def _not_finite(trainer: Trainer, recognizer: EmotionRecognizer) -> str:
     else:
         term, parts = "the softmax term", "encoder and head do"
     return (
-        f"{term} is not a number on dev after {steps} steps, though it is in training; see what {parts} in evaluation, "
-        "where self.training is False, and with utterances of dev"
+        f"{term} is not a number on dev after {steps} steps, though it is one in training; see what {parts} in "
+        "evaluation, where self.training is False, and with utterances of dev"
     )
 
 

@@ -173,11 +173,11 @@ def test_a_diverged_run_says_so_and_stays_unfinished(small):
     [
         (
             CenterLoss,
-            "the loss that is added, CenterLoss, is not a number on dev after 6 steps, though it is in training;",
+            "the loss that is added, CenterLoss, is not a number on dev after 6 steps, though it is one in training;",
         ),
         (
             Linear,
-            "the softmax term is not a number on dev after 6 steps, though it is in training; see what encoder and",
+            "the softmax term is not a number on dev after 6 steps, though it is one in training; see what encoder and",
         ),
     ],
 )
