@@ -45,7 +45,7 @@ def assemble(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             term = _make(config.loss, features=features, classes=len(classes), class_counts=list(class_counts))
-        term.register_forward_hook(lambda module, given, output: _check_term(config.loss, module, output))
+        term.register_forward_hook(lambda module, given, output: _check_term(config.loss, module, given[0], output))
     _watch(config.model, encoder, "z", features)
     _watch(config.head, head, "the logits", len(classes))
     weights = class_weights(class_counts, config.loss.class_weights)
@@ -108,11 +108,13 @@ def _watch(part: Part, module: nn.Module, noun: str, width: int) -> None:
     module.register_forward_hook(check)
 
 
-def _check_term(part: Part, module: nn.Module, output: object) -> None:
+def _check_term(part: Part, module: nn.Module, z: Tensor, output: object) -> None:
     """Check what a loss gives each time that it is called; it may be a constant 0, as in a warm-up."""
     term = expect(part, "the loss", output, [])
     if module.training and torch.is_grad_enabled() and not term.requires_grad and bool(term != 0):
+        hint = "is there a detach() or no_grad() in its forward()?"
+        if not z.requires_grad:
+            hint = "the encoder has no weights that are trained, so that loss.lam=0 is the same"
         raise UserError(
-            f"{part.group}={part.name}: the loss has no gradient, so that lambda times it changes nothing; is there a "
-            "detach(), no_grad() or item() in its forward()?"
+            f"{part.group}={part.name}: the loss has no gradient, so that lambda times it changes nothing; {hint}"
         )

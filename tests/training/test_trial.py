@@ -171,7 +171,9 @@ def test_weights_that_are_no_parameters_are_refused(attempt, made, used, place):
 
 def test_a_frozen_encoder_and_a_gradient_in_a_loss_are_let_through(attempt):
     frozen = "self.layer = nn.Linear(bins, 8).requires_grad_(False)"
-    attempt("model", ENCODER.replace("{z}", "z").replace("self.layer = nn.Linear(bins, 8)", frozen), "loss.lam=0")
+    code = ENCODER.replace("{z}", "z").replace("self.layer = nn.Linear(bins, 8)", frozen)
+    attempt("model", code, "loss.lam=0")
+    assert refusal(attempt, "model", code, "loss.lam=0.1").endswith("trained, so that loss.lam=0 is the same")
     penalty = """
         if not self.training:
             return z.new_zeros(())
