@@ -26,10 +26,11 @@ from ser_lightning.runs.ledger import read_features, read_predictions, readout_f
 from ser_lightning.runs.readouts import read_out, readout_names
 from ser_lightning.runs.schedule import Schedule
 from ser_lightning.runs.signature import identity
+from ser_lightning.training.assembly import assemble
 from ser_lightning.training.checkpoint import BEST, LAST
 from ser_lightning.training.job import train_once
 from ser_lightning.training.plan import plan_job
-from ser_lightning.training.run import assemble, fold_data
+from ser_lightning.training.run import fold_data
 from tests.conftest import SMALL
 
 # Contract -> the tests that hold it, by file; those of this file are below, in the contracts' order

@@ -108,11 +108,11 @@ class GradientShare(Metric):
     def update(self, z: Tensor, parts: LossParts, lam: float) -> None:
         """Add a batch: its features z [B, D], from which the parts of the loss were computed."""
         for name, part, scale in (("softmax", parts.softmax, 1.0), ("term", parts.term, lam)):
-            if part.requires_grad:
+            if part.requires_grad and z.requires_grad:
                 (gradient,) = torch.autograd.grad(part, z, retain_graph=True, materialize_grads=True)
                 setattr(self, name, getattr(self, name) + (scale * gradient).square().sum())
 
     def compute(self) -> Tensor:
-        """The share, in [0, 1]; 0 where the loss that is added has no gradient."""
+        """The share, in [0, 1]; 0 where the loss that is added, or z, has no gradient."""
         term = self.term.sqrt()
         return term / (term + self.softmax.sqrt()).clamp(min=torch.finfo(term.dtype).tiny)

@@ -26,13 +26,14 @@ class Loss(Protocol):
 
     Its constructor may take what the bench knows, by these names: `features` (length of z), `classes` (how many),
     `class_counts` (training utterances of each). What a person sets is keyword-only. It may have buffers and
-    parameters, which are saved and trained with the network. Where several devices share a batch, each has all of it.
+    parameters, which are saved and trained with the network; it is called on dev too, where `training` is False and it
+    must change nothing. Where several devices share a batch, each has all of it.
 
     It may also have `tell() -> dict[str, Tensor]`, asked after every epoch: scalars are logged as train/<name>.
     """
 
     def __call__(self, z: Tensor, logits: Tensor, batch: LabeledBatch) -> Tensor:
-        """The loss, a scalar, of features z [B, features] and logits [B, classes]."""
+        """The loss, a scalar with a gradient or a constant 0, of features z [B, features] and logits [B, classes]."""
         ...
 
 

@@ -5,6 +5,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
+from ser_lightning.errors import UserError
 from ser_lightning.models.gru import BidirectionalGRU, ResetBeforeGRU
 
 # channels out, kernel, stride, followed by 2x2 max-pooling; every one valid (no padding)
@@ -31,6 +32,9 @@ class CRNN(nn.Module):
         bins: frequency bins of the input (128 Mel bands, 513 STFT bins).
         tied: one GRU for both directions (author's code).
         reset: GRU reset gate after the recurrent product (torch, cuDNN) or before it (author's code).
+
+    Raises:
+        UserError: there are fewer than 49 bins.
     """
 
     features = 64
@@ -38,6 +42,10 @@ class CRNN(nn.Module):
 
     def __init__(self, bins: int = 128, *, tied: bool = False, reset: Literal["after", "before"] = "after") -> None:
         super().__init__()
+        if output_length(bins) < 1:
+            raise UserError(
+                f"the CRNN needs {seen_frames(1)} bins or more, and features give {bins}; change one of them"
+            )
         self.bins = bins
         convolutions, channels = [], 1
         for width, kernel, stride, _ in CONVOLUTIONS:

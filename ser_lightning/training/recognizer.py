@@ -1,5 +1,6 @@
 """Encoder, head, joint loss and optimiser as one LightningModule."""
 
+import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -27,6 +28,10 @@ class EmotionRecognizer(LightningModule):
     Where several devices share a training, each has its share of a batch; their features are gathered, with a gradient,
     and every device computes logits and loss of the whole batch, so that a head or loss need not know of it.
 
+    What parts draw in a training step from the generators of torch, NumPy and Python is a function of the seed and the
+    step, so that it is the same after an interruption, and however often dev is looked at. A head and a loss draw the
+    same on all devices, an encoder on each its own.
+
     Args:
         classes: names of the classes, in the order of logits.
         encoder: frames [B, T, bins] and lengths [B] to z [B, features].
@@ -35,6 +40,7 @@ class EmotionRecognizer(LightningModule):
         optimizer: makes the optimiser of the parameters it is called with.
         bf16: run the encoder under bfloat16 autocast.
         front_end: what turns sound into the encoder's input (plain types and tensors); kept in checkpoints.
+        seed: of what is drawn in training.
     """
 
     def __init__(
@@ -46,9 +52,10 @@ class EmotionRecognizer(LightningModule):
         optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
         bf16: bool = False,
         front_end: dict[str, Any] | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__()
-        self.front_end = front_end or {}
+        self.front_end, self.seed = front_end or {}, seed
         self.classes, self.bf16, self.make_optimizer = tuple(classes), bf16, optimizer
         self.encoder, self.head, self.loss = encoder, head, loss
         self.dev_confusion = MulticlassConfusionMatrix(len(classes), validate_args=False)
@@ -65,8 +72,10 @@ class EmotionRecognizer(LightningModule):
         return z, self.head(z)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        self._seed_step(1 + self.global_rank)
         shares = (self._encode(batch)[: len(batch)], batch.labels, batch.speakers)
         z, labels, speakers = (gather(share, batch.whole) for share in shares)
+        self._seed_step(0)
         parts = self.loss(z, self.head(z), labels, speakers)
         self.gradient_share.update(z, parts, self.loss.lam)
         self.train_losses.update(parts, batch.whole)
@@ -115,6 +124,15 @@ class EmotionRecognizer(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.make_optimizer(self.parameters())
+
+    def _seed_step(self, place: int) -> None:
+        seed = int(np.random.SeedSequence((self.seed, self.global_step, place)).generate_state(1)[0])
+        random.seed(seed)
+        np.random.seed(seed)
+        # not torch.manual_seed, which takes a hundred times as long
+        torch.default_generator.manual_seed(seed)
+        if self.device.type != "cpu":
+            getattr(torch, self.device.type).manual_seed(seed)
 
     def _encode(self, batch: Batch) -> Tensor:
         with torch.autocast(batch.spectrogram.device.type, torch.bfloat16, enabled=self.bf16):

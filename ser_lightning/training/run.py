@@ -19,18 +19,18 @@ from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
-from ser_lightning.config import Config, TrainerConfig
+from ser_lightning.config import TrainerConfig
 from ser_lightning.data.datamodule import SpectrogramDataModule
 from ser_lightning.data.protocols import PARTS
 from ser_lightning.errors import UserError
 from ser_lightning.files import write_whole
-from ser_lightning.losses import JointLoss, class_weights
 from ser_lightning.metrics import confusion_counts, scores
 from ser_lightning.runs.attempt import ATTEMPT, Watch
 from ser_lightning.runs.code import present_code, present_versions
 from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RESULT, RunResult
 from ser_lightning.runs.schedule import Schedule
 from ser_lightning.runs.signature import settings
+from ser_lightning.training.assembly import assemble
 from ser_lightning.training.checkpoint import (
     BEST,
     LAST,
@@ -56,9 +56,8 @@ class BestOnDev(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.callback_metrics["dev/loss"].isfinite():
-            raise UserError(
-                f"the loss is not a number after {trainer.global_step} steps; lower optimizer.learning_rate or loss.lam"
-            )
+            assert isinstance(pl_module, EmotionRecognizer)
+            raise UserError(_not_finite(trainer, pl_module))
         ua = float(trainer.callback_metrics["dev/ua"])
         if ua > self.ua and trainer.global_step >= self.first_check:
             self.ua, self.step = ua, trainer.global_step
@@ -69,6 +68,23 @@ class BestOnDev(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.ua, self.step, self.parameters = state_dict["ua"], state_dict["step"], state_dict["parameters"]
+
+
+def _not_finite(trainer: Trainer, recognizer: EmotionRecognizer) -> str:
+    """What to say where the joint loss of dev is not finite: whose fault it is, if that of training is."""
+    steps = trainer.global_step
+    # Of an epoch's steps so far; and if none has been made, what earlier ones left
+    in_training = [recognizer.train_losses.sums, *recognizer.parameters()]
+    if not all(tensor.isfinite().all() for tensor in in_training):
+        return f"the loss is not a number after {steps} steps; lower optimizer.learning_rate or loss.lam"
+    if trainer.callback_metrics["dev/softmax"].isfinite():
+        term, parts = f"the loss that is added, {type(recognizer.loss.term).__name__},", "it does"
+    else:
+        term, parts = "the softmax term", "encoder and head do"
+    return (
+        f"{term} is not a number on dev after {steps} steps, though it is one in training; see what {parts} in "
+        "evaluation, where self.training is False, and with utterances of dev"
+    )
 
 
 class Steps(Callback):
@@ -197,40 +213,6 @@ def make_recognizer(run: PlannedRun, data: SpectrogramDataModule, bf16: bool) ->
     front_end = {"features": run.config.features.settings, "signature": run.signature, **data.normalisation}
     seed = _seed(run.config.seed, run.split.repeat, run.split.fold, 1)
     return assemble(run.config, data.classes, data.bins, data.class_counts, seed, bf16, front_end)
-
-
-def assemble(
-    config: Config,
-    classes: Sequence[str],
-    bins: int,
-    class_counts: Sequence[int],
-    seed: int = 0,
-    bf16: bool = False,
-    front_end: dict[str, Any] | None = None,
-) -> EmotionRecognizer:
-    """The recognizer of a configuration, for so many classes and bins; `seed` is that of the loss's own weights."""
-    encoder = config.model.make(bins=bins)
-    head = config.head.make(features=encoder.features, classes=len(classes))
-    # In turn only when both are made, since making them draws random numbers too
-    for part in (encoder, head):
-        if hasattr(part, "initialise"):
-            part.initialise()
-    term = None
-    if config.loss.lam:
-        # Of a random state of its own, so that a loss with weights leaves the network's as they are without it
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            term = config.loss.make(features=encoder.features, classes=len(classes), class_counts=list(class_counts))
-    weights = class_weights(class_counts, config.loss.class_weights)
-    return EmotionRecognizer(
-        classes,
-        encoder,
-        head,
-        JointLoss(term, config.loss.lam, weights, getattr(head, "margin", None)),
-        config.optimizer.make(),
-        bf16,
-        front_end,
-    )
 
 
 def _write_best(folder: Path, recognizer: EmotionRecognizer, best: BestOnDev) -> None:

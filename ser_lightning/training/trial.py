@@ -1,43 +1,77 @@
 """A user's own parts, tried on a few made-up utterances before the corpus is read; what fails names file and line."""
 
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ser_lightning.components import Part, blamed
 from ser_lightning.config import Config, FeaturesConfig
 from ser_lightning.errors import UserError
 from ser_lightning.features.store import transform
+from ser_lightning.losses import LossParts
 from ser_lightning.runs.readouts import fit_and_score
+from ser_lightning.training.assembly import assemble, expect
 from ser_lightning.training.recognizer import EmotionRecognizer
-from ser_lightning.training.run import assemble
 
 # The closeness, relative to the largest value, with which an utterance's output must not depend on its batch
 CLOSE = 1e-4
+# How deep what a part holds is searched for weights that are not its parameters
+DEPTH = 4
+# What an epoch's last batch may be, and the share of a rank for which nothing is left
+ALONE = "with one utterance in training, as the last batch of an epoch may have"
+EVALUATED = "in evaluation, where self.training is False and nothing has a gradient"
+
+
+class _Utterances(NamedTuple):
+    """Frames [B, T, bins], zero behind an utterance's end, their lengths [B], and labels [B]."""
+
+    frames: Tensor
+    lengths: Tensor
+    labels: Tensor
 
 
 def try_parts(config: Config) -> None:
     """Put a batch of two utterances and a batch of one through the parts of a configuration, and fit its read-outs.
 
     Raises `UserError`, with the part, and file and line of its code, for an exception, an array of a wrong shape, a
-    value or gradient that is not finite, and an encoder for which an utterance's output depends on its batch.
+    value or gradient that is not finite, weights that would not be trained, a part that learns in evaluation, an
+    encoder for which an utterance's output depends on its batch, and what is no optimiser.
     """
     classes = list(config.corpus.classes or [f"class {number}" for number in range(4)])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         bins = _try_front_end(config.features)
-        counts = list(range(1, len(classes) + 1))
-        with blamed(config.model, config.head, config.loss, config.features):
-            recognizer = assemble(config, classes, bins, counts)
+        recognizer = assemble(config, classes, bins, list(range(1, len(classes) + 1)))
         fewest = getattr(recognizer.encoder, "fewest", 1)
-        lengths = torch.tensor([fewest + 40, fewest])
-        frames = torch.randn(2, fewest + 40, bins)
+        frames, lengths = torch.randn(2, fewest + 40, bins), torch.tensor([fewest + 40, fewest])
         frames[1, fewest:] = 0
-        labels = torch.tensor([0, len(classes) - 1])
-        _try_step(config, recognizer, frames, lengths, labels)
-        _try_step(config, recognizer, frames[1:, :fewest], lengths[1:], labels[1:])
-        _refuse_dependence(config.model, recognizer.encoder, frames, lengths)
+        two = _Utterances(frames, lengths, torch.tensor([0, len(classes) - 1]))
+        one = _Utterances(frames[1:, :fewest], lengths[1:], two.labels[1:])
+        _try_step(config, recognizer, two)
+        with _circumstance(ALONE):
+            _try_step(config, recognizer, one)
+        with _circumstance(EVALUATED):
+            for utterances in (two, one):
+                _try_evaluation(config, recognizer, utterances)
+        _refuse_dependence(config.model, recognizer.encoder, two, one)
+        _try_optimizer(config, recognizer)
         _try_readouts(config, int(recognizer.encoder.features), len(classes))  # type: ignore[arg-type]
+
+
+@contextmanager
+def _circumstance(words: str) -> Iterator[None]:
+    """Makes a `UserError` in this context say in what circumstance it was raised."""
+    try:
+        yield
+    except UserError as error:
+        hint = "; nn.BatchNorm1d cannot do with that, nn.LayerNorm can" * (
+            "more than 1 value per channel" in str(error)
+        )
+        raise UserError(f"{error} ({words}{hint})") from error
 
 
 def _try_front_end(part: FeaturesConfig) -> int:
@@ -50,24 +84,91 @@ def _try_front_end(part: FeaturesConfig) -> int:
         return int(front_end.bins)
 
 
-def _try_step(config: Config, recognizer: EmotionRecognizer, frames: Tensor, lengths: Tensor, labels: Tensor) -> None:
-    """Put a batch through all parts and back."""
-    size, classes = len(labels), len(recognizer.classes)
+def _forward(config: Config, recognizer: EmotionRecognizer, utterances: _Utterances) -> tuple[Tensor, LossParts]:
+    """z and the parts of the loss of some utterances; every part's own output is looked at before the next has it."""
+    frames, lengths, labels = utterances
+    known = {id(parameter) for parameter in recognizer.parameters()}
     with blamed(config.model):
-        z: Tensor = recognizer.encoder(frames, lengths)
-        _expect(config.model, "z", z, [size, recognizer.encoder.features])
+        z: Tensor = recognizer.encoder(frames.clone(), lengths)
+    _look(config.model, recognizer.encoder, "z", z, known)
     with blamed(config.head):
         logits: Tensor = recognizer.head(z)
-        _expect(config.head, "the logits", logits, [size, classes])
-    with blamed(config.loss, config.head):
+        seen = logits if recognizer.loss.margin is None else recognizer.loss.margin(logits, labels)
+    _look(config.head, recognizer.head, "the logits", logits, known)
+    _look(
+        config.head,
+        recognizer.head,
+        "margin's logits",
+        expect(config.head, "margin's logits", seen, [*logits.shape]),
+        known,
+    )
+    with blamed(config.loss):
         parts = recognizer.loss(z, logits, labels, torch.zeros_like(labels))
-        _expect(config.loss, "the loss", parts.term, [])
-        parts.total.backward()
-    for name, parameter in recognizer.named_parameters():
-        if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
+    _look(config.loss, recognizer.loss.term, "the loss", parts.term, known)
+    return z, parts
+
+
+def _try_step(config: Config, recognizer: EmotionRecognizer, utterances: _Utterances) -> None:
+    """Put a batch through all parts and back; the softmax term before the loss, to see whose gradient is not finite."""
+    z, parts = _forward(config, recognizer, utterances)
+    if z.requires_grad:
+        z.retain_grad()
+    size = len(z)
+    with blamed(config.head, config.model):
+        if parts.softmax.requires_grad:
+            parts.softmax.backward(retain_graph=True)
+    _refuse_gradients(config.head, size, {"z": z, **dict(recognizer.head.named_parameters(prefix="head"))})
+    with blamed(config.loss, config.model):
+        if parts.term.requires_grad:
+            (recognizer.loss.lam * parts.term).backward()
+    _refuse_gradients(config.loss, size, {"z": z, **dict(recognizer.loss.named_parameters(prefix="loss"))})
+    _refuse_gradients(config.model, size, dict(recognizer.encoder.named_parameters(prefix="encoder")))
+
+
+def _refuse_gradients(part: Part, size: int, tensors: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        if tensor.grad is not None and not torch.isfinite(tensor.grad).all():
             raise UserError(
-                f"loss={config.loss.name}: for a batch of {size} the gradient of {name} has values that are not finite"
+                f"{part.group}={part.name}: for a batch of {size} the gradient of {name} has values that are not finite"
             )
+
+
+def _try_evaluation(config: Config, recognizer: EmotionRecognizer, utterances: _Utterances) -> None:
+    """Put a batch through all parts as dev and test are, which must leave them as they are."""
+    modules = [(config.model, recognizer.encoder), (config.head, recognizer.head), (config.loss, recognizer.loss.term)]
+    before = [_state(module) for _, module in modules]
+    recognizer.eval()
+    with torch.inference_mode():
+        _forward(config, recognizer, utterances)
+    recognizer.train()
+    for (part, module), former in zip(modules, before, strict=True):
+        for name, tensor in _state(module).items():
+            if name not in former or not torch.equal(tensor, former[name]):
+                raise UserError(
+                    f"{part.group}={part.name}: forward() changes {name}; change it only `if self.training`"
+                )
+
+
+def _state(module: nn.Module | None) -> dict[str, Tensor]:
+    """A copy of a module's parameters and buffers, what is no number as 0."""
+    if module is None:
+        return {}
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    return {name: tensor.detach().clone().nan_to_num() for name, tensor in tensors}
+
+
+def _try_optimizer(config: Config, recognizer: EmotionRecognizer) -> None:
+    """Make a step with the gradients that there are."""
+    part = config.optimizer
+    with blamed(part):
+        optimizer = recognizer.configure_optimizers()
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            kind = type(optimizer).__name__
+            raise UserError(f"{part.group}={part.name}: it makes {kind}; it should make a torch.optim.Optimizer")
+        optimizer.step(lambda: 0.0)
+    for name, parameter in recognizer.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise UserError(f"{part.group}={part.name}: a step makes of {name} values that are not finite")
 
 
 def _try_readouts(config: Config, features: int, classes: int) -> None:
@@ -79,24 +180,74 @@ def _try_readouts(config: Config, features: int, classes: int) -> None:
             fit_and_score(part, z, labels, z[:classes], classes)
 
 
-def _expect(part: Part, noun: str, values: object, shape: list[object]) -> None:
-    if not isinstance(values, Tensor):
-        kind = type(values).__name__
-        raise UserError(f"{part.group}={part.name}: the type of {noun} is {kind}; it should be a tensor {shape}")
-    if list(values.shape) != shape:
-        raise UserError(f"{part.group}={part.name}: the shape of {noun} is {list(values.shape)}; it should be {shape}")
+def _look(part: Part, module: nn.Module | None, noun: str, values: Tensor, known: set[int]) -> None:
+    """Raise where values are not finite, or come of weights that are not among the `known` parameters."""
     if not torch.isfinite(values).all():
         raise UserError(f"{part.group}={part.name}: not all values of {noun} are finite")
+    for weights in _leaves(values):
+        if id(weights) in known:
+            continue
+        place = _place(module, weights) if module is not None else None
+        # Others are made in forward(), for a gradient that the loss itself needs
+        if place is not None or isinstance(weights, nn.Parameter):
+            where = f"self.{place}" if place else "forward()"
+            raise UserError(
+                f"{part.group}={part.name}: {where} has weights {list(weights.shape)} that are not its parameters, so "
+                "that they are neither trained nor saved; keep layers as attributes or in an nn.ModuleList, and "
+                "tensors as nn.Parameter"
+            )
 
 
-def _refuse_dependence(part: Part, encoder: torch.nn.Module, frames: Tensor, lengths: Tensor) -> None:
-    """Raise where an utterance's z depends on what it is batched with."""
+def _leaves(values: Tensor) -> Iterator[Tensor]:
+    """The tensors that a gradient of these values would reach."""
+    seen, waiting = set(), [values.grad_fn]
+    while waiting:
+        node: Any = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if isinstance(getattr(node, "variable", None), Tensor):
+            yield node.variable
+        waiting += [following for following, _ in node.next_functions]
+
+
+def _place(module: nn.Module, weights: Tensor) -> str | None:
+    """The attribute of a module in which a tensor lies, e.g. blocks.0.layers."""
+    for name, child in module.named_modules():
+        for attribute, value in vars(child).items():
+            if attribute != "_modules" and _holds(value, weights):
+                return f"{name}.{attribute}".lstrip(".")
+    return None
+
+
+def _holds(value: object, weights: Tensor, depth: int = DEPTH) -> bool:
+    if value is weights:
+        return True
+    inner: Iterable[object] = ()
+    if isinstance(value, nn.Module):
+        inner = value.parameters()
+    elif isinstance(value, Mapping):
+        inner = value.values()
+    elif isinstance(value, list | tuple | set):
+        inner = value
+    elif hasattr(value, "__dict__"):
+        inner = vars(value).values()
+    return depth > 0 and any(_holds(one, weights, depth - 1) for one in inner)
+
+
+def _refuse_dependence(part: Part, encoder: nn.Module, two: _Utterances, one: _Utterances) -> None:
+    """Raise where an utterance's z depends on what it is batched with, or on chance."""
     encoder.eval()
-    with torch.no_grad():
-        together = encoder(frames, lengths)[1]
-        alone = encoder(frames[1:, : lengths[1]], lengths[1:])[0]
+    with torch.inference_mode(), blamed(part):
+        together, again = (encoder(two.frames.clone(), two.lengths) for _ in range(2))
+        alone = encoder(one.frames.clone(), one.lengths)[0]
     encoder.train()
-    difference = float((together - alone).abs().max() / alone.abs().max().clamp(min=1e-12))
+    largest = alone.abs().max().clamp(min=1e-12)
+    if float((together - again).abs().max() / largest) > CLOSE:
+        raise UserError(
+            f"model={part.name}: z of the same utterance is another each time; draw only `if self.training`"
+        )
+    difference = float((together[1] - alone).abs().max() / largest)
     if difference > CLOSE:
         raise UserError(
             f"model={part.name}: z of an utterance depends on its batch, by {difference:.2g} of its largest value; "

@@ -7,7 +7,7 @@ from benchmarks.plain import PlainCRNN, PlainTraining
 from ser_lightning.config import compose
 from ser_lightning.data.batches import Batch
 from ser_lightning.losses import class_weights
-from ser_lightning.training.run import assemble
+from ser_lightning.training.assembly import assemble
 
 COUNTS = [40, 20, 30, 10]
 

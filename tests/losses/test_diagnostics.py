@@ -101,3 +101,9 @@ def test_without_a_loss_the_share_is_zero():
     z = Z.clone().requires_grad_()
     share.update(z, JointLoss()(z, 3 * z, LABELS, LABELS), 0.0)
     assert share.compute().item() == 0
+
+
+def test_where_the_encoder_is_not_trained_the_share_is_zero():
+    share, output = GradientShare(), torch.nn.Linear(2, 3)
+    share.update(Z, JointLoss(CenterLoss(2, 3), 0.5)(Z, output(Z), LABELS, LABELS), 0.5)
+    assert share.compute().item() == 0

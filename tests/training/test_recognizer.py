@@ -12,13 +12,14 @@ from torch import distributed, multiprocessing, nn
 
 from ser_lightning.config import compose
 from ser_lightning.data.batches import Batch
+from ser_lightning.errors import UserError
 from ser_lightning.losses import class_weights
 from ser_lightning.losses.diagnostics import ClassDistances, GradientShare
+from ser_lightning.training.assembly import assemble
 from ser_lightning.training.job import train_all
 from ser_lightning.training.plan import plan_job
 from ser_lightning.training.progress import StudyProgress
 from ser_lightning.training.recognizer import EmotionRecognizer, gather
-from ser_lightning.training.run import assemble
 
 COUNTS = [40, 20, 30, 10]
 
@@ -63,6 +64,20 @@ def test_the_first_weights_do_not_depend_on_the_loss():
     for one, other in zip(with_loss.encoder.parameters(), without.encoder.parameters(), strict=True):
         assert torch.equal(one, other)
     assert torch.equal(with_loss.head.fc2.weight, without.head.fc2.weight)
+
+
+def test_a_loss_that_gives_something_else_in_the_midst_of_training_is_named():
+    module = recognizer(lam=0.3)
+    for value, message in [
+        (torch.ones(4), "loss=center: the shape of the loss is [4]; it should be []"),
+        (torch.ones(()), "loss=center: the loss has no gradient, so that lambda times it changes nothing"),
+    ]:
+        module.training_step(batch(), 0)
+        forward, module.loss.term.forward = module.loss.term.forward, lambda *given, value=value: value
+        with pytest.raises(UserError) as refusal:
+            module.training_step(batch(), 0)
+        assert str(refusal.value).startswith(message)
+        module.loss.term.forward = forward
 
 
 def test_centres_follow_the_features_of_the_batch():

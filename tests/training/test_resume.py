@@ -14,6 +14,7 @@ from ser_lightning.runs.ledger import read_features, read_predictions
 from ser_lightning.training.checkpoint import BEST, LAST
 from ser_lightning.training.job import train_once
 from ser_lightning.training.plan import plan_job
+from tests.components.test_code import write
 
 # Epochs of six steps; looks at dev in the midst of them and across their ends; few utterances, and a second of each
 LONG = ["corpus.utterances=100", "batching.size=14", "trainer.max_steps=20", "trainer.check_every=4"]
@@ -93,6 +94,42 @@ def test_an_interrupted_run_ends_as_if_never_interrupted(undisturbed, kill_at):
 def test_a_run_interrupted_again_and_again(undisturbed, kill_at):
     run, expected = undisturbed("seed=102", "model.tied=true", "loss.rule=wen")
     for step in (8, 11, 15, 20):
+        kill_at(step)
+        with pytest.raises(Killed):
+            train_once(run)
+    kill_at(None)
+    train_once(run)
+    assert_alike(outcome(run), expected)
+
+
+DRAWING = """
+import random
+import numpy as np
+import torch
+from torch import nn
+
+class Network(nn.Module):
+    features = 8
+    def __init__(self, bins):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(bins, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 8))
+    def forward(self, frames, lengths):
+        torch.rand(1)  # also where dev is looked at
+        z = self.layers(frames.sum(dim=1) / lengths[:, None])
+        return z * (1 + random.random() + np.random.rand()) if self.training else z
+
+class Loss(nn.Module):
+    def forward(self, z, logits, batch):
+        return (z * torch.randn_like(z)).square().mean()
+"""
+
+
+def test_what_parts_draw_in_training_is_the_same_after_an_interruption(undisturbed, kill_at, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = {"drawing.py": DRAWING, "conf/model/drawing.yaml": "_target_: drawing.Network"}
+    write(tmp_path, {**files, "conf/loss/drawing.yaml": "_target_: drawing.Loss"})
+    run, expected = undisturbed("seed=109", "model=drawing", "loss=drawing", "loss.lam=0.1")
+    for step in (8, 20):
         kill_at(step)
         with pytest.raises(Killed):
             train_once(run)

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from ser_lightning.errors import UserError
+from ser_lightning.heads import Linear
+from ser_lightning.losses import CenterLoss
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
 from ser_lightning.runs.code import code_digest
 from ser_lightning.runs.ledger import read_predictions, read_result
@@ -164,6 +166,26 @@ def test_a_diverged_run_says_so_and_stays_unfinished(small):
     with StudyProgress([planned]) as progress, pytest.raises(UserError, match="not a number after 6 steps"):
         train_all([planned], progress)
     assert planned.finished is None
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (
+            CenterLoss,
+            "the loss that is added, CenterLoss, is not a number on dev after 6 steps, though it is one in training;",
+        ),
+        (
+            Linear,
+            "the softmax term is not a number on dev after 6 steps, though it is one in training; see what encoder and",
+        ),
+    ],
+)
+def test_what_is_not_a_number_on_dev_alone_is_told(small, monkeypatch, part, message):
+    forward = part.forward
+    monkeypatch.setattr(part, "forward", lambda self, *given: forward(self, *given) / (1 if self.training else 0))
+    (planned,) = plan_job(small("seed=12", "loss.lam=0.1"))
+    assert train_once(planned).reason.startswith(message)
 
 
 def test_precision_is_what_was_asked_for():

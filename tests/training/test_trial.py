@@ -112,7 +112,11 @@ def test_sound_parts_are_let_through_and_the_random_state_stays(attempt):
             "self.layer(frames.amax(dim=1).relu() + frames.shape[1])",
             "model=mine: z of an utterance depends on its batch",
         ),
-        ("nn.BatchNorm1d(8)(z)", "model=mine: mine.py:13: ValueError: Expected more than 1 value per channel when"),
+        ("nn.Linear(8, 8)(z)", "model=mine: forward() has weights [8, 8] that are not its parameters, so that"),
+        ("z.detach()", "model=mine: z has no gradient, so that its weights are not trained; is there a no_grad() or "),
+        ("z.long()", "model=mine: the type of z is torch.int64; it should be floating-point"),
+        ("z + torch.rand(1) * 9", "model=mine: z of the same utterance is another each time; draw only `if self.trai"),
+        ("(0 * z).sqrt() + z", "model=mine: for a batch of 2 the gradient of encoder.layer.weight has values that are"),
         ("self.layer(frames[:, 45])", "model=mine: mine.py:13: IndexError: index 45 is out of bounds"),
         ("z @ z", "model=mine: mine.py:13: RuntimeError: mat1 and mat2 shapes cannot be multiplied"),
     ],
@@ -123,12 +127,61 @@ def test_an_encoder(attempt, z, message):
 
 def test_an_encoder_that_does_not_say_how_long_z_is(attempt):
     code = ENCODER.replace("{z}", "z").replace("    features = 8\n", "")
-    assert refusal(attempt, "model", code) == ("model=mine: AttributeError: 'Mine' object has no attribute 'features'")
+    missing = "model=mine: its `features`, the length of z, should be a whole number above 0; it is "
+    assert refusal(attempt, "model", code) == f"{missing}None"
+    assert refusal(attempt, "model", code.replace("self.layer", "self.features")) == f"{missing}Linear"
 
 
 def test_a_batch_of_one_is_tried_too(attempt):
     code = ENCODER.replace("{z}", "z.squeeze(0)")
-    assert refusal(attempt, "model", code) == "model=mine: the shape of z is [8]; it should be [1, 8]"
+    circumstance = " (with one utterance in training, as the last batch of an epoch may have"
+    assert refusal(attempt, "model", code) == f"model=mine: the shape of z is [8]; it should be [1, 8]{circumstance})"
+    code = ENCODER.replace("{z}", "z").replace(
+        "nn.Linear(bins, 8)", "nn.Sequential(nn.Linear(bins, 8), nn.BatchNorm1d(8))"
+    )
+    said = refusal(attempt, "model", code)
+    assert said.startswith("model=mine: mine.py:12: ValueError: Expected more than 1 value per channel")
+    assert said.endswith(f"{circumstance}; nn.BatchNorm1d cannot do with that, nn.LayerNorm can)")
+
+
+@pytest.mark.parametrize(("group", "code"), [("model", ENCODER), ("head", HEAD), ("loss", LOSS)])
+def test_what_is_no_module_is_refused(attempt, group, code):
+    code = code.replace("(nn.Module)", "").replace("        super().__init__()\n", "").replace("forward", "__call__")
+    assert refusal(attempt, group, code).startswith(f"{group}=mine: Mine is no torch.nn.Module; derived from it, and ")
+
+
+@pytest.mark.parametrize(
+    ("made", "used", "place"),
+    [
+        ("[nn.Linear(bins, 8)]", "self.layer[0]", "layer"),
+        ("{'in': {'first': nn.Linear(bins, 8)}}", "self.layer['in']['first']", "layer"),
+        ("lambda x, inner=nn.Linear(bins, 8): inner(x)", "self.layer", None),
+        ("nn.ModuleList([]); self.w = torch.ones(bins, 8, requires_grad=True)", "torch.matmul", "w"),
+    ],
+)
+def test_weights_that_are_no_parameters_are_refused(attempt, made, used, place):
+    mean = "mean, self.w" if place == "w" else "mean"
+    code = (
+        ENCODER.replace("{z}", "z").replace("nn.Linear(bins, 8)", made).replace("self.layer(mean)", f"{used}({mean})")
+    )
+    said = refusal(attempt, "model", code)
+    assert said.startswith(f"model=mine: {f'self.{place}' if place else 'forward()'} has weights [")
+    assert "nn.ModuleList" in said
+
+
+def test_a_frozen_encoder_and_a_gradient_in_a_loss_are_let_through(attempt):
+    frozen = "self.layer = nn.Linear(bins, 8).requires_grad_(False)"
+    code = ENCODER.replace("{z}", "z").replace("self.layer = nn.Linear(bins, 8)", frozen)
+    attempt("model", code, "loss.lam=0")
+    assert refusal(attempt, "model", code, "loss.lam=0.1").endswith("trained, so that loss.lam=0 is the same")
+    penalty = """
+        if not self.training:
+            return z.new_zeros(())
+        point = z.detach().clone().requires_grad_()
+        (slope,) = torch.autograd.grad(self.layer(point).square().sum(), point, create_graph=True)
+        return slope.square().mean()
+"""
+    attempt("loss", LOSS.replace("        return {term}\n", penalty))
 
 
 @pytest.mark.parametrize(
@@ -147,6 +200,12 @@ def test_a_head(attempt, logits, message):
     ("term", "message"),
     [
         ("z.square()", "loss=mine: the shape of the loss is [2, 64]; it should be []"),
+        ("term, 3", "loss=mine: the type of the loss is tuple; it should be a tensor []"),
+        ("None", "loss=mine: the type of the loss is NoneType; it should be a tensor []"),
+        ("batch.labels.sum()", "loss=mine: the type of the loss is torch.int64; it should be floating-point"),
+        ("z.square().mean().detach()", "loss=mine: the loss has no gradient, so that lambda times it changes nothing"),
+        ("term if self.training else term / 0", "loss=mine: not all values of the loss are finite (in evaluation, wh"),
+        ("term if self.training else z.mean(dim=1)", "loss=mine: the shape of the loss is [2]; it should be [] (in ev"),
         ("0.5", "loss=mine: the type of the loss is float; it should be a tensor []"),
         ("term.log() / 0", "loss=mine: not all values of the loss are finite"),
         ("(term * 0).sqrt()", "loss=mine: for a batch of 2 the gradient of "),
@@ -158,6 +217,28 @@ def test_a_head(attempt, logits, message):
 @pytest.mark.filterwarnings("ignore:std()")
 def test_a_loss(attempt, term, message):
     assert refusal(attempt, "loss", LOSS.replace("{term}", term)).startswith(message)
+
+
+def test_a_buffer_moves_in_training_alone(attempt):
+    code = LOSS.replace("{term}", "(z - self.center).square().mean()").replace(
+        "        self.layer", "        self.register_buffer('center', torch.zeros(features))\n        self.layer"
+    )
+    move = "{}self.center += 0.1 * (z.detach().mean(dim=0) - self.center)\n        return"
+    said = refusal(attempt, "loss", code.replace("return", move.format("")))
+    assert said.startswith("loss=mine: forward() changes center; change it only `if self.training` (in evaluation")
+    attempt("loss", code.replace("return", move.format("if self.training: ")))
+
+
+def test_an_optimizer(attempt):
+    code = "class Mine:\n    def __call__(self, parameters):\n        list(parameters)\n"
+    assert refusal(attempt, "optimizer", code) == (
+        "optimizer=mine: it makes NoneType; it should make a torch.optim.Optimizer"
+    )
+    code = code.replace("list(parameters)", "return torch.optim.SGD(parameters, lr={})")
+    code = f"import torch\n{code}"
+    attempt("optimizer", code.format("0.1"))
+    said = refusal(attempt, "optimizer", code.format("3e38, weight_decay=1e6"))
+    assert said.startswith("optimizer=mine: a step makes of encoder.")
 
 
 def test_a_loss_that_is_not_added_is_not_tried(attempt):
@@ -207,4 +288,4 @@ def test_a_front_end_that_leaves_all_of_noise_out(attempt):
 def test_what_does_not_fit_a_part_that_ships_is_told(attempt):
     """5 bins are too few for the paper's convolutions."""
     said = refusal(attempt, "features", FRONT_END.replace("{frames}", "frames"))
-    assert said.startswith("features=mine: ")
+    assert said == "the CRNN needs 49 bins or more, and features give 5; change one of them"

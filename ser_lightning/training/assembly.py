@@ -1,0 +1,120 @@
+"""From a configuration to a recognizer whose parts give what a part of their kind gives, at every step."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ser_lightning.components import Part, blamed
+from ser_lightning.config import Config
+from ser_lightning.errors import UserError
+from ser_lightning.losses import JointLoss, class_weights
+from ser_lightning.training.recognizer import EmotionRecognizer
+
+
+def assemble(
+    config: Config,
+    classes: Sequence[str],
+    bins: int,
+    class_counts: Sequence[int],
+    seed: int = 0,
+    bf16: bool = False,
+    front_end: dict[str, Any] | None = None,
+) -> EmotionRecognizer:
+    """The recognizer of a configuration, for so many classes and bins.
+
+    `seed` is that of the loss's own weights, and of what parts draw in training. Raises `UserError`, with the part,
+    where one is no module, or does not say how long z is; and whenever a part gives something of another kind or shape
+    than it should, or nothing that could train it.
+    """
+    encoder = _make(config.model, bins=bins)
+    features = _whole_number(config.model, encoder, "features", "the length of z")
+    if hasattr(encoder, "fewest"):
+        _whole_number(config.model, encoder, "fewest", "the frames that it can do with")
+    head = _make(config.head, features=features, classes=len(classes))
+    # In turn only when both are made, since making them draws random numbers too
+    for part, module in ((config.model, encoder), (config.head, head)):
+        initialise: Any = getattr(module, "initialise", None)
+        if initialise is not None:
+            with blamed(part):
+                initialise()
+    term = None
+    if config.loss.lam:
+        # Of a random state of its own, so that a loss with weights leaves the network's as they are without it
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            term = _make(config.loss, features=features, classes=len(classes), class_counts=list(class_counts))
+        term.register_forward_hook(lambda module, given, output: _check_term(config.loss, module, given[0], output))
+    _watch(config.model, encoder, "z", features)
+    _watch(config.head, head, "the logits", len(classes))
+    weights = class_weights(class_counts, config.loss.class_weights)
+    return EmotionRecognizer(
+        classes,
+        encoder,
+        head,
+        JointLoss(term, config.loss.lam, weights, getattr(head, "margin", None)),
+        config.optimizer.make(),
+        bf16,
+        front_end,
+        seed,
+    )
+
+
+def expect(part: Part, noun: str, values: object, shape: list[int]) -> Tensor:
+    """The values, if they are a floating-point tensor of this shape. Raises `UserError`, with the part, if not."""
+    place = f"{part.group}={part.name}"
+    if not isinstance(values, Tensor):
+        raise UserError(f"{place}: the type of {noun} is {type(values).__name__}; it should be a tensor {shape}")
+    if list(values.shape) != shape:
+        raise UserError(f"{place}: the shape of {noun} is {list(values.shape)}; it should be {shape}")
+    if not values.is_floating_point():
+        raise UserError(f"{place}: the type of {noun} is {values.dtype}; it should be floating-point")
+    return values
+
+
+def _make(part: Part, **bench: Any) -> nn.Module:
+    module = part.make(**bench)
+    if not isinstance(module, nn.Module):
+        raise UserError(
+            f"{part.group}={part.name}: {type(module).__name__} is no torch.nn.Module; derived from it, and with "
+            "super().__init__() first in its __init__, its weights are trained and saved"
+        )
+    return module
+
+
+def _whole_number(part: Part, module: nn.Module, name: str, meaning: str) -> int:
+    value = getattr(module, name, None)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        present = value if isinstance(value, int | float | str | None) else type(value).__name__
+        raise UserError(
+            f"{part.group}={part.name}: its `{name}`, {meaning}, should be a whole number above 0; it is {present}"
+        )
+    return value
+
+
+def _watch(part: Part, module: nn.Module, noun: str, width: int) -> None:
+    """Check what a module gives, [B, width], each time that it is called."""
+
+    def check(module: nn.Module, given: tuple[Tensor, ...], output: object) -> None:
+        tensor = expect(part, noun, output, [len(given[0]), width])
+        untrained = torch.is_grad_enabled() and not tensor.requires_grad
+        if untrained and any(parameter.requires_grad for parameter in module.parameters()):
+            raise UserError(
+                f"{part.group}={part.name}: {noun} has no gradient, so that its weights are not trained; is there a "
+                "no_grad() or detach() in its forward()?"
+            )
+
+    module.register_forward_hook(check)
+
+
+def _check_term(part: Part, module: nn.Module, z: Tensor, output: object) -> None:
+    """Check what a loss gives each time that it is called; it may be a constant 0, as in a warm-up."""
+    term = expect(part, "the loss", output, [])
+    if module.training and torch.is_grad_enabled() and not term.requires_grad and bool(term != 0):
+        hint = "is there a detach() or no_grad() in its forward()?"
+        if not z.requires_grad:
+            hint = "the encoder has no weights that are trained, so that loss.lam=0 is the same"
+        raise UserError(
+            f"{part.group}={part.name}: the loss has no gradient, so that lambda times it changes nothing; {hint}"
+        )
