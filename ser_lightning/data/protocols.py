@@ -1,5 +1,6 @@
 """Evaluation protocols: the role of every utterance in every fold of one repetition."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal, Protocol
 
@@ -13,6 +14,8 @@ from ser_lightning.errors import UserError
 PARTS = ("train", "dev", "test")
 # The label first: the deal runs through all strata of a label before the next, so that each label is dealt evenly too.
 STRATA = ["raw_label", "session", "kind", "gender"]
+# Of the factor by which an owner's size is mistaken in a deal, the logarithm's standard deviation
+SHUFFLED = 0.5
 
 
 class Division(Protocol):
@@ -111,7 +114,7 @@ class Speaker:
         """The roles [folds, utterances]. Raises `UserError` where speakers are unknown or fewer than groups."""
         speakers = _known(manifest, "speaker")
         _require(manifest, speakers, self.groups, "speakers", f"split.groups={self.groups}")
-        group = deal(manifest, speakers, self.groups, _rng(self.seed, repeat, self.reshuffle))
+        group = deal(manifest, speakers, self.groups, self.seed, repeat if self.reshuffle else 0)
         return np.stack([_roles(group == (k + 1) % self.groups, group == k) for k in range(self.groups)])
 
 
@@ -129,7 +132,7 @@ class Text(Speaker):
         Raises `UserError` where speakers are unknown or fewer than groups, or where there are fewer than three
         sentences.
         """
-        rng = _rng(self.seed, repeat, self.reshuffle)
+        repeat = repeat if self.reshuffle else 0
         speakers, texts = _known(manifest, "speaker"), manifest.table["text_id"]
         free = (texts == "").to_numpy()
         if free.all():
@@ -139,8 +142,8 @@ class Text(Speaker):
         _require(manifest, speakers, self.groups, "speakers", f"split.groups={self.groups}")
         _require(manifest, texts[~free], 3, "sentences", "split=text")
         sentences = min(self.groups, texts[~free].nunique())
-        voice = deal(manifest, speakers, self.groups, rng)
-        words = deal(manifest, texts, sentences, rng)
+        voice = deal(manifest, speakers, self.groups, self.seed, repeat)
+        words = deal(manifest, texts, sentences, self.seed, repeat)
         folds = []
         for k in range(self.groups):
             after = (k + 1) % self.groups
@@ -169,24 +172,53 @@ def tenths(manifest: Manifest, rng: np.random.Generator) -> np.ndarray:
     return parts
 
 
-def deal(manifest: Manifest, owner: pd.Series, groups: int, rng: np.random.Generator) -> np.ndarray:
+def deal(manifest: Manifest, owner: pd.Series, groups: int, seed: int, repeat: int) -> np.ndarray:
     """A group for every utterance [utterances], equal for equal `owner` (speaker, sentence).
 
-    The largest owners are dealt first, each to the group whose counts of classes and genders, squared, grow least;
-    this balances number, class and gender as far as whole owners allow. Equals are dealt in random order.
+    Of many random deals that are balanced in number, class and gender as far as whole owners allow, the one whose
+    groups earlier repetitions had least often; of those the one that is balanced best. So repetitions are other
+    divisions as long as the corpus has others.
     """
     kinds = pd.concat([pd.get_dummies(manifest.table[column], dtype=float) for column in ("label", "gender")], axis=1)
     counts = kinds.groupby(owner.to_numpy()).sum()  # [owners, classes + genders]
     share = counts.to_numpy() / np.sqrt(counts.to_numpy().sum(axis=0))
-    shuffled = rng.permutation(len(counts))
-    by_size = shuffled[np.argsort(-counts.to_numpy().sum(axis=1)[shuffled], kind="stable")]
+    # Of thousands of owners few deals are as good as many
+    number = int(np.clip(2000 // len(counts), 8, 100))
+    uses: Counter[frozenset[int]] = Counter()
+    for earlier in range(repeat + 1):
+        rng = np.random.default_rng([seed, earlier])
+        options = [_deal(share, groups, rng) for _ in range(number)]
+        group = min(
+            options, key=lambda option: (sum(uses[one] for one in _members(option)), _imbalance(option, share, groups))
+        )
+        uses.update(_members(group))
+    return pd.Series(group, index=counts.index)[owner.to_numpy()].to_numpy()
+
+
+def _deal(share: np.ndarray, groups: int, rng: np.random.Generator) -> np.ndarray:
+    """A group for every owner [owners] by their shares of kinds [owners, kinds].
+
+    Owners are dealt by size, the largest first, give or take a factor; each to the group whose shares, squared, grow
+    least.
+    """
+    order = np.argsort(-share.sum(axis=1) * rng.lognormal(sigma=SHUFFLED, size=len(share)))
     load = np.zeros((groups, share.shape[1]))
-    group = np.empty(len(counts), dtype=np.int64)
-    for one in by_size:
-        growth = ((load + share[one]) ** 2 - load**2).sum(axis=1)
+    group = np.empty(len(share), dtype=np.int64)
+    for one in order:
+        growth = (share[one] * (2 * load + share[one])).sum(axis=1)
         group[one] = growth.argmin()
         load[group[one]] += share[one]
-    return pd.Series(group, index=counts.index)[owner.to_numpy()].to_numpy()
+    return group
+
+
+def _members(group: np.ndarray) -> set[frozenset[int]]:
+    """Who shares a group, whatever its number."""
+    return {frozenset(np.flatnonzero(group == number).tolist()) for number in set(group.tolist())}
+
+
+def _imbalance(group: np.ndarray, share: np.ndarray, groups: int) -> float:
+    load = np.eye(groups)[group].T @ share  # [groups, kinds]
+    return float(np.square(load).sum())
 
 
 class File:

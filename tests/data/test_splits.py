@@ -161,12 +161,28 @@ def test_groups_of_speakers_are_of_like_size_classes_and_gender():
         rows += [(f"s{number}", gender, CLASSES[i % 4]) for i in range(60 + 5 * number)]
     table = pd.DataFrame(rows, columns=["speaker", "gender", "label"])
     manifest = Manifest("test", CLASSES, table.assign(id=[f"{i:04d}" for i in range(len(table))]))
-    group = deal(manifest, table["speaker"], 5, np.random.default_rng(0))
+    group = deal(manifest, table["speaker"], 5, seed=0, repeat=0)
     sizes = np.bincount(group)
     assert sizes.sum() == 825
     assert sizes.max() - sizes.min() <= 15
     assert (pd.crosstab(group, table["gender"]) > 0).all(axis=None)
     assert table["speaker"].groupby(group).nunique().tolist() == [2] * 5
+
+
+def test_repetitions_are_other_divisions_as_long_as_there_are_others():
+    """Five women and five men as in EmoDB, by number of utterances: 25 pairs of both."""
+    sizes = dict(zip("abcdefghij", (36, 46, 39, 30, 47, 27, 26, 41, 27, 20), strict=True))
+    rows = [
+        (name, "female" if name in "bdfgi" else "male", i % 4) for name, count in sizes.items() for i in range(count)
+    ]
+    table = pd.DataFrame(rows, columns=["speaker", "gender", "label"])
+    manifest = Manifest("test", CLASSES, table.assign(id=[f"{i:04d}" for i in range(len(table))]))
+    deals = [deal(manifest, table["speaker"], 5, seed=0, repeat=repeat) for repeat in range(6)]
+    speakers = [table["speaker"].groupby(group).unique().map(frozenset).tolist() for group in deals]
+    assert len({frozenset(groups) for groups in speakers}) == 6
+    assert len({group for groups in speakers[:4] for group in groups}) == 20
+    again = deal(manifest, table["speaker"], 5, seed=0, repeat=3)
+    assert np.array_equal(again, deals[3])
 
 
 @settings(max_examples=20, deadline=None)

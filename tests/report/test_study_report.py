@@ -252,6 +252,20 @@ def test_a_folder_without_jobs_is_no_study(tmp_path):
         report_study(tmp_path, tmp_path)
 
 
+def test_repetitions_of_one_division_are_named(small):
+    settings = settings_of("logmel", 0.3, 0.5)
+    small.add_job(1, "loss.lam=0.3", settings, folds=[0, 1], repeats=2)
+    right = predictions([(name, name) for name in ("neu", "ang", "hap", "sad")])
+    for repeat, fold in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        file = small.finish(settings, repeat, fold, right) / RESULT
+        result = json.loads(file.read_text())
+        file.write_text(json.dumps({**result, "split": f"division {fold}"}))
+    warnings = compile_report(read_material(small.study, small.runs)).warnings
+    assert (
+        sum(warning.startswith("Of the 4 divisions that a setting was trained on 2 are") for warning in warnings) == 1
+    )
+
+
 def test_two_protocols_are_never_averaged(small):
     other = Simulation(small.output, protocol="speaker")
     settings = settings_of("logmel", 3.0, 0.5)

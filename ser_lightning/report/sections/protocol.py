@@ -33,12 +33,29 @@ def warnings(material: Material) -> list[str]:
     unbegun = [name for name, job in zip(material.names, material.jobs, strict=True) if not job.runs]
     if unbegun:
         words.append(f"Without a single planned run: {'; '.join(unbegun)}.")
+    if repeated := _repeated_divisions(material):
+        words.append(repeated)
     if mixed := mixed_origins([job for job in material.jobs if any(run in material.scored for run in job.runs)]):
         words.append(
             f"Not all settings were trained with one version of {' and '.join(mixed)}, changed between this study's "
             "commands; those commands, given again, train all settings with the present one."
         )
     return [*words, *(material.chapter.warnings if material.chapter else [])]
+
+
+def _repeated_divisions(material: Material) -> str | None:
+    """That settings were trained more than once on one division into parts; None where they were not."""
+    divisions = [
+        [material.scored[run].result.split for run in job.runs if run in material.scored] for job in material.jobs
+    ]
+    repeated = [splits for splits in divisions if len(set(splits)) < len(splits)]
+    if not repeated:
+        return None
+    splits = max(repeated, key=len)
+    return (
+        f"Of the {len(splits)} divisions that a setting was trained on {len(set(splits))} are distinct: repetitions of "
+        "the others differ in the seed alone, and say nothing of other divisions, though intervals count them as such."
+    )
 
 
 def section(material: Material) -> Section:
