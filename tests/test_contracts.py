@@ -219,6 +219,8 @@ def test_parts_are_made_trained_resumed_and_read_out(combination, small, table, 
     words += ["trainer.max_steps=2", "batching.size=240", "features.max_seconds=0.6", "loss.lam=0.5", "seed=500"]
     words += [f"readout=[{','.join(NAMES[SEVERAL])}]"]
     words += [f"split.table={table}"] * (combination["split"] == "file")
+    # Larger parts, since both voices and sentences are divided
+    words += ["split.groups=3"] * (combination["split"] == "text")
     (run,) = plan_job(small(*words))
     train_once(run)
     expected = read_predictions(run.folder.parent, [run.signature]), read_features(run.folder)
