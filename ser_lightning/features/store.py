@@ -275,7 +275,7 @@ def all_frames(
         if sparse and len(sparse) == made:
             raise UserError(
                 f"features={config.name} makes of every recording far fewer frames than its rate of {front_end.rate} "
-                f"means, e.g. {next(iter(sparse.values()))}"
+                f"means, e.g. {sparse[min(sparse)]}"
             )
     finally:
         keep_memory(False)
