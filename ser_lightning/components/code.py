@@ -85,16 +85,16 @@ def read_code(target: str, folder: Path) -> UserCode | None:
         name = file.relative_to(root).as_posix()
         if name in files:
             continue
-        parse(file)
+        tree = parse(file)
         files[name] = read_text(file)
-        for node, imported in _imports(parse(file), module, file, folder):
+        for node, imported in _imports(tree, module, file, folder):
             refuse_taken(imported, folder, f"{file.name}:{node.lineno}")
             place, top = find_module(imported, folder), imported.split(".")[0]
             if place is not None and top != PACKAGE.name and not is_installed(place[0]):
                 waiting += _with_parents(imported, place, folder)
             elif top in sys.stdlib_module_names or top == PACKAGE.name or installed(top) is not None:
                 packages |= _version(top)
-            elif not _is_folder(imported, folder) and not _may_be_absent(parse(file), node):
+            elif not _is_folder(imported, folder) and not _may_be_absent(tree, node):
                 raise UserError(
                     f"{file.name}:{node.lineno}: there is no module {imported}, neither beside {source.file.name} nor "
                     "installed"

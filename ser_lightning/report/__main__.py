@@ -15,9 +15,9 @@ from ser_lightning.errors import UserError, end_clearly
 from ser_lightning.invocation import command_line
 from ser_lightning.metrics import METRICS, metric_key
 from ser_lightning.report.compare import Side, choose, compare, show
-from ser_lightning.report.files import PAGE, report_lock, write_report
+from ser_lightning.report.files import PAGE
 from ser_lightning.report.material import read_material
-from ser_lightning.report.study import compile_report
+from ser_lightning.report.study import report_study
 from ser_lightning.runs.study import add_output_option, find_study
 
 
@@ -42,9 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in options.study:
         try:
             study = find_study(name, output)
-            with report_lock(study):
-                report = compile_report(read_material(study, study.parent.parent / "runs", options.show, metrics))
-                write_report(report, study, workers=cpu_count())
+            report = report_study(study, study.parent.parent / "runs", options.show, metrics, workers=cpu_count())
             print("\n".join([report.title, *(f"  {line}" for line in [*report.answer, *report.warnings])]))
             print(f"Report: {study / PAGE}")
         except UserError as error:

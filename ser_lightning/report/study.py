@@ -1,5 +1,6 @@
 """The report of a study, whichever command made it: what it says, and all files that say it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ser_lightning.report.document import Report
@@ -22,15 +23,17 @@ from ser_lightning.report.tables import FEW
 from ser_lightning.runs.varying import spell
 
 
-def report_study(study: Path, runs: Path) -> Report:
+def report_study(study: Path, runs: Path, show: str = "", metrics: Sequence[str] = (), workers: int = 1) -> Report:
     """Write a study's report into its folder, from the runs finished so far; returns it.
+
+    `show` and `metrics` as for `read_material`, `workers` as for `write_report`.
 
     Reads the study's folder and those of its runs alone. Raises `UserError` where there is no finished run, where runs
     are of different corpora or protocols, and where a file is missing or damaged: which one, and what mends it.
     """
     with report_lock(study):
-        report = compile_report(read_material(study, runs))
-        write_report(report, study)
+        report = compile_report(read_material(study, runs, show, metrics))
+        write_report(report, study, workers)
     return report
 
 

@@ -288,13 +288,13 @@ def test_annotators_are_there_where_the_corpus_has_votes(small):
     table = pd.DataFrame({"id": ["u0", "u1", "u2", "u3"], "label": ["neu", "ang", "hap", "sad"], "votes": votes})
     small.add_utterances(table.assign(speaker=""))
     _, text, tables = compiled(small)
-    found = tables["annotators"]
-    assert found["utterances_all_agree"].tolist() == [2, 2]
-    assert found["missing_all_agree"].tolist() == ["ang, sad", "ang, sad"]
-    assert found["utterances_half_or_fewer"].tolist() == [1, 1]
-    assert found["any_evaluator"].tolist() == [100, 100]
+    annotators = tables["annotators"]
+    assert annotators["utterances_all_agree"].tolist() == [2, 2]
+    assert annotators["missing_all_agree"].tolist() == ["ang, sad", "ang, sad"]
+    assert annotators["utterances_half_or_fewer"].tolist() == [1, 1]
+    assert annotators["any_evaluator"].tolist() == [100, 100]
     # Of u0 both evaluators name the other's word, of u1 neither, u2 has a single one
-    assert (found["evaluator_wa"][0], found["evaluator_votes"][0]) == (50, 4)
+    assert (annotators["evaluator_wa"][0], annotators["evaluator_votes"][0]) == (50, 4)
     assert "1 results are of utterances without votes" in text
 
 

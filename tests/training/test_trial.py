@@ -139,9 +139,9 @@ def test_a_batch_of_one_is_tried_too(attempt):
     code = ENCODER.replace("{z}", "z").replace(
         "nn.Linear(bins, 8)", "nn.Sequential(nn.Linear(bins, 8), nn.BatchNorm1d(8))"
     )
-    said = refusal(attempt, "model", code)
-    assert said.startswith("model=mine: mine.py:12: ValueError: Expected more than 1 value per channel")
-    assert said.endswith(f"{circumstance}; nn.BatchNorm1d cannot do with that, nn.LayerNorm can)")
+    message = refusal(attempt, "model", code)
+    assert message.startswith("model=mine: mine.py:12: ValueError: Expected more than 1 value per channel")
+    assert message.endswith(f"{circumstance}; nn.BatchNorm1d cannot do with that, nn.LayerNorm can)")
 
 
 @pytest.mark.parametrize(("group", "code"), [("model", ENCODER), ("head", HEAD), ("loss", LOSS)])
@@ -164,9 +164,9 @@ def test_weights_that_are_no_parameters_are_refused(attempt, made, used, place):
     code = (
         ENCODER.replace("{z}", "z").replace("nn.Linear(bins, 8)", made).replace("self.layer(mean)", f"{used}({mean})")
     )
-    said = refusal(attempt, "model", code)
-    assert said.startswith(f"model=mine: {f'self.{place}' if place else 'forward()'} has weights [")
-    assert "nn.ModuleList" in said
+    message = refusal(attempt, "model", code)
+    assert message.startswith(f"model=mine: {f'self.{place}' if place else 'forward()'} has weights [")
+    assert "nn.ModuleList" in message
 
 
 def test_a_frozen_encoder_and_a_gradient_in_a_loss_are_let_through(attempt):
@@ -224,8 +224,8 @@ def test_a_buffer_moves_in_training_alone(attempt):
         "        self.layer", "        self.register_buffer('center', torch.zeros(features))\n        self.layer"
     )
     move = "{}self.center += 0.1 * (z.detach().mean(dim=0) - self.center)\n        return"
-    said = refusal(attempt, "loss", code.replace("return", move.format("")))
-    assert said.startswith("loss=mine: forward() changes center; change it only `if self.training` (in evaluation")
+    message = refusal(attempt, "loss", code.replace("return", move.format("")))
+    assert message.startswith("loss=mine: forward() changes center; change it only `if self.training` (in evaluation")
     attempt("loss", code.replace("return", move.format("if self.training: ")))
 
 
@@ -237,8 +237,8 @@ def test_an_optimizer(attempt):
     code = code.replace("list(parameters)", "return torch.optim.SGD(parameters, lr={})")
     code = f"import torch\n{code}"
     attempt("optimizer", code.format("0.1"))
-    said = refusal(attempt, "optimizer", code.format("3e38, weight_decay=1e6"))
-    assert said.startswith("optimizer=mine: a step makes of encoder.")
+    message = refusal(attempt, "optimizer", code.format("3e38, weight_decay=1e6"))
+    assert message.startswith("optimizer=mine: a step makes of encoder.")
 
 
 def test_a_loss_that_is_not_added_is_not_tried(attempt):
@@ -287,5 +287,5 @@ def test_a_front_end_that_leaves_all_of_noise_out(attempt):
 
 def test_what_does_not_fit_a_part_that_ships_is_told(attempt):
     """5 bins are too few for the paper's convolutions."""
-    said = refusal(attempt, "features", FRONT_END.replace("{frames}", "frames"))
-    assert said == "the CRNN needs 49 bins or more, and features give 5; change one of them"
+    message = refusal(attempt, "features", FRONT_END.replace("{frames}", "frames"))
+    assert message == "the CRNN needs 49 bins or more, and features give 5; change one of them"
