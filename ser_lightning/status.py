@@ -12,7 +12,7 @@ from rich.table import Table
 from ser_lightning.errors import UserError, end_clearly
 from ser_lightning.invocation import command_line
 from ser_lightning.runs.status import STATES, RunStatus, study_status
-from ser_lightning.runs.study import add_output_option, all_studies, shared_words
+from ser_lightning.runs.study import add_output_option, all_studies, known_studies, shared_words
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -21,12 +21,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     output = Path(options.output).resolve()
     studies = all_studies(output)
     if not studies:
-        raise UserError(f"there are no studies in {output}; --output names another folder")
+        raise UserError(known_studies(output))
     for name in options.study or studies:
         # A path is what the shell completes.
         name = Path(name).name
         if name not in studies:
-            raise UserError(f"{name} is not a study in {output}; there are {', '.join(studies)}")
+            raise UserError(f"{name} is not a study; {known_studies(output)}")
         entries = study_status(studies[name], output / "runs")
         if options.study:
             show(entries)
@@ -37,9 +37,9 @@ def summary(entries: Sequence[RunStatus]) -> str:
     """E.g. '55 runs: 40 done, 2 running, 13 missing'; a run that several jobs share counts once."""
     unique = {entry.run or index: entry.state for index, entry in enumerate(entries)}
     counts = Counter(unique.values())
-    other = counts.pop("other settings", 0)
+    other = counts.pop("replaced", 0)
     text = f"{counts.total()} runs: " + ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
-    return text + (f"; {other} made under other settings" if other else "")
+    return text + (f"; {other} made with other code or settings, and replaced" if other else "")
 
 
 def show(entries: Sequence[RunStatus]) -> None:
@@ -63,7 +63,7 @@ def show(entries: Sequence[RunStatus]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=command_line("status"),
-        description="List every run of a study: done, running, failed, interrupted, missing, or of other settings.",
+        description="List every run of a study: done, running, failed, interrupted, missing, or replaced by others.",
     )
     parser.add_argument("study", nargs="*", help="name (or folder) of a study; default: all, in a line each")
     add_output_option(parser)

@@ -121,7 +121,7 @@ def test_each_call_of_fit_reads_the_corpus_as_it_is_then(tmp_path, monkeypatch):
 
 
 def test_a_study_that_is_not_there_names_those_that_are(tmp_path):
-    with pytest.raises(UserError, match=r"nothing is not a study in .*; there are none"):
+    with pytest.raises(UserError, match=r"nothing is not a study; in .* there are none"):
         load_study("nothing", output=tmp_path)
 
 

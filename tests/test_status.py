@@ -44,9 +44,9 @@ def test_a_run_that_two_jobs_share_counts_once(simulation, capsys):
 
 
 def test_what_is_not_there(simulation, tmp_path):
-    with pytest.raises(UserError, match=r"other is not a study in .*; there are simulated"):
+    with pytest.raises(UserError, match=r"other is not a study; in .* there are simulated"):
         main(["other", "--output", str(simulation.output)])
-    with pytest.raises(UserError, match="there are no studies in"):
+    with pytest.raises(UserError, match=r"in .* there are none"):
         main(["--output", str(tmp_path / "nowhere")])
 
 

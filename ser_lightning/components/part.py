@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from ser_lightning.components.code import describe, import_class
 from ser_lightning.components.settings import Signature, read_signature
+from ser_lightning.components.sources import find_class
 from ser_lightning.components.validation import STRICT, Text, validate
 from ser_lightning.errors import UserError
 
@@ -110,6 +111,15 @@ class Part(BaseModel):
     def content(self) -> dict[str, Any]:
         """The part's own settings, those that are paths by the content of the files: what names made of them need."""
         return {key: _content(value) if key in self.paths else value for key, value in self.own.items()}
+
+    @property
+    def place(self) -> str:
+        """What messages begin with: 'loss=center', or with the place of a user's own class 'loss=mine: mine.py:12'."""
+        chosen = f"{self.group}={self.name}"
+        if self.folder is None:
+            return chosen
+        source = find_class(self.target, Path(self.folder))
+        return f"{chosen}: {source.place(source.node)}"
 
     def load(self) -> Any:
         """The class. Raises `UserError` where its module cannot be imported."""

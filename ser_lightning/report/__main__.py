@@ -18,7 +18,7 @@ from ser_lightning.report.compare import Side, choose, compare, show
 from ser_lightning.report.files import PAGE
 from ser_lightning.report.material import read_material
 from ser_lightning.report.study import report_study
-from ser_lightning.runs.study import add_output_option, find_study
+from ser_lightning.runs.study import add_output_option, find_study, known_studies
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -26,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     output = Path(options.output).expanduser().resolve()
     metrics = choose_metrics(options.metrics)
+    if not options.study:
+        raise UserError(f"report needs the name of a study; {known_studies(output)}")
     if options.study[0] == "compare":
         if len(options.study) != 3:
             raise UserError(
@@ -100,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Write the report of a study from the runs finished so far; or compare two studies, or two "
         "settings of studies (STUDY:SETTING).",
     )
-    parser.add_argument("study", nargs="+", help="name or folder of a study")
+    parser.add_argument("study", nargs="*", help="name or folder of a study")
     parser.add_argument(
         "--show",
         default="",

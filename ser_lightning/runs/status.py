@@ -1,4 +1,4 @@
-"""How each run of a study stands: done, running, failed, interrupted, missing, or of other settings."""
+"""How each run of a study stands: done, running, failed, interrupted, missing, or replaced."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ from ser_lightning.runs.readouts import read_failures
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import Job, place_name, read_jobs
 
-STATES = ("done", "running", "failed", "interrupted", "missing", "other settings")
+STATES = ("done", "running", "failed", "interrupted", "missing", "replaced")
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,7 @@ def _replaced_lines(study: str, jobs: list[Job], runs: Path) -> Iterator[RunStat
             continue
         config = yaml.safe_load(text)
         if config["study"]["name"] == study:
-            yield RunStatus(
-                file.parent.name, "", _known_place(file.parent), "other settings", _difference(config, jobs)
-            )
+            yield RunStatus(file.parent.name, "", _known_place(file.parent), "replaced", _difference(config, jobs))
 
 
 def _difference(config: Mapping[str, Any], jobs: list[Job]) -> str:

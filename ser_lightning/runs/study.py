@@ -77,18 +77,22 @@ def study_lock(folder: Path) -> FileLock:
 
 
 def all_studies(output: Path) -> dict[str, Path]:
-    """The studies below `paths.output`: name -> folder."""
-    return {jobs.parent.name: jobs.parent for jobs in sorted(output.glob("studies/*/jobs"))}
+    """The studies below `paths.output`: name -> folder; a command that was refused has left none."""
+    return {jobs.parent.name: jobs.parent for jobs in sorted(output.glob("studies/*/jobs")) if _job_files(jobs.parent)}
 
 
 def find_study(name: str, output: Path) -> Path:
     """The folder of a study, by its path or by its name below `output`. Raises `UserError` where there is none."""
     for folder in (Path(name).expanduser().resolve(), output / "studies" / name):
-        if (folder / "jobs").is_dir():
+        if _job_files(folder):
             return folder
+    raise UserError(f"{name} is not a study; {known_studies(output)}")
+
+
+def known_studies(output: Path) -> str:
+    """Which studies there are below `paths.output`, for messages."""
     names = ", ".join(all_studies(output))
-    hint = f"there are {names}" if names else "there are none; --output names another folder"
-    raise UserError(f"{name} is not a study in {output}; {hint}")
+    return f"in {output} there are {names}" if names else f"in {output} there are none; --output names another folder"
 
 
 def add_output_option(parser: ArgumentParser) -> None:
@@ -165,7 +169,8 @@ def write_job(folder: Path, number: int, job: Job) -> None:
 
 
 def write_jobs(folder: Path, jobs: Sequence[Job]) -> None:
-    """Add jobs to the study. One that has the settings of a former job is that job; see `join_jobs`.
+    """Add jobs to the study. One that has the settings of a former job is that job, and so is one of the same name
+    with other code, whose edit may have changed a default; see `join_jobs`.
 
     Runs that are no longer of a job are told in a line.
     """
@@ -179,7 +184,7 @@ def write_jobs(folder: Path, jobs: Sequence[Job]) -> None:
                 damaged.append(number)
         for job in jobs:
             # Studies of earlier versions have a job for every name
-            numbers = [number for number, one in recorded.items() if same_settings(one, job)]
+            numbers = [number for number, one in recorded.items() if same_settings(one, job) or _was_edited(one, job)]
             for number in numbers or [damaged.pop(0) if damaged else max(recorded, default=-1) + 1]:
                 former = recorded.get(number)
                 recorded[number] = join_jobs(former, job) if former else job
@@ -319,6 +324,12 @@ def _tell_dropped(study: str, former: Job, job: Job) -> None:
             f"{runs} of {job.name} {verb} dropped from the study {study}, made with other code, files or corpus than "
             "now; all are kept in runs/"
         )
+
+
+def _was_edited(former: Job, job: Job) -> bool:
+    """Whether two jobs were typed alike, and the code of a part has changed between them."""
+    parts = [key for key in former.origin.keys() & job.origin.keys() if key != "corpus" and "." not in key]
+    return former.name == job.name and any(former.origin[key] != job.origin[key] for key in parts)
 
 
 def _shared_name(names: Sequence[str]) -> str:

@@ -63,13 +63,12 @@ def assemble(
 
 def expect(part: Part, noun: str, values: object, shape: list[int]) -> Tensor:
     """The values, if they are a floating-point tensor of this shape. Raises `UserError`, with the part, if not."""
-    place = f"{part.group}={part.name}"
     if not isinstance(values, Tensor):
-        raise UserError(f"{place}: the type of {noun} is {type(values).__name__}; it should be a tensor {shape}")
+        raise UserError(f"{part.place}: the type of {noun} is {type(values).__name__}; it should be a tensor {shape}")
     if list(values.shape) != shape:
-        raise UserError(f"{place}: the shape of {noun} is {list(values.shape)}; it should be {shape}")
+        raise UserError(f"{part.place}: the shape of {noun} is {list(values.shape)}; it should be {shape}")
     if not values.is_floating_point():
-        raise UserError(f"{place}: the type of {noun} is {values.dtype}; it should be floating-point")
+        raise UserError(f"{part.place}: the type of {noun} is {values.dtype}; it should be floating-point")
     return values
 
 
@@ -77,7 +76,7 @@ def _make(part: Part, **bench: Any) -> nn.Module:
     module = part.make(**bench)
     if not isinstance(module, nn.Module):
         raise UserError(
-            f"{part.group}={part.name}: {type(module).__name__} is no torch.nn.Module; derived from it, and with "
+            f"{part.place}: {type(module).__name__} is no torch.nn.Module; derived from it, and with "
             "super().__init__() first in its __init__, its weights are trained and saved"
         )
     return module
@@ -87,9 +86,7 @@ def _whole_number(part: Part, module: nn.Module, name: str, meaning: str) -> int
     value = getattr(module, name, None)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         present = value if isinstance(value, int | float | str | None) else type(value).__name__
-        raise UserError(
-            f"{part.group}={part.name}: its `{name}`, {meaning}, should be a whole number above 0; it is {present}"
-        )
+        raise UserError(f"{part.place}: its `{name}`, {meaning}, should be a whole number above 0; it is {present}")
     return value
 
 
@@ -101,7 +98,7 @@ def _watch(part: Part, module: nn.Module, noun: str, width: int) -> None:
         untrained = torch.is_grad_enabled() and not tensor.requires_grad
         if untrained and any(parameter.requires_grad for parameter in module.parameters()):
             raise UserError(
-                f"{part.group}={part.name}: {noun} has no gradient, so that its weights are not trained; is there a "
+                f"{part.place}: {noun} has no gradient, so that its weights are not trained; is there a "
                 "no_grad() or detach() in its forward()?"
             )
 
@@ -115,6 +112,4 @@ def _check_term(part: Part, module: nn.Module, z: Tensor, output: object) -> Non
         hint = "is there a detach() or no_grad() in its forward()?"
         if not z.requires_grad:
             hint = "the encoder has no weights that are trained, so that loss.lam=0 is the same"
-        raise UserError(
-            f"{part.group}={part.name}: the loss has no gradient, so that lambda times it changes nothing; {hint}"
-        )
+        raise UserError(f"{part.place}: the loss has no gradient, so that lambda times it changes nothing; {hint}")

@@ -129,7 +129,7 @@ def _refuse_gradients(part: Part, size: int, tensors: Mapping[str, Tensor]) -> N
     for name, tensor in tensors.items():
         if tensor.grad is not None and not torch.isfinite(tensor.grad).all():
             raise UserError(
-                f"{part.group}={part.name}: for a batch of {size} the gradient of {name} has values that are not finite"
+                f"{part.place}: for a batch of {size} the gradient of {name} has values that are not finite"
             )
 
 
@@ -144,9 +144,7 @@ def _try_evaluation(config: Config, recognizer: EmotionRecognizer, utterances: _
     for (part, module), former in zip(modules, before, strict=True):
         for name, tensor in _state(module).items():
             if name not in former or not torch.equal(tensor, former[name]):
-                raise UserError(
-                    f"{part.group}={part.name}: forward() changes {name}; change it only `if self.training`"
-                )
+                raise UserError(f"{part.place}: forward() changes {name}; change it only `if self.training`")
 
 
 def _state(module: nn.Module | None) -> dict[str, Tensor]:
@@ -164,11 +162,11 @@ def _try_optimizer(config: Config, recognizer: EmotionRecognizer) -> None:
         optimizer = recognizer.configure_optimizers()
         if not isinstance(optimizer, torch.optim.Optimizer):
             kind = type(optimizer).__name__
-            raise UserError(f"{part.group}={part.name}: it makes {kind}; it should make a torch.optim.Optimizer")
+            raise UserError(f"{part.place}: it makes {kind}; it should make a torch.optim.Optimizer")
         optimizer.step(lambda: 0.0)
     for name, parameter in recognizer.named_parameters():
         if not torch.isfinite(parameter).all():
-            raise UserError(f"{part.group}={part.name}: a step makes of {name} values that are not finite")
+            raise UserError(f"{part.place}: a step makes of {name} values that are not finite")
 
 
 def _try_readouts(config: Config, features: int, classes: int) -> None:
@@ -183,7 +181,7 @@ def _try_readouts(config: Config, features: int, classes: int) -> None:
 def _look(part: Part, module: nn.Module | None, noun: str, values: Tensor, known: set[int]) -> None:
     """Raise where values are not finite, or come of weights that are not among the `known` parameters."""
     if not torch.isfinite(values).all():
-        raise UserError(f"{part.group}={part.name}: not all values of {noun} are finite")
+        raise UserError(f"{part.place}: not all values of {noun} are finite")
     for weights in _leaves(values):
         if id(weights) in known:
             continue
@@ -192,7 +190,7 @@ def _look(part: Part, module: nn.Module | None, noun: str, values: Tensor, known
         if place is not None or isinstance(weights, nn.Parameter):
             where = f"self.{place}" if place else "forward()"
             raise UserError(
-                f"{part.group}={part.name}: {where} has weights {list(weights.shape)} that are not its parameters, so "
+                f"{part.place}: {where} has weights {list(weights.shape)} that are not its parameters, so "
                 "that they are neither trained nor saved; keep layers as attributes or in an nn.ModuleList, and "
                 "tensors as nn.Parameter"
             )
@@ -244,12 +242,10 @@ def _refuse_dependence(part: Part, encoder: nn.Module, two: _Utterances, one: _U
     encoder.train()
     largest = alone.abs().max().clamp(min=1e-12)
     if float((together - again).abs().max() / largest) > CLOSE:
-        raise UserError(
-            f"model={part.name}: z of the same utterance is another each time; draw only `if self.training`"
-        )
+        raise UserError(f"{part.place}: z of the same utterance is another each time; draw only `if self.training`")
     difference = float((together[1] - alone).abs().max() / largest)
     if difference > CLOSE:
         raise UserError(
-            f"model={part.name}: z of an utterance depends on its batch, by {difference:.2g} of its largest value; "
+            f"{part.place}: z of an utterance depends on its batch, by {difference:.2g} of its largest value; "
             "what lies behind an utterance's length must not count"
         )

@@ -175,7 +175,7 @@ def test_the_command_prints_the_comparison(tmp_path, capsys):
 
 def test_the_command_reports_what_it_can_and_names_what_it_cannot(tmp_path, capsys):
     make(tmp_path, [[HALF], [RIGHT]])
-    with pytest.raises(UserError, match=r"nothing: nothing is not a study in .*; there are simulated"):
+    with pytest.raises(UserError, match=r"nothing: nothing is not a study; in .* there are simulated"):
         main(["--output", str(tmp_path), "nothing", "simulated"])
     said = capsys.readouterr().out
     assert said.startswith(

@@ -71,9 +71,9 @@ def test_runs_made_under_other_settings_say_what_is_different(simulation):
         config["study"] = {"name": study, "stop_at_failure": False}
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
     *_, other = study_status(simulation.study, simulation.runs)
-    assert (other.state, other.place, other.run) == ("other settings", "fold 3", simulation.signature(then, 0, 3))
+    assert (other.state, other.place, other.run) == ("replaced", "fold 3", simulation.signature(then, 0, 3))
     assert other.details == f"trainer.max_steps=600 (now {now['trainer']['max_steps']})"
-    assert states(simulation) == [("fold 0", "missing"), ("fold 3", "other settings")]
+    assert states(simulation) == [("fold 0", "missing"), ("fold 3", "replaced")]
 
 
 def test_an_attempt_shows_its_steps_while_it_goes_on(tmp_path, monkeypatch):

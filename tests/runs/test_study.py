@@ -17,11 +17,14 @@ from ser_lightning.runs.study import (
     STUDY,
     Job,
     Purpose,
+    all_studies,
     distinct_jobs,
+    join_names,
     known_papers,
     mixed_origins,
     read_jobs,
     read_study,
+    study_folder,
     write_command,
     write_job,
     write_jobs,
@@ -83,6 +86,35 @@ def test_runs_of_one_job_have_one_code_and_those_of_before_are_dropped_in_a_line
         f"2 runs of loss.lam=0.3 are dropped from the study {tmp_path.name}, made with other code, files or corpus "
         "than now; all are kept in runs/"
     ]
+
+
+def test_an_edited_default_takes_the_place_of_the_row_that_was_typed_alike(tmp_path, caplog):
+    typed = "loss=mine loss.lam=0.3"
+    former = Job(typed, parts_of("mine", 0.3, **{"loss.tau": 0.1}), ["a"], [[0, 0]], origin={"loss": "a1"})
+    edited = Job(typed, parts_of("mine", 0.3, **{"loss.tau": 0.5}))
+    write_jobs(tmp_path, [former])
+    # announced by a sweep, then planned
+    write_jobs(tmp_path, [edited])
+    edited = replace(edited, runs=["b"], places=[[0, 0]], origin={"loss": "b2"})
+    write_jobs(tmp_path, [edited])
+    assert [join_names([edited])] == [join_names(jobs) for jobs in grouped(read_jobs(tmp_path))]
+    assert [message.split(",")[0] for message in caplog.messages] == [
+        f"1 run of {typed} is dropped from the study {tmp_path.name}"
+    ]
+    # the same code under another setting of that name, as a yaml may say, is a row of its own
+    write_jobs(tmp_path, [replace(edited, settings=former.settings, runs=["c"])])
+    assert len(grouped(read_jobs(tmp_path))) == 2
+
+
+def grouped(jobs):
+    return [[jobs[number] for number in numbers] for numbers in distinct_jobs(jobs).values()]
+
+
+def test_a_command_that_was_refused_leaves_no_study(tmp_path):
+    write_study(study_folder(tmp_path, "refused"), Purpose(), [])
+    (study_folder(tmp_path, "refused") / "jobs" / "0").mkdir(parents=True)
+    write_jobs(study_folder(tmp_path, "begun"), [job(0.3)])
+    assert list(all_studies(tmp_path)) == ["begun"]
 
 
 def test_rows_of_other_code_of_the_same_part_are_named():
@@ -175,7 +207,7 @@ def test_status_lists_the_jobs_of_both_commands_and_runs_that_were_replaced(tmp_
     write_jobs(simulation.study, [Job("loss.lam=0", first, ["another"], [[0, 0]])])
     states = [(entry.run, entry.state, entry.details) for entry in study_status(simulation.study, simulation.runs)]
     assert states[0][:2] == ("another", "missing")
-    assert states[-1] == (folder.name, "other settings", "other code, files, corpus, sound, division or version")
+    assert states[-1] == (folder.name, "replaced", "other code, files, corpus, sound, division or version")
     assert (folder / RESULT).exists()
 
 

@@ -85,7 +85,14 @@ def refusal(attempt, group, code, *overrides):
     with pytest.raises(UserError) as error:
         attempt(group, code, *overrides)
     assert "\n" not in str(error.value)
-    return str(error.value)
+    # Where the class is said, it is on this line; tests are of what follows
+    line = next(number for number, words in enumerate(code.splitlines(), 1) if words.startswith("class "))
+    return str(error.value).replace(f"{group}=mine: mine.py:{line}: ", f"{group}=mine: ", 1)
+
+
+def test_a_message_says_where_the_class_is(attempt):
+    with pytest.raises(UserError, match=r"^loss=mine: mine\.py:5: the shape of the loss is \[2, 64\]; it \[\]"):
+        attempt("loss", LOSS.replace("{term}", "z.square()"))
 
 
 def test_sound_parts_are_let_through_and_the_random_state_stays(attempt):

@@ -34,7 +34,9 @@ def claim(material: Material) -> str:
         return "None yet." if several else "None: the study has a single setting."
     reference = material.label(next(iter(material.compared.values())))
     if not material.against_baseline:
-        return f"Other settings change UA against {reference}."
+        baseline = " ".join(material.purpose.baseline)
+        absent = f"; none has the study's baseline, {baseline}" if baseline else ""
+        return f"Other settings change UA against the first, {reference}{absent}."
     if material.chapter and material.chapter.claim:
         return material.chapter.claim
     varied = ", ".join(spell(word) for word in material.columns.values()) or "settings"
@@ -60,12 +62,13 @@ def answer(material: Material) -> list[str]:
         largest = max(rows.values(), key=lambda row: abs(row[HEADLINE]))
         pair = [largest["reference"], largest["job"]]
         sentences = _sentences(material, largest, Group({job: material.label(job) for job in pair}))
-    if len(rows) > 1:
+    decided = sum(np.isfinite(row["ua_p_holm"]) for row in rows.values())
+    if decided > 1:
         better, worse = (
             sum(row["ua_p_holm"] < SHOWN and sign * row["ua"] > 0 for row in rows.values()) for sign in (1, -1)
         )
         counts = (
-            f"Of {len(rows)} settings compared, {better} have a higher UA and {worse} a lower one, p below {SHOWN:g} "
+            f"Of {decided} settings compared, {better} have a higher UA and {worse} a lower one, p below {SHOWN:g} "
             "after correction for their number (Holm)."
         )
         if material.against_baseline:
