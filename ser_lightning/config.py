@@ -75,6 +75,13 @@ class SplitConfig(Part):
     repeats: Annotated[
         list[Annotated[int, Field(ge=0)]], says("which repetitions of the cross-validation are run", min_length=1)
     ]
+    max_train: Annotated[
+        int | None,
+        says(
+            "training utterances of a fold at most, drawn at random, to compare protocols at equal size; null: all",
+            ge=1,
+        ),
+    ]
 
 
 class BatchingConfig(BaseModel):

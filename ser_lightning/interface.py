@@ -30,7 +30,7 @@ class Study:
         folder: of the study.
         caption: corpus, protocol, folds and leak audit, without which no number of it should be shown.
         summary: a row per job: what it sets, `runs` finished of `planned`, mean `ua` and `wa` in percent with half of
-            their 95 % intervals, `ua_half` and `wa_half` (from three runs on).
+            their 95 % intervals, `ua_half` and `wa_half` (from five runs on).
         runs: the finished runs' results; `pandas.DataFrame(study.runs)` is a table of them.
     """
 

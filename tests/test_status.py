@@ -34,7 +34,7 @@ def test_every_run_of_a_study(simulation, capsys):
     assert len(lines) == 9
     assert lines[2].split()[:5] == ["missing", "loss.alpha=0.1", "[x]", "fold", "0"]
     assert lines[3].split()[:1] == ["done"]
-    assert "UA 11.1 %, 60 s" in lines[3]
+    assert "dev UA 60.0 %, 60 s" in lines[3]
 
 
 def test_a_run_that_two_jobs_share_counts_once(simulation, capsys):

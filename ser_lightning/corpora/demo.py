@@ -23,7 +23,7 @@ class Demo:
 
     synthetic = True
     # Raised when the synthesis changes, so that a cached corpus of an older version is not taken for the new one.
-    version = 1
+    version = 2
 
     def __init__(
         self,

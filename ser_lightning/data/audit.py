@@ -5,18 +5,20 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.leakage import FoldAudit
 from ser_lightning.data.splits import Split
+from ser_lightning.features.fingerprint import ALIKE
 from ser_lightning.features.sound import CUES
 from ser_lightning.files import read_only, write_whole
 from ser_lightning.identity import digest
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy
 
 # Raised when a figure is computed differently.
-VERSION = 1
+VERSION = 2
 
 
 def audit_split(manifest: Manifest, sound: pd.DataFrame, split: Split) -> FoldAudit:
@@ -25,7 +27,7 @@ def audit_split(manifest: Manifest, sound: pd.DataFrame, split: Split) -> FoldAu
 
     # raises where a row is missing: every usable utterance has been measured
     table = split.table.merge(manifest.table.drop(columns="seconds"), on="id").merge(sound, on="id", validate="1:1")
-    train, test = table[table["part"] == "train"], table[table["part"] == "test"]
+    train, dev, test = (table[table["part"] == part] for part in ("train", "dev", "test"))
     classes = list(manifest.classes)
     shares = [part["label"].value_counts(normalize=True).reindex(classes, fill_value=0) for part in (train, test)]
     return FoldAudit(
@@ -38,6 +40,11 @@ def audit_split(manifest: Manifest, sound: pd.DataFrame, split: Split) -> FoldAu
         class_drift=float((shares[0] - shares[1]).abs().sum() / 2),
         cue_ua=_cue_ua(train, test, classes),
         chance=1 / len(classes),
+        copy=_copied(train, test),
+        take=_takes(train, test),
+        dev_speaker=_shared(dev, test, "speaker"),
+        dev_take=_takes(dev, test),
+        dev_copy=_copied(dev, test),
     )
 
 
@@ -68,6 +75,23 @@ def _shared(train: pd.DataFrame, test: pd.DataFrame, column: str) -> float | Non
     if not named.any():
         return None
     return float((named & test[column].isin(train[column])).mean())
+
+
+def _takes(train: pd.DataFrame, test: pd.DataFrame) -> float | None:
+    """Share of test utterances whose speaker says their sentence in their class in training too."""
+    told = (test["speaker"] != "") & (test["text_id"] != "")
+    if not told.any():
+        return None
+    columns = ["speaker", "text_id", "label"]
+    present = pd.MultiIndex.from_frame(test[columns]).isin(pd.MultiIndex.from_frame(train[columns]))
+    return float((told & present).mean())
+
+
+def _copied(train: pd.DataFrame, test: pd.DataFrame) -> float:
+    """Share of test utterances of which training has the very samples, or a copy by its fingerprint."""
+    known, sought = (np.stack(part["fingerprint"].to_list()).astype(np.float32) for part in (train, test))
+    alike = (sought @ known.T).max(axis=1) > ALIKE  # [test]
+    return float((alike | test["content"].isin(train["content"])).mean())
 
 
 def _cue_ua(train: pd.DataFrame, test: pd.DataFrame, classes: list[str]) -> float:

@@ -21,6 +21,9 @@ class FoldAudit:
         dialogue: share whose dialogue is also in training.
         sentence: share whose sentence (text id) is also in training.
         audio: share whose very samples are also in training.
+        copy: share of which training has a copy, trimmed, scaled or encoded anew, see `features.fingerprint`.
+        take: share whose speaker says the same sentence in the same class in training too.
+        dev_speaker, dev_take, dev_copy: the same shares with the dev part, by which parameters are selected.
         length_drift: Kolmogorov-Smirnov distance of the lengths of test and training, in [0, 1].
         class_drift: total variation distance of the class shares of test and training, in [0, 1].
         cue_ua: UA on the test part that length, silences, peak and level reach without any spectrogram.
@@ -36,6 +39,12 @@ class FoldAudit:
     class_drift: float
     cue_ua: float
     chance: float
+    # Audits of earlier versions do not tell
+    copy: float | None = None
+    take: float | None = None
+    dev_speaker: float | None = None
+    dev_take: float | None = None
+    dev_copy: float | None = None
 
 
 def average_audit(audits: Iterable[FoldAudit]) -> FoldAudit:
@@ -66,13 +75,29 @@ def findings(audit: FoldAudit) -> list[str]:
 def audit_line(audit: FoldAudit) -> str:
     """What stands beside every UA: what test shares with training, and what the cues alone reach.
 
-    >>> audit_line(FoldAudit(60, 1.0, None, 0.5, 0.0, 0.1, 0.1, 0.3, 0.25))
-    'test shares with training: speakers 100 %, sentences 50 %, recordings 0 % | length, silence, level alone: UA 30 %'
+    >>> audit_line(FoldAudit(60, 1.0, None, None, 0.0, 0.1, 0.1, 0.3, 0.25))
+    'test shares with training: speakers 100 %, recordings 0 % | by length, silence, level alone: UA 30 %'
     """
-    nouns = {"speakers": audit.speaker, "dialogues": audit.dialogue, "sentences": audit.sentence}
+    nouns = {
+        "speakers": audit.speaker,
+        "dialogues": audit.dialogue,
+        "sentences": audit.sentence,
+        "takes": audit.take,
+        "recordings": max(audit.audio, audit.copy or 0.0),
+    }
+    shared = ", ".join(f"{noun} {percent(share)}" for noun, share in nouns.items() if share is not None)
+    return f"test shares with training: {shared} | by length, silence, level alone: UA {percent(audit.cue_ua)}"
+
+
+def dev_line(audit: FoldAudit) -> str:
+    """What test shares with the part that selects the parameters; empty where an earlier version made the audit.
+
+    >>> dev_line(FoldAudit(60, 0.0, None, 0.5, 0.0, 0.1, 0.1, 0.3, 0.25, 0.0, 0.0, 1.0, 0.5, 0.0))
+    'test shares with dev: speakers 100 %, takes 50 %, recordings 0 %'
+    """
+    nouns = {"speakers": audit.dev_speaker, "takes": audit.dev_take, "recordings": audit.dev_copy}
     shares = [f"{noun} {percent(share)}" for noun, share in nouns.items() if share is not None]
-    shared = ", ".join([*shares, f"recordings {percent(audit.audio)}"])
-    return f"test shares with training: {shared} | length, silence, level alone: UA {percent(audit.cue_ua)}"
+    return f"test shares with dev: {', '.join(shares)}" if shares else ""
 
 
 def percent(share: float) -> str:

@@ -58,8 +58,28 @@ def make_splits(manifest: Manifest, config: SplitConfig) -> list[Split]:
                 raise UserError(
                     f"split.folds={fold}: the {config.name} protocol has the folds 0 to {len(roles) - 1} here"
                 )
-            splits.append(_split(manifest, config.name, repeat, fold, roles[fold]))
+            role = roles[fold]
+            if config.max_train is not None:
+                role = limit_training(manifest, role, config.max_train, np.random.default_rng([repeat, fold]))
+            splits.append(_split(manifest, config.name, repeat, fold, role))
     return splits
+
+
+def limit_training(manifest: Manifest, role: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """The roles [utterances] with at most so many in training, of each class its share; the others are not used.
+
+    What a protocol is worth is else mixed with how much it leaves for training.
+    """
+    train = np.flatnonzero(role == "train")
+    # Class by class, each shuffled, at even places: any first part has each class in its share
+    labels = pd.Series(manifest.table["label"].to_numpy()[train])
+    shuffled = rng.permutation(len(train))
+    rank = labels.iloc[shuffled].groupby(labels.iloc[shuffled]).cumcount().sort_index()
+    place = (rank + 0.5) / labels.groupby(labels).transform("size")
+    dropped = train[np.argsort(place.to_numpy(), kind="stable")[most:]]
+    limited = role.copy()
+    limited[dropped] = ""
+    return limited
 
 
 def write_splits(splits: Sequence[Split], path: Path) -> None:

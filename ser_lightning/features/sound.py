@@ -12,11 +12,12 @@ from rich.progress import track
 
 from ser_lightning.corpora import Manifest
 from ser_lightning.features.audio import BadRecordingError, decode
+from ser_lightning.features.fingerprint import fingerprint
 from ser_lightning.files import make_once, write_whole
 from ser_lightning.identity import digest_rows
 
 # Raised when a column is computed differently.
-VERSION = 1
+VERSION = 2
 BLOCK = 0.01  # seconds
 # Below the loudest block by more than this is silence.
 SILENCE = 40.0  # dB
@@ -38,6 +39,7 @@ class Sound:
         digital: share of samples that are exactly zero at the two ends.
         clipped: share of samples at full scale.
         content: names the samples; equal for equal sound under whatever name.
+        fingerprint: by which a copy is known that is not equal, see `fingerprint`.
     """
 
     rate: int
@@ -50,6 +52,7 @@ class Sound:
     digital: float
     clipped: float
     content: str
+    fingerprint: list[float]
 
 
 # What tells nothing of the voice, so that a model that gets by on these has learned the recording, not the emotion.
@@ -75,6 +78,7 @@ def measure(path: str | Path) -> Sound:
         digital=float(ends / len(mono)),
         clipped=float(np.mean(np.abs(wave) >= FULL_SCALE)),
         content=hashlib.sha256(mono.tobytes()).hexdigest()[:16],
+        fingerprint=fingerprint(mono, rate).tolist(),
     )
 
 

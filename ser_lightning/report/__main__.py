@@ -17,6 +17,8 @@ from ser_lightning.metrics import METRICS, metric_key
 from ser_lightning.report.compare import Side, choose, compare, show
 from ser_lightning.report.files import PAGE
 from ser_lightning.report.material import read_material
+from ser_lightning.report.power import plan
+from ser_lightning.report.statistics import QUESTIONS
 from ser_lightning.report.study import report_study
 from ser_lightning.runs.study import add_output_option, find_study, known_studies
 
@@ -38,13 +40,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         first, second = (_side(name, output) for name in options.study[1:])
         print_comparison(first, second, metrics)
         return
+    if options.study[0] == "power":
+        if len(options.study) != 2 or options.effect is None:
+            raise UserError("power takes a study and the effect to be shown, in points of UA: power STUDY --effect 3")
+        print_plan(find_study(options.study[1], output), options.effect)
+        return
+    if options.effect is not None:
+        raise UserError("--effect belongs to power: power STUDY --effect 3")
     if options.show and len(options.study) > 1:
         raise UserError("--show names settings of one study; report one study with it")
     problems = []
     for name in options.study:
         try:
             study = find_study(name, output)
-            report = report_study(study, study.parent.parent / "runs", options.show, metrics, workers=cpu_count())
+            runs = study.parent.parent / "runs"
+            report = report_study(study, runs, options.show, metrics, options.interim, workers=cpu_count())
             print("\n".join([report.title, *(f"  {line}" for line in [*report.answer, *report.warnings])]))
             print(f"Report: {study / PAGE}")
         except UserError as error:
@@ -83,9 +93,26 @@ def print_comparison(first: Side, second: Side, metrics: Sequence[str] = ()) -> 
     for row in shown.itertuples(index=False):
         grid.add_row(*row)
     console.print(grid)
-    print("± is half of the corrected 95 % interval (Nadeau and Bengio 2003), p two-sided, of no difference.")
+    meaning = QUESTIONS[first.material.question]
+    print(
+        f"± is half of the 95 % interval for {meaning}; p is two-sided, of the hypothesis that there is no difference."
+    )
     for remark in remarks:
         print(remark)
+
+
+def print_plan(study: Path, effect: float) -> None:
+    """Print how many repetitions of a study would show an effect, in points of UA."""
+    made = plan(read_material(study, study.parent.parent / "runs"), effect)
+    grid = Table()
+    for name in ("repetitions", "runs", "standard error", "probability", "hours"):
+        grid.add_column(name, justify="right")
+    for row in made.table.to_dict("records"):
+        cells = (f"{row['error']:.2f}", f"{100 * row['power']:.0f} %", f"{row['hours']:.1f}")
+        grid.add_row(str(row["repetitions"]), str(row["runs"]), *cells)
+    console = Console()
+    console.print(grid)
+    console.print(made.words, soft_wrap=True, highlight=False)
 
 
 def _side(name: str, output: Path) -> Side:
@@ -97,10 +124,11 @@ def _side(name: str, output: Path) -> Side:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=command_line("report"),
-        usage="%(prog)s [--output FOLDER] [--metrics A,B] [--show A,B] STUDY [STUDY ...]\n"
-        "       %(prog)s [--output FOLDER] [--metrics A,B] compare A B",
+        usage="%(prog)s [--output FOLDER] [--metrics A,B] [--show A,B] [--interim] STUDY [STUDY ...]\n"
+        "       %(prog)s [--output FOLDER] [--metrics A,B] compare A B\n"
+        "       %(prog)s [--output FOLDER] power STUDY --effect POINTS",
         description="Write the report of a study from the runs finished so far; or compare two studies, or two "
-        "settings of studies (STUDY:SETTING).",
+        "settings of studies (STUDY:SETTING); or tell from a pilot how many repetitions would show an effect.",
     )
     parser.add_argument("study", nargs="*", help="name or folder of a study")
     parser.add_argument(
@@ -109,6 +137,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="A,B",
         help="settings that the figures of single settings show; default: the baseline and the best on dev",
     )
+    parser.add_argument(
+        "--interim",
+        action="store_true",
+        help="answer from the finished runs of a study that is not finished; p-values hold for one look alone",
+    )
+    parser.add_argument("--effect", type=float, metavar="POINTS", help="power: the true difference of UA to be shown")
     labels = ", ".join(metric.label for metric in METRICS.values())
     parser.add_argument(
         "--metrics",

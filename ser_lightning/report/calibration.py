@@ -42,12 +42,16 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
     (array([0.767]), array([0.667]), array([3]))
     """
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    # A bin holds its upper end, so that certainty belongs to the last one
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    place = _bin(confidence, bins)
     count = np.bincount(place, minlength=bins)
     filled = count > 0
     sums = [np.bincount(place, weights=values, minlength=bins)[filled] for values in (confidence, right)]
     return Reliability(sums[0] / count[filled], sums[1] / count[filled], count[filled])
+
+
+def _bin(confidence: np.ndarray, bins: int) -> np.ndarray:
+    """The bin of each probability [n]; one holds its upper end, so that certainty belongs to the last."""
+    return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
 
 
 def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -62,6 +66,9 @@ def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature:
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The temperature of the least negative log-likelihood, for logits [n, classes] and class indices [n]."""
+    # Without an error the colder the better, though hardly any more from some temperature on
+    if (logits.argmax(axis=1) == labels).all():
+        return COLDEST
     optimum = minimize_scalar(
         lambda log_temperature: negative_log_likelihood(logits, labels, np.exp(log_temperature)),
         bounds=(np.log(COLDEST), np.log(HOTTEST)),
@@ -71,7 +78,19 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(optimum.x))
 
 
-def overconfidence(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean probability of the class recognised minus the share recognised rightly, in [-1, 1]."""
+def error_by_chance(probabilities: np.ndarray, draws: int = 200) -> float:
+    """The calibration error that probabilities [n, classes] have by chance alone, if they are perfectly calibrated.
+
+    Of few utterances it is large: the mean over draws of who is recognised rightly, each with its own probability.
+    """
+    confidence = probabilities.max(axis=1)
+    right = np.random.default_rng(0).random((draws, len(confidence))) < confidence
+    gaps = (right - confidence) @ np.eye(BINS)[_bin(confidence, BINS)]  # [draws, bins]
+    return float(np.abs(gaps).sum(axis=1).mean() / len(confidence))
+
+
+def overconfidence(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Of each utterance [n] the probability of the class recognised, minus 1 where it is right; the mean is the
+    over-confidence, in [-1, 1]."""
     shares = probabilities(logits)
-    return float(shares.max(axis=1).mean() - (shares.argmax(axis=1) == labels).mean())
+    return shares.max(axis=1) - (shares.argmax(axis=1) == labels)

@@ -6,19 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from ser_lightning.errors import UserError
 from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.material import Material
-from ser_lightning.report.statistics import LEVEL, Interval, holm, over_runs
-from ser_lightning.report.summary import (
-    ScoredRun,
-    half_width,
-    on_same_divisions,
-    paired_difference,
-    test_to_train,
-)
+from ser_lightning.report.samples import difference_row, score_row
+from ser_lightning.report.scored import ScoredRun, on_same_divisions
+from ser_lightning.report.statistics import holm, p_value, with_ends
 from ser_lightning.report.tables import show_number, show_p, with_halves
 from ser_lightning.runs.study import Job
 from ser_lightning.runs.varying import settings_key
@@ -49,8 +43,8 @@ def compare(first: Side, second: Side) -> tuple[pd.DataFrame, list[str]]:
     """A row per pair of settings, the second minus the first, and remarks.
 
     Columns: first, second (names of the settings), pairs (runs on the same division; 0 where there are none, and the
-    means are compared as of independent runs), for every metric the two means, the difference, half of its corrected
-    95 % interval and p, for all rows by Holm's method; same (runs of which both made the very same predictions).
+    means are compared as of independent runs), for every metric the two means, the difference, half of its 95 %
+    interval and p, for all rows by Holm's method; same (runs of which both made the very same predictions).
 
     Raises `UserError` where the corpora, their utterances, classes or protocols differ, and where no setting of one
     has its like in the other.
@@ -104,32 +98,31 @@ def _matched(first: Side, second: Side) -> list[tuple[int, int]]:
 
 def _row(first: Side, i: int, second: Side, j: int) -> dict[str, Any]:
     sides = [first.material.finished(i), second.material.finished(j)]
+    speaker_of = first.material.speaker_of
     common = on_same_divisions(sides[1], sides[0])
     row: dict[str, Any] = {"first": first.material.jobs[i].name, "second": second.material.jobs[j].name}
     row["pairs"] = len(common)
     row["same"] = sum(_same(*pair) for pair in common)
     if common:
         sides = [[pair[side] for pair in common] for side in (1, 0)]
-        row |= paired_difference(common)
-    share = test_to_train([*sides[0], *sides[1]])
+        row |= difference_row(common, speaker_of)
+    a, b = (score_row(side, speaker_of) for side in sides)
     for metric in METRICS:
-        a, b = ([run.score(metric) for run in side] for side in sides)
-        row |= {f"{metric}_a": np.mean(a), f"{metric}_b": np.mean(b)}
+        row |= {f"{metric}_a": a[metric], f"{metric}_b": b[metric]}
         if not common:
-            row |= _unpaired(metric, over_runs(a, share), over_runs(b, share))
+            row |= _unpaired(metric, a, b)
     return row
 
 
-def _unpaired(metric: str, a: Interval, b: Interval) -> dict[str, float]:
-    """Means of unlike divisions: their corrected variances add up; freedom as of the side with fewer runs."""
-    error, freedom = np.hypot(a.error, b.error), min(a.count, b.count) - 1
-    difference = b.mean - a.mean
-    half = half_width(a) + half_width(b)  # NaN where either has too few runs
-    if np.isnan(half):
-        return {metric: difference, f"{metric}_half": np.nan, f"{metric}_p": np.nan}
-    half = stats.t.ppf((1 + LEVEL) / 2, freedom) * error
-    p = 2 * stats.t.sf(abs(difference) / error, freedom) if error else float(difference == 0)
-    return {metric: difference, f"{metric}_half": float(half), f"{metric}_p": float(p)}
+def _unpaired(metric: str, a: Mapping[str, float], b: Mapping[str, float]) -> dict[str, float]:
+    """Means of unlike divisions: their variances add up; freedom as of the side with less."""
+    error, freedom = np.hypot(a[f"{metric}_error"], b[f"{metric}_error"]), min(x[f"{metric}_freedom"] for x in (a, b))
+    interval = with_ends(b[metric] - a[metric], error**2, int(freedom))
+    return {
+        metric: interval.mean,
+        f"{metric}_half": interval.high - interval.mean,
+        f"{metric}_p": p_value(interval),
+    }
 
 
 def _same(one: ScoredRun, other: ScoredRun) -> bool:

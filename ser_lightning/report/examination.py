@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ser_lightning.corpora import Manifest
-from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit, findings, percent
+from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit, dev_line, findings, percent
 from ser_lightning.data.splits import Split
+from ser_lightning.features.fingerprint import ALIKE
 
 # Shares of samples above which a recording is named
 CLIPPED, DIGITAL_SILENCE = 0.001, 0.1
@@ -54,7 +55,13 @@ def show_leaks(splits: Sequence[Split], audits: Sequence[FoldAudit]) -> list[str
     """Print the audit of every fold and of all together."""
     console = Console()
     average = average_audit(audits)
-    shares = {"speakers": "speaker", "dialogues": "dialogue", "sentences": "sentence", "recordings": "audio"}
+    shares = {
+        "speakers": "speaker",
+        "dialogues": "dialogue",
+        "sentences": "sentence",
+        "takes": "take",
+        "recordings": "copy",
+    }
     fields = {noun: name for noun, name in shares.items() if getattr(average, name) is not None}
     title = f"{splits[0].protocol} protocol: what a fold's test part shares with its training part"
     table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, title_justify="left")
@@ -74,7 +81,8 @@ def show_leaks(splits: Sequence[Split], audits: Sequence[FoldAudit]) -> list[str
         highlight=False,
         soft_wrap=True,
     )
-    console.print(audit_line(average), highlight=False, soft_wrap=True)
+    for line in (audit_line(average), dev_line(average)):
+        console.print(line, highlight=False, soft_wrap=True)
     return findings(average)
 
 
@@ -90,6 +98,7 @@ def _show_faults(console: Console, manifest: Manifest, sound: pd.DataFrame) -> l
     if twins:
         ills.append(f"{len(twins)} recordings occur under several names")
         _name(console, "Identical sound under several names", [_twin(names, label_of) for names in twins])
+    _name(console, "Likely copies of one recording, trimmed, scaled or encoded anew", _copies(sound))
     if sound["rate"].nunique() > 1:
         console.print("[yellow]Sample rates are mixed[/yellow]; all are resampled to 16 kHz.")
     clipped = sound[sound["clipped"] > CLIPPED]
@@ -100,6 +109,16 @@ def _show_faults(console: Console, manifest: Manifest, sound: pd.DataFrame) -> l
     speakers = classes[(classes == 1) & (classes.index != "")].index.tolist()
     _name(console, "Speakers with one class only", speakers)
     return ills
+
+
+def _copies(sound: pd.DataFrame) -> list[str]:
+    """Pairs of utterances whose recordings are alike, but not equal."""
+    prints, contents = np.stack(sound["fingerprint"].to_list()).astype(np.float32), sound["content"].to_numpy()
+    names, pairs = sound["id"].to_numpy(), []
+    for number in range(len(prints) - 1):
+        alike = np.flatnonzero(prints[number + 1 :] @ prints[number] > ALIKE) + number + 1
+        pairs += [f"{names[number]} and {names[other]}" for other in alike if contents[other] != contents[number]]
+    return pairs
 
 
 def _twin(names: Sequence[str], label_of: pd.Series) -> str:

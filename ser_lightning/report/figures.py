@@ -14,12 +14,13 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ser_lightning.drawing import BLUE, COLOURS, DASHES, MARKERS, ORANGE, STYLE, VERMILLION, draw_fields
 from ser_lightning.metrics import HEADLINE, METRICS
-from ser_lightning.report.summary import FEWEST
 from ser_lightning.runs.varying import say, spell, symbols
 
 # Widths of a column and of a page of the proceedings, inches.
@@ -206,8 +207,13 @@ def heat_map(x: str, y: str, panels: Mapping[str, pd.DataFrame], caption: str) -
 def render(figure: Figure, kind: str) -> bytes:
     """The figure as a file's content, `kind` "png" (200 dpi) or "pdf"; equal figures give equal bytes."""
     content = io.BytesIO()
+    # `savefig` would draw everything twice, once for nothing
     with matplotlib.rc_context(STYLE):
-        figure.savefig(content, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)
+        figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
+        if kind == "png":
+            FigureCanvasAgg(figure).print_png(content)
+        else:
+            FigureCanvasPdf(figure).print_pdf(content, metadata={"CreationDate": None})
     return content.getvalue()
 
 
@@ -351,10 +357,13 @@ def _legend_paper_last(figure: Figure, axes: Axes) -> None:
 
 def _error_note(rows: pd.DataFrame) -> str:
     fewest, most = int(rows["runs"].min()), int(rows["runs"].max())
-    if most < FEWEST:
-        return "single runs" if most == 1 else f"mean of at most {most} runs, too few for an interval"
+    known = rows[f"{HEADLINE}_half"].notna().any()
+    if most == 1:
+        return "single runs with 95 % interval" if known else "single runs"
+    if not known:
+        return f"mean of at most {most} runs, without an interval"
     runs = f"{most}" if fewest == most else f"{fewest} to {most}"
-    return f"mean and 95 % interval over {runs} runs"
+    return f"mean of {runs} runs with 95 % interval"
 
 
 def foot(figure: Figure, width: float, caption: str, note: str) -> None:

@@ -1,7 +1,7 @@
 """All that the sections of a report are written from, read once."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +12,9 @@ import pandas as pd
 from ser_lightning.errors import UserError
 from ser_lightning.metrics import METRICS
 from ser_lightning.report.chapter import Chapter, Group, open_chapter
-from ser_lightning.report.comparison import differences, group_of, levels, references
-from ser_lightning.report.summary import Provenance, ScoredRun, average, column_names, provenance, score_runs
+from ser_lightning.report.comparison import differences, references, speakers_by_id
+from ser_lightning.report.scored import ScoredRun, score_runs
+from ser_lightning.report.summary import Provenance, average, column_names, provenance
 from ser_lightning.report.tables import FEW
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import (
@@ -22,8 +23,10 @@ from ser_lightning.runs.study import (
     Purpose,
     distinct_jobs,
     join_names,
+    pool_seeds,
     read_jobs,
     read_study,
+    replications,
     short_names,
 )
 from ser_lightning.runs.varying import Baseline, say
@@ -46,10 +49,11 @@ class Material:
         members: of each, the names under which the study has it.
         purpose: what the jobs are compared with, and the paper that the study is for.
         scored: the finished runs by signature.
-        summary: a row per job, in their order, see `average`, with the intervals by speakers.
+        summary: a row per job, in their order, see `average`.
         facts: what all numbers are of.
         utterances: the corpus's, as `write_utterances` wrote them; None where an earlier version made the study.
         selection: the jobs that figures of single settings are to show; empty: those that `shown` chooses.
+        interim: whether an answer is wanted of an unfinished study.
         metrics: the scores that tables and figures show; files for machines have all.
     """
 
@@ -63,12 +67,34 @@ class Material:
     facts: Provenance
     utterances: pd.DataFrame | None
     selection: Sequence[int] = ()
+    interim: bool = False
     metrics: Sequence[str] = field(default_factory=lambda: tuple(METRICS))
 
     @property
     def classes(self) -> list[str]:
         """Names of the classes, in the order of logits."""
         return list(self.facts.class_counts)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned run has finished, and every job that has not failed has been planned."""
+        begun = all(job.runs or job.failure is not None for job in read_jobs(self.study))
+        return begun and self.facts.finished == self.facts.planned
+
+    @property
+    def decided(self) -> bool:
+        """Whether the study is to be answered: once, when it is complete, or asked for."""
+        return self.complete or self.interim
+
+    @cached_property
+    def speaker_of(self) -> dict[str, str]:
+        """id -> who spoke; empty where this is not known of every utterance."""
+        return speakers_by_id(self.utterances)
+
+    @property
+    def question(self) -> str:
+        """Of `statistics.QUESTIONS` the one that the study answers first."""
+        return self.facts.question
 
     @cached_property
     def names(self) -> list[str]:
@@ -99,7 +125,7 @@ class Material:
     @cached_property
     def differences(self) -> pd.DataFrame:
         """A row per compared job, see `comparison.differences`."""
-        return differences(self.jobs, self.compared, self.scored, group_of(self.utterances))
+        return differences(self.jobs, self.compared, self.scored, self.speaker_of)
 
     @property
     def against_baseline(self) -> bool:
@@ -122,19 +148,20 @@ class Material:
         if not self.compared:
             return [self.gather([int(np.flatnonzero(self.summary["runs"] > 0)[0])])]
         best = self.best(list(self.compared))
-        return [self.gather([self.compared[best], best])]
+        return [self.gather([self.compared[best], best], rivals=len(self.compared))]
 
     @cached_property
     def answered(self) -> list[Group]:
         """The pairs that the study's answer is about: for each reference the best of those compared with it."""
         if self.chapter and not self.selection:
             return [group for group in self.shown if len(group.labels) == 2]
-        distinct = list(dict.fromkeys(self.compared.values()))
-        pairs = [[one, self.best([job for job, other in self.compared.items() if other == one])] for one in distinct]
-        if len(pairs) > MOST_ANSWERS:
+        rivals: dict[int, list[int]] = {}
+        for job, reference in self.compared.items():
+            rivals.setdefault(reference, []).append(job)
+        if len(rivals) > MOST_ANSWERS:
             best = self.best(list(self.compared))
-            pairs = [[self.compared[best], best]]
-        return [self.gather(pair) for pair in pairs]
+            return [self.gather([self.compared[best], best], rivals=len(self.compared))]
+        return [self.gather([one, self.best(jobs)], rivals=len(jobs)) for one, jobs in rivals.items()]
 
     def best(self, jobs: Sequence[int]) -> int:
         """Of several jobs with finished runs the one with the highest mean UA on dev, the first of equals."""
@@ -152,15 +179,15 @@ class Material:
         """What a job is called in figures: the settings in which it may differ from others, else its name."""
         return self._labels[job]
 
-    def gather(self, jobs: Sequence[int], suffix: str = "") -> Group:
-        """Jobs to be shown side by side: what they have in common goes into the title."""
+    def gather(self, jobs: Sequence[int], suffix: str = "", rivals: int = 1) -> Group:
+        """Jobs to be shown side by side, see `Group`: what they have in common goes into the title."""
         tables = [flat(self.jobs[job].settings) for job in jobs]
         keys = [key for key in self.columns if all(key in table for table in tables)]
         shared = [key for key in keys if len(tables) > 1 and len({str(table[key]) for table in tables}) == 1]
         if self._labels == self.names or not shared:
-            return Group({job: self.label(job) for job in jobs}, suffix=suffix)
+            return Group({job: self.label(job) for job in jobs}, suffix=suffix, rivals=rivals)
         labels = {job: self._say(job, [key for key in self.columns if key not in shared]) for job in jobs}
-        return Group(labels, self._say(jobs[0], shared), suffix)
+        return Group(labels, self._say(jobs[0], shared), suffix, rivals)
 
     def named(self, name: str) -> list[int]:
         """The numbers of the jobs that are called so: by their name in full or in short, or by their label."""
@@ -178,7 +205,9 @@ class Material:
         return ", ".join(say(key, self.columns[key], table[key]) for key in keys if key in table)
 
 
-def read_material(study: Path, runs: Path, show: str = "", metrics: Sequence[str] = ()) -> Material:
+def read_material(
+    study: Path, runs: Path, show: str = "", metrics: Sequence[str] = (), interim: bool = False
+) -> Material:
     """Read a study.
 
     Args:
@@ -186,6 +215,7 @@ def read_material(study: Path, runs: Path, show: str = "", metrics: Sequence[str
         runs: where all runs lie.
         show: the jobs that figures of single settings are to show, with commas between them.
         metrics: the scores that tables and figures show; all, if none is named.
+        interim: whether an answer is wanted of an unfinished study.
 
     Raises `UserError` where it has no jobs, none of those to be shown, and as `score_runs` and `provenance` do.
     """
@@ -193,16 +223,19 @@ def read_material(study: Path, runs: Path, show: str = "", metrics: Sequence[str
     if not all_jobs:
         raise UserError(f"{study} is no study: it has no jobs. Give the folder that train -m or reproduce wrote")
     groups = [[all_jobs[number] for number in numbers] for numbers in distinct_jobs(all_jobs).values()]
-    jobs, members = [join_names(group) for group in groups], [[job.name for job in group] for group in groups]
+    distinct = [join_names(group) for group in groups]
+    rows = replications(distinct)
+    jobs = [pool_seeds([distinct[number] for number in numbers]) for numbers in rows]
+    members = [[job.name for number in numbers for job in groups[number]] for numbers in rows]
     facts = provenance(jobs, runs)
     scored = score_runs(jobs, runs)
-    utterances = _read_utterances(study / UTTERANCES, {name for run in scored.values() for name in run.test.ids})
-    summary = average(jobs, scored).join(levels(jobs, scored, group_of(utterances)))
+    utterances = read_utterances(study, scored)
+    summary = average(jobs, scored, speakers_by_id(utterances))
     whole = Material(study, runs, jobs, members, read_study(study), scored, summary, facts, utterances)
     selection = tuple(_choose(whole, name.strip()) for name in _split(show))
     if len(selection) > MOST_SHOWN:
         raise UserError(f"--show {show}: figures have room for {MOST_SHOWN} settings")
-    return replace(whole, selection=selection, metrics=tuple(metrics) or tuple(METRICS))
+    return replace(whole, selection=selection, metrics=tuple(metrics) or tuple(METRICS), interim=interim)
 
 
 def _split(names: str) -> list[str]:
@@ -219,10 +252,15 @@ def _choose(material: Material, name: str) -> int:
     return numbers[0]
 
 
-def _read_utterances(file: Path, needed: set[str]) -> pd.DataFrame | None:
+def read_utterances(study: Path, scored: Mapping[str, ScoredRun]) -> pd.DataFrame | None:
+    """The study's table of utterances, as text; None where an earlier version made the study.
+
+    Raises `UserError` where it is damaged, or lacks an utterance that one of the runs `scored` was tested on.
+    """
+    file = study / UTTERANCES
     try:
         table = pd.read_csv(file, dtype=str, keep_default_na=False)
-        if missing := needed - set(table["id"]):
+        if missing := {name for run in scored.values() for name in run.test.ids} - set(table["id"]):
             raise ValueError(f"{len(missing)} tested utterances are not in it")
     except FileNotFoundError:
         return None

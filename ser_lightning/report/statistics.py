@@ -1,91 +1,192 @@
-"""What repeated, overlapping trainings say: intervals, paired differences, and corrections for many comparisons.
+"""What repeated, overlapping trainings say: an interval for each question that is asked of them, and its test.
 
-Runs of a cross-validation share most of their training utterances, so that their results are not independent and the
-usual standard error is too small. Nadeau and Bengio (Machine Learning 52, 2003; Bouckaert and Frank, PAKDD 2004, for
-repeated cross-validation) correct it: with J results of variance s^2, the variance of their mean is
+Three questions are asked of one mean over runs, and each has another answer:
 
-    (1 / J + n_test / n_train) s^2
+- *repeat*: what would the same corpus give, divided and trained anew? From the spread over runs.
+- *same people*: what would new recordings of these speakers give? From the spread over runs and over utterances.
+- *new people*: what would other speakers give? From the spread over runs and over speakers; only where the tested
+  speakers are not in training.
 
-and the mean over its root has about Student's t distribution with J - 1 degrees of freedom.
+The variance of a mean over terms that are alike in two ways, by speaker and by run, is the sum of the two clustered
+variances less that of the clusters' intersections (Cameron, Gelbach, Miller, Journal of Business & Economic Statistics
+29, 2011). How often each interval covers, and what else was tried: `docs/statistics.md`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, special, stats
 
 LEVEL = 0.95
 POWER = 0.8
-REPLICATES = 2000
+# Runs, speakers, or groups of them below which there is no interval
+FEWEST = 5
+# The questions, and what an interval for each is about
+QUESTIONS = {
+    "new people": "other speakers",
+    "same people": "new recordings of the same speakers",
+    "repeat": "the same corpus, divided and trained anew",
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A mean over runs in percent, or points, and what each tested utterance of each run adds to it.
+
+    Runs that differ in the seed alone count as one, of their mean.
+
+    Attributes:
+        value: the mean.
+        scores: of each run [runs].
+        terms: what utterances add to the value's distance from what is expected of it [terms]; those of run r sum to
+            (scores[r] - value) / runs.
+        divisions: which run a term is of, 0 to runs - 1 [terms].
+        utterances: which utterance [terms].
+        speakers: which speaker [terms]; an utterance of nobody known is a speaker of its own.
+        partitions: which repetition a run is of [runs].
+        apart: whether no tested speaker is in training; None where it is not known.
+    """
+
+    value: float
+    scores: np.ndarray
+    terms: np.ndarray
+    divisions: np.ndarray
+    utterances: np.ndarray
+    speakers: np.ndarray
+    partitions: np.ndarray
+    apart: bool | None
+
+    @property
+    def question(self) -> str:
+        """The one that the study answers first."""
+        return "new people" if self.apart else "same people"
+
+    @cached_property
+    def groups(self) -> int:
+        """Distinct groups of speakers that are tested together."""
+        present = np.zeros((len(self.scores), int(self.speakers.max()) + 1), dtype=bool)
+        present[self.divisions, self.speakers] = True
+        return len({run.tobytes() for run in present})
+
+    @cached_property
+    def speakers_tested(self) -> int:
+        """How many speakers are tested."""
+        return int((np.bincount(self.speakers) > 0).sum())
+
+    @property
+    def repetitions(self) -> int:
+        """How many partitions of the corpus the runs are of."""
+        return len(np.unique(self.partitions))
+
+    @property
+    def folds(self) -> int:
+        """Runs of one repetition; where repetitions have unlike numbers, their mean, rounded down."""
+        return len(self.scores) // self.repetitions
+
+    @property
+    def least(self) -> float:
+        """The variance of the mean if one utterance of each run were recognised otherwise, or not."""
+        tested = np.zeros((len(self.scores), int(self.utterances.max()) + 1), dtype=bool)
+        tested[self.divisions, self.utterances] = True
+        return float(np.square(100 / (tested.sum(axis=1) * len(self.scores))).sum())
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its interval; low and high are NaN where one run alone was made.
+    """An estimate with its interval for a question.
 
     Attributes:
         mean: the estimate.
-        low, high: ends of the interval.
+        low, high: ends of the interval; NaN where the study cannot answer the question.
         error: standard error.
-        count: runs, or replicates.
+        freedom: its degrees of freedom.
+        refusal: why there is no interval; empty where there is one.
     """
 
     mean: float
     low: float
     high: float
     error: float
-    count: int
+    freedom: int
+    refusal: str = ""
 
 
-@dataclass(frozen=True)
-class Difference(Interval):
-    """A paired difference.
-
-    Attributes:
-        p: of no difference, two-sided.
-        detectable: the smallest difference that a study like this would have found with a probability of 80 %.
-    """
-
-    p: float
-    detectable: float
+def estimate(sample: Sample, question: str) -> Interval:
+    """A sample's value with its 95 % interval for one of `QUESTIONS`, or with why it has none."""
+    if refusal := _refusal(sample, question):
+        return Interval(sample.value, np.nan, np.nan, np.nan, 0, refusal)
+    squared, freedom = _variance(sample, question)
+    return with_ends(sample.value, max(squared, sample.least), freedom)
 
 
-def over_runs(values: Sequence[float], ratio: float) -> Interval:
-    """The mean of a score [runs] with its corrected 95 % interval.
-
-    Args:
-        values: one per run.
-        ratio: test utterances over training utterances of a run.
-    """
-    mean, error, count = _mean_and_error(values, ratio)
-    half = stats.t.ppf((1 + LEVEL) / 2, count - 1) * error if count > 1 else np.nan
-    return Interval(mean, mean - half, mean + half, error, count)
+def over_runs(values: Sequence[float] | np.ndarray) -> Interval:
+    """The mean of what runs have [runs], with its 95 % interval for the question `repeat`, one value a run."""
+    mean = float(np.mean(values)) if len(values) else np.nan
+    if len(values) < FEWEST:
+        return Interval(mean, np.nan, np.nan, np.nan, 0, _too_few(len(values), "run", "on divisions of their own"))
+    return with_ends(mean, _over_runs(values), len(values) - 1)
 
 
-def paired(first: Sequence[float], second: Sequence[float], ratio: float) -> Difference:
-    """How much larger the scores `first` [runs] are than `second` [runs] of the same divisions, in the same order.
-
-    Raises:
-        ValueError: the two differ in length.
-    """
-    differences = [one - other for one, other in zip(first, second, strict=True)]
-    interval = over_runs(differences, ratio)
-    return Difference(**vars(interval), p=_p_value(interval), detectable=detectable(interval.error, interval.count))
-
-
-def detectable(error: float, count: int) -> float:
-    """The true difference at which a two-sided test at 5 % with this standard error rejects with probability 0.8.
-
-    NaN where there is no standard error.
-    """
-    from statsmodels.stats.power import TTestPower
-
-    if count < 2 or not np.isfinite(error):
+def p_value(interval: Interval) -> float:
+    """Of no difference, two-sided; NaN where there is no interval."""
+    if not interval.freedom:
         return np.nan
-    # In standard deviations of single runs, were they independent and had this standard error
-    size = TTestPower().solve_power(nobs=count, alpha=1 - LEVEL, power=POWER)
-    return float(np.squeeze(size)) * count**0.5 * error
+    return float(2 * stats.t.sf(abs(interval.mean) / interval.error, interval.freedom))
+
+
+def detectable(interval: Interval, comparisons: int = 1) -> float:
+    """The true difference that a test with this standard error shows with a probability of 80 %.
+
+    A difference is shown where p, corrected for so many comparisons, is below 5 %; the correction is that of the
+    smallest p among them (Holm's first step). NaN where there is no interval.
+    """
+    if not interval.freedom:
+        return np.nan
+
+    def missing(shift: float) -> float:
+        return POWER - power(shift, 1.0, interval.freedom, comparisons)
+
+    shift = optimize.brentq(missing, 0, 4 * _limit(interval.freedom, comparisons) + 20)
+    return float(shift * interval.error)
+
+
+def power(effect: float, error: float, freedom: int, comparisons: int = 1) -> float:
+    """The probability with which a true difference is shown, see `detectable`."""
+    limit, shift = _limit(freedom, comparisons), effect / error
+    # SciPy's noncentral t is not a number far from zero
+    scales = _scales(freedom)
+    return float((special.ndtr(shift - limit * scales) + special.ndtr(-shift - limit * scales)).mean())
+
+
+def after(sample: Sample, question: str, repetitions: int) -> tuple[float, int]:
+    """The standard error that a study would have after so many repetitions, and its degrees of freedom.
+
+    The part of the variance that lies between speakers (`new people`) or utterances (`same people`) stays; that between
+    runs becomes less. Raises `ValueError` for a sample of one repetition, in which the two cannot be told apart.
+    """
+    if sample.repetitions < 2:
+        raise ValueError("of one repetition it cannot be told what a further one would bring")
+    clusters = sample.speakers if question == "new people" else sample.utterances
+    both = variance(sample.terms, clusters * (int(sample.divisions.max()) + 1) + sample.divisions)
+    lasting = max(0.0, variance(sample.terms, clusters) - both)
+    fewer = sample.repetitions / repetitions
+    # As `two_way`: at least what either kind of cluster has alone
+    passing = max(both, variance(sample.terms, sample.divisions)) * fewer
+    units = min(sample.speakers_tested, sample.folds) if question == "new people" else sample.folds + repetitions - 1
+    return float(np.sqrt(lasting + passing)), units - 1
+
+
+@cache
+def _scales(freedom: int) -> np.ndarray:
+    """What a standard error is estimated as, over its true value: equally probable values [2000]."""
+    return np.sqrt(stats.chi2.ppf((np.arange(2000) + 0.5) / 2000, freedom) / freedom)
+
+
+def _limit(freedom: int, comparisons: int) -> float:
+    """Above so many standard errors the smallest p of several comparisons is below 5 % after Holm's correction."""
+    return float(stats.t.ppf(1 - (1 - LEVEL) / 2 / comparisons, freedom))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -100,47 +201,67 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def over_groups(counts: np.ndarray, scores: Callable[[np.ndarray], np.ndarray]) -> list[Interval]:
-    """95 % percentile intervals of scores under resampling of whole groups of utterances, such as speakers.
+def variance(terms: np.ndarray, clusters: np.ndarray) -> float:
+    """The variance of the sum of terms [n] that are independent between clusters (codes [n]) alone."""
+    sums = np.bincount(clusters, terms)[np.bincount(clusters) > 0]
+    return float(len(sums) / (len(sums) - 1) * (sums @ sums)) if len(sums) > 1 else np.nan
 
-    It answers another question than `over_runs`: what if other people had spoken. Few groups give it rough ends. The
-    groups are drawn anew `REPLICATES` times; draws in which a score is NaN, because a class has no utterance, do not
-    count for it.
 
-    Args:
-        counts: what is counted in each group [groups, ...], such as confusions, summed over runs.
-        scores: from counts summed over groups [..., ...] to scores [..., scores], any number of draws at once.
+def two_way(terms: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
+    """The variance of the sum of terms [n] that are dependent within the clusters of either kind (codes [n]).
+
+    At least that of either kind alone, since the difference of estimates may fall below.
     """
-    groups = len(counts)
-    values = scores(counts.sum(axis=0)[None])[0]  # [scores]
-    if groups < 2:
-        return [Interval(float(value), np.nan, np.nan, np.nan, 0) for value in values]
-    # How often each group is drawn [REPLICATES, groups]
-    times = np.random.default_rng(0).multinomial(groups, np.full(groups, 1 / groups), size=REPLICATES)
-    replicates = scores(np.tensordot(times.astype(np.float64), counts, axes=1))  # [REPLICATES, scores]
-    pairs = zip(values, replicates.T, strict=True)
-    return [_percentiles(float(value), draws[np.isfinite(draws)]) for value, draws in pairs]
+    one, other = variance(terms, first), variance(terms, second)
+    return max(one + other - variance(terms, first * (int(second.max()) + 1) + second), one, other)
 
 
-def _percentiles(value: float, replicates: np.ndarray) -> Interval:
-    if len(replicates) < 2:
-        return Interval(value, np.nan, np.nan, np.nan, len(replicates))
-    low, high = np.quantile(replicates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(value, float(low), float(high), float(np.std(replicates, ddof=1)), len(replicates))
+def _refusal(sample: Sample, question: str) -> str:
+    runs = len(sample.scores)
+    if not np.isfinite(sample.value):
+        return "a class is absent from a test part"
+    if question != "new people":
+        return _too_few(runs, "run", "on divisions of their own") if runs < FEWEST else ""
+    if not sample.apart:
+        return "who spoke is not known of all utterances" if sample.apart is None else "their voices are trained on"
+    if runs == 1:
+        return _too_few(sample.speakers_tested, "speaker", "tested") if sample.speakers_tested < FEWEST else ""
+    groups = min(sample.speakers_tested, sample.groups, sample.folds)
+    return _too_few(groups, "group", "of speakers tested apart") if groups < FEWEST else ""
 
 
-def _mean_and_error(values: Sequence[float], ratio: float) -> tuple[float, float, int]:
-    """Mean of the values, its corrected standard error, and their number; NaN where it cannot be told."""
-    count = len(values)
-    mean = float(np.mean(values)) if count else np.nan
-    if count < 2:
-        return mean, np.nan, count
-    return mean, float(np.sqrt((1 / count + ratio) * np.var(values, ddof=1))), count
+def with_ends(mean: float, squared: float, freedom: int) -> Interval:
+    """A mean with its 95 % interval, of its variance and that variance's degrees of freedom, 0 where it has none."""
+    if not freedom:
+        return Interval(mean, np.nan, np.nan, np.nan, 0)
+    error = float(np.sqrt(squared))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
+    return Interval(mean, mean - half, mean + half, error, freedom)
 
 
-def _p_value(interval: Interval) -> float:
-    if interval.count < 2:
-        return np.nan
-    if interval.error == 0:
-        return 1.0 if interval.mean == 0 else 0.0
-    return float(2 * stats.t.sf(abs(interval.mean) / interval.error, interval.count - 1))
+def _over_runs(values: Sequence[float] | np.ndarray) -> float:
+    """The variance of a mean of runs, as if they were independent.
+
+    Those of one repetition are tested on unlike utterances, and are less alike than whole repetitions are.
+    """
+    return float(np.var(values, ddof=1) / len(values))
+
+
+def _too_few(number: int, noun: str, rest: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)} {rest}, where an interval needs {FEWEST}"
+
+
+def _variance(sample: Sample, question: str) -> tuple[float, int]:
+    """The variance of the value, and its degrees of freedom."""
+    runs = len(sample.scores)
+    if question == "repeat":
+        return _over_runs(sample.scores), runs - 1
+    if question == "same people":
+        squared = two_way(sample.terms, sample.utterances, sample.divisions)
+        return squared, sample.folds - 1 + sample.repetitions - 1
+    if runs == 1:
+        return variance(sample.terms, sample.speakers), sample.speakers_tested - 1
+    squared = two_way(sample.terms, sample.speakers, sample.divisions)
+    # Of one repetition the larger of two estimates is on the safe side already, each speaker being tested once
+    units = sample.speakers_tested if sample.repetitions == 1 else min(sample.speakers_tested, sample.folds)
+    return squared, units - 1

@@ -23,16 +23,18 @@ from ser_lightning.report.tables import FEW
 from ser_lightning.runs.varying import spell
 
 
-def report_study(study: Path, runs: Path, show: str = "", metrics: Sequence[str] = (), workers: int = 1) -> Report:
+def report_study(
+    study: Path, runs: Path, show: str = "", metrics: Sequence[str] = (), interim: bool = False, workers: int = 1
+) -> Report:
     """Write a study's report into its folder, from the runs finished so far; returns it.
 
-    `show` and `metrics` as for `read_material`, `workers` as for `write_report`.
+    `show`, `metrics` and `interim` as for `read_material`, `workers` as for `write_report`.
 
     Reads the study's folder and those of its runs alone. Raises `UserError` where there is no finished run, where runs
     are of different corpora or protocols, and where a file is missing or damaged: which one, and what mends it.
     """
     with report_lock(study):
-        report = compile_report(read_material(study, runs, show, metrics))
+        report = compile_report(read_material(study, runs, show, metrics, interim))
         write_report(report, study, workers)
     return report
 

@@ -5,7 +5,6 @@ Scores are counted from the predictions, never copied from result.json.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +14,15 @@ import yaml
 
 from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit
 from ser_lightning.errors import UserError
-from ser_lightning.metrics import HEADLINE, METRICS, confusion_counts
-from ser_lightning.report.statistics import Interval, over_runs, paired
-from ser_lightning.runs.ledger import (
-    FEATURES,
-    PREDICTIONS,
-    RunResult,
-    damaged,
-    read_features,
-    read_outputs,
-    read_results,
-)
+from ser_lightning.metrics import HEADLINE, METRICS
+from ser_lightning.report.samples import score_row
+from ser_lightning.report.scored import ScoredRun, signatures
+from ser_lightning.report.statistics import QUESTIONS
+from ser_lightning.runs.ledger import FEATURES, RunResult, damaged, read_features, read_results
 from ser_lightning.runs.schedule import steps_of, steps_per_epoch
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import Job
 from ser_lightning.runs.varying import short_keys, show_value, varying_settings
-
-# Runs for which an interval is shown: that of two is 14 times as wide as they are apart, and says nothing.
-FEWEST = 3
 
 # Columns of tables that a setting of one's own may be called like; such a one keeps its dots.
 TAKEN = (
@@ -53,72 +43,32 @@ def describe_protocol(name: str) -> str:
     return PROTOCOLS.get(name, "a division of one's own")
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """What a run said of a part: `ids` [n], `labels` [n] as class indices, `logits` [n, classes]."""
-
-    ids: np.ndarray
-    labels: np.ndarray
-    logits: np.ndarray
-
-    @property
-    def recognised(self) -> np.ndarray:
-        """Class indices [n]."""
-        return self.logits.argmax(axis=1)
-
-
-@dataclass(frozen=True)
-class ScoredRun:
-    """A finished run with what it said of its parts, and the test part's confusion counts [classes, classes]."""
-
-    result: RunResult
-    dev: Outputs
-    test: Outputs
-    confusion: np.ndarray
-
-    @property
-    def division(self) -> tuple[int, int, str]:
-        """Names the division into parts, by which runs are paired."""
-        return self.result.repeat, self.result.fold, self.result.split
-
-    def score(self, metric: str) -> float:
-        """A metric of the test part, percent."""
-        return 100 * float(METRICS[metric].score(self.confusion))
-
-
-def score_runs(jobs: Sequence[Job], runs: Path) -> dict[str, ScoredRun]:
-    """The jobs' finished runs by signature, each scored once however many jobs share it.
-
-    Raises `UserError` where a finished run's predictions are missing or damaged.
-    """
-    scored = {}
-    for result in read_results(runs, _signatures(jobs)):
-        try:
-            table = read_outputs(runs / result.signature)
-            dev, test = (_outputs(table, part, result) for part in ("dev", "test"))
-        except (OSError, ValueError, KeyError) as error:
-            raise damaged(runs / result.signature, PREDICTIONS, error) from error
-        confusion = confusion_counts(test.labels, test.recognised, len(result.classes))
-        scored[result.signature] = ScoredRun(result, dev, test, confusion)
-    return scored
-
-
-def average(jobs: Sequence[Job], scored: Mapping[str, ScoredRun]) -> pd.DataFrame:
+def average(jobs: Sequence[Job], scored: Mapping[str, ScoredRun], speaker_of: Mapping[str, str]) -> pd.DataFrame:
     """A row per job, in their order.
 
     Columns: name; each setting in which jobs differ, under its short name (see `setting_columns`), NaN where a job
-    lacks it; runs (finished), planned; for every metric the mean over runs (ua, percent) and half of its 95 % interval
-    (ua_half, see `statistics.over_runs`, from three runs on); ua_sd (standard deviation over runs). What cannot be
-    computed, a mean of no runs or a spread of one, is NaN.
+    lacks it; runs (finished), planned; the numbers of `samples.score_row`; ua_sd (standard deviation over runs);
+    dev_ua (mean over runs, percent). What cannot be computed, a mean of no runs or a spread of one, is NaN.
+
+    Args:
+        jobs: of a study.
+        scored: their finished runs by signature.
+        speaker_of: id -> who spoke, see `comparison.speakers_by_id`.
     """
     rows = []
     for job in jobs:
         finished = [scored[name] for name in job.runs if name in scored]
-        row: dict[str, float] = {"runs": len(finished), "planned": len(job.runs)}
-        for metric in METRICS:
-            row |= _interval(metric, over_runs([run.score(metric) for run in finished], test_to_train(finished)))
         values = [run.score(HEADLINE) for run in finished]
-        rows.append({**row, f"{HEADLINE}_sd": float(np.std(values, ddof=1)) if len(values) > 1 else np.nan})
+        dev = [100 * run.result.dev_ua for run in finished]
+        rows.append(
+            {
+                "runs": len(finished),
+                "planned": len(job.runs),
+                **score_row(finished, speaker_of),
+                f"{HEADLINE}_sd": float(np.std(values, ddof=1)) if len(values) > 1 else np.nan,
+                f"dev_{HEADLINE}": float(np.mean(dev)) if dev else np.nan,
+            }
+        )
     described = _settings_table([job.settings for job in jobs])
     described.insert(0, "name", [job.name for job in jobs])
     return described.join(pd.DataFrame(rows))
@@ -147,53 +97,6 @@ def setting_columns(summary: pd.DataFrame) -> list[str]:
     return columns[columns.index("name") + 1 : columns.index("runs")]
 
 
-def pairs(job: Job, reference: Job, scored: Mapping[str, ScoredRun]) -> list[tuple[ScoredRun, ScoredRun]]:
-    """The finished runs of two jobs on the same divisions into parts, in their order."""
-    sides = [[scored[name] for name in one.runs if name in scored] for one in (job, reference)]
-    return on_same_divisions(*sides)
-
-
-def on_same_divisions(first: Sequence[ScoredRun], second: Sequence[ScoredRun]) -> list[tuple[ScoredRun, ScoredRun]]:
-    """The runs of two settings, of one study or two, on the same divisions into parts, in their order."""
-    one, other = ({run.division: run for run in side} for side in (first, second))
-    return [(one[division], other[division]) for division in sorted(one.keys() & other.keys())]
-
-
-def paired_difference(common: Sequence[tuple[ScoredRun, ScoredRun]]) -> dict[str, float]:
-    """Scores of the first minus the second of each pair of runs, in points.
-
-    The runs of a pair share their division into parts, so that its luck cancels. Keys: runs (pairs), and for a metric
-    the mean (ua), half of its 95 % interval (ua_half), the p-value of no difference (ua_p), and the smallest difference
-    that so many runs of this spread find with a probability of 80 % (ua_detectable); see `statistics.paired`. From
-    three pairs on: two that happen to differ alike would look certain.
-    """
-    share = test_to_train([one for one, _ in common])
-    enough = len(common) >= FEWEST
-    row: dict[str, float] = {"runs": len(common)}
-    for metric in METRICS:
-        one, other = ([pair[side].score(metric) for pair in common] for side in (0, 1))
-        difference = paired(one, other, share)
-        row |= _interval(metric, difference)
-        row[f"{metric}_p"] = difference.p if enough else np.nan
-        row[f"{metric}_detectable"] = difference.detectable if enough else np.nan
-    return row
-
-
-def test_to_train(finished: Sequence[ScoredRun]) -> float:
-    """Test utterances over training utterances, the mean over runs; NaN without any."""
-    shares = [run.result.utterances["test"] / run.result.utterances["train"] for run in finished]
-    return float(np.mean(shares)) if shares else np.nan
-
-
-def half_width(interval: Interval) -> float:
-    """Half of an interval over runs; NaN where they are too few for one."""
-    return interval.high - interval.mean if interval.count >= FEWEST else np.nan
-
-
-def _interval(metric: str, interval: Interval) -> dict[str, float]:
-    return {metric: interval.mean, f"{metric}_half": half_width(interval)}
-
-
 @dataclass(frozen=True)
 class Provenance:
     """What a study's numbers are made of; values that differ between its runs stand side by side."""
@@ -203,6 +106,7 @@ class Provenance:
     protocol: str
     folds: int
     repeats: int
+    seeds: int
     finished: int
     planned: int
     class_counts: dict[str, int]
@@ -224,14 +128,21 @@ class Provenance:
         return sum(self.class_counts.values())
 
     @property
+    def question(self) -> str:
+        """Of `statistics.QUESTIONS` the one that is answered first: by whether tested voices are trained on."""
+        return "new people" if self.audit.speaker == 0 else "same people"
+
+    @property
     def caption(self) -> str:
         """Corpus, protocol, folds x repetitions, leak audit: what stands under every figure and table."""
         corpus = f"synthetic {self.corpus}" if self.synthetic else self.corpus
         protocol = f"{self.protocol} protocol ({describe_protocol(self.protocol)})"
-        words = [corpus, protocol, f"{counted(self.folds, 'fold')} x {counted(self.repeats, 'repetition')}"]
+        seeds = f" x {self.seeds} seeds" if self.seeds > 1 else ""
+        words = [corpus, protocol, f"{counted(self.folds, 'fold')} x {counted(self.repeats, 'repetition')}{seeds}"]
         if self.finished < self.planned:
             words.append(f"unfinished: {self.finished} of {self.planned} runs")
-        return " | ".join([*words, audit_line(self.audit)])
+        others = "" if self.question == "new people" else ", not for other speakers"
+        return " | ".join([*words, f"95 % intervals for {QUESTIONS[self.question]}{others}", audit_line(self.audit)])
 
 
 def provenance(jobs: Sequence[Job], runs: Path) -> Provenance:
@@ -240,8 +151,8 @@ def provenance(jobs: Sequence[Job], runs: Path) -> Provenance:
     Raises `UserError` where no run is finished, or where runs are of different corpora or protocols: their numbers
     must not stand in one table.
     """
-    signatures = _signatures(jobs)
-    results = read_results(runs, signatures)
+    names = signatures(jobs)
+    results = read_results(runs, names)
     if not results:
         raise UserError("no run of this study has finished yet, so that there is nothing to report")
     _refuse_mixture(results)
@@ -252,8 +163,9 @@ def provenance(jobs: Sequence[Job], runs: Path) -> Provenance:
         protocol=first.protocol,
         folds=len({result.fold for result in results}),
         repeats=len({result.repeat for result in results}),
+        seeds=len({result.settings.get("seed", 0) for result in results}),
         finished=len(results),
-        planned=len(signatures),
+        planned=len(names),
         class_counts=_class_counts(runs / first.signature, first.classes),
         left_out=first.left_out,
         audit=_audit(results),
@@ -273,25 +185,6 @@ def _audit(results: Sequence[RunResult]) -> FoldAudit:
     """Over all divisions, each counted once however many runs share it."""
     by_division = {result.split: result.audit for result in results}
     return average_audit(FoldAudit(**audit) for audit in by_division.values())
-
-
-def _signatures(jobs: Sequence[Job]) -> list[str]:
-    return list(dict.fromkeys(chain.from_iterable(job.runs for job in jobs)))
-
-
-def _outputs(predictions: pd.DataFrame, part: str, result: RunResult) -> Outputs:
-    chosen = predictions["part"].to_numpy() == part
-    ids = predictions["id"].to_numpy()[chosen]
-    if chosen.sum() != result.utterances[part] or len(set(ids)) != len(ids):
-        raise ValueError(f"{len(set(ids))} {part} utterances instead of {result.utterances[part]}")
-    labels = pd.Index(result.classes).get_indexer(pd.Index(predictions["label"].to_numpy()[chosen]))
-    if (labels < 0).any():
-        raise ValueError("a label is none of the run's classes")
-    columns = [predictions[f"logit_{name}"].to_numpy(dtype=np.float64)[chosen] for name in result.classes]
-    logits = np.stack(columns, axis=1)  # [n, classes]
-    if not np.isfinite(logits).all():
-        raise ValueError("a logit is not a number")
-    return Outputs(ids, labels, logits)
 
 
 def _refuse_mixture(results: Sequence[RunResult]) -> None:

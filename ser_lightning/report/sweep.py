@@ -96,7 +96,9 @@ def _report(study: Path, runs: Path, logger: LoggerConfig) -> None:
     upload_report(logger, study)
     print_table(material.summary, report.caption)
     note = describe_other_code(results)
-    lines = readout_lines(material.jobs, material.scored, runs)
+    # Of several jobs the test part's scores are for the report, see `print_table`
+    alone = material.jobs if len(material.jobs) == 1 else []
+    lines = readout_lines(alone, material.scored, runs, material.speaker_of)
     print("\n".join([*lines, *filter(None, [note]), *report.answer, f"Report: {study / PAGE}"]))
 
 

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ser_lightning.metrics import HEADLINE, METRICS
+from ser_lightning.report.samples import SHORT
 from ser_lightning.report.summary import setting_columns
 from ser_lightning.runs.varying import show_value, spell
 
@@ -44,11 +45,17 @@ def markdown(shown: pd.DataFrame, caption: str) -> str:
 
 
 def print_table(summary: pd.DataFrame, caption: str) -> None:
-    """Print a summary in the terminal, its caption below; a job is told by its settings where they tell jobs apart."""
+    """Print a summary in the terminal, its caption below; a job is told by its settings where they tell jobs apart.
+
+    Of several jobs the UA on dev, by which one may choose; the test part's scores are for the report, since whoever
+    chooses by them reports the luckiest.
+    """
     settings = show_settings(summary)
     if settings.empty or settings.duplicated().any():
         settings = summary[["name"]].rename(columns={"name": "job"})
-    shown = settings.join(show_scores(summary))
+    scores = show_scores(summary)
+    dev = pd.DataFrame({f"dev {METRICS[HEADLINE].label} (%)": summary[f"dev_{HEADLINE}"].map(show_number)})
+    shown = settings.join(dev).join(scores if len(summary) == 1 else scores[["runs"]])
     table = Table()
     for name in shown.columns:
         table.add_column(name, justify="right")
@@ -112,11 +119,19 @@ def with_half(mean: float, half: float, signed: bool = False, decimals: int = 2)
     return shown if np.isnan(half) else f"{shown} ± {half:.{decimals}f}"
 
 
-def with_ends(rows: pd.DataFrame, metric: str) -> list[str]:
-    """The ends of the intervals by resampling speakers, or a dash."""
-    ends = zip(rows[f"{metric}_speakers_low"], rows[f"{metric}_speakers_high"], strict=True)
-    decimals = METRICS[metric].decimals
-    return ["–" if np.isnan(low) else f"{low:.{decimals}f} to {high:.{decimals}f}" for low, high in ends]
+def show_intervals(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """The ends of the intervals of rows for each question, as text; a question without any has no column."""
+    shown = pd.DataFrame(index=rows.index)
+    for metric in metrics:
+        label, decimals = METRICS[metric].label, METRICS[metric].decimals
+        for question, word in SHORT.items():
+            low, high = rows[f"{metric}_{word}_low"], rows[f"{metric}_{word}_high"]
+            if low.notna().any():
+                shown[f"{label}, {question}"] = [
+                    "–" if np.isnan(one) else f"{one:.{decimals}f} to {other:.{decimals}f}"
+                    for one, other in zip(low, high, strict=True)
+                ]
+    return shown
 
 
 def with_halves(rows: pd.DataFrame, metric: str, signed: bool = False) -> list[str]:

@@ -28,6 +28,8 @@ def settings(config: "Config") -> dict[str, Any]:
     if config.loss.lam == 0:
         chosen["loss"] = {"lam": 0.0, "class_weights": config.loss.class_weights}
     chosen["split"] = _without(chosen["split"], "folds", "repeats", "table")
+    if config.split.max_train is None:
+        del chosen["split"]["max_train"]
     chosen["trainer"] = _without(chosen["trainer"], "accelerator", "devices", "workers")
     return chosen
 
@@ -41,7 +43,8 @@ def identity(config: "Config", schedule: "Schedule") -> dict[str, Any]:
     parts = {name: part_identity(part) for name, part in config.parts.items() if name != "corpus"}
     if config.loss.lam == 0:
         parts["loss"] = {"lam": 0.0, "class_weights": config.loss.class_weights}
-    parts["split"] = _without(parts["split"], "folds", "repeats", "table")
+    # Who trains is in the division
+    parts["split"] = _without(parts["split"], "folds", "repeats", "table", "max_train")
     steps = {name: getattr(schedule, name) for name in ("max_steps", "check_every", "first_check")}
     trainer = {**steps, "precision": config.trainer.precision}
     return {**parts, "batching": config.batching.model_dump(), "trainer": trainer, "seed": config.seed}

@@ -27,7 +27,7 @@ class RunStatus:
         job: what its job sets.
         place: its repetition and fold.
         state: one of `STATES`.
-        details: UA, where and since when it is running, why it failed, or what is different.
+        details: UA on dev, where and since when it is running, why it failed, or what is different.
     """
 
     run: str
@@ -61,7 +61,7 @@ def _state(folder: Path, readouts: Iterable[str]) -> tuple[str, str]:
     except UserError as error:
         return "failed", str(error)
     if result is not None:
-        summary = f"UA {100 * result.ua:.1f} %, {result.seconds:.0f} s"
+        summary = f"dev UA {100 * result.dev_ua:.1f} %, {result.seconds:.0f} s"
         failures = list(read_failures(folder, readouts))
         return ("failed", "; ".join([f"done, {summary}", *failures])) if failures else ("done", summary)
     last = read_attempt(folder)

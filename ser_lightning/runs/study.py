@@ -251,6 +251,33 @@ def join_names(jobs: Sequence[Job]) -> Job:
     return replace(jobs[0], name=_shared_name([job.name for job in jobs]), readouts=_join_readouts(jobs))
 
 
+def replications(jobs: Sequence[Job]) -> list[list[int]]:
+    """The numbers of jobs that differ in the seed alone, which is no setting to be chosen but luck to be averaged.
+
+    >>> settings = [{"lam": 0, "seed": 0}, {"lam": 1, "seed": 0}, {"lam": 0, "seed": 1}]
+    >>> replications([Job("", one) for one in settings])
+    [[0, 2], [1]]
+    """
+    groups: dict[str, list[int]] = {}
+    for number, job in enumerate(jobs):
+        unseeded = {key: value for key, value in job.settings.items() if key != "seed"}
+        groups.setdefault(settings_key(unseeded), []).append(number)
+    return list(groups.values())
+
+
+def pool_seeds(jobs: Sequence[Job]) -> Job:
+    """Jobs that differ in the seed alone as one, with the runs of all and without the seed; one job as it is."""
+    if len(jobs) == 1:
+        return jobs[0]
+    places = {run: place for job in jobs for run, place in zip(job.runs, job.places, strict=True)}
+    words = [word for word in join_names(jobs).name.split() if not word.startswith("seed=")]
+    settings = {key: value for key, value in jobs[0].settings.items() if key != "seed"}
+    failure = next((job.failure for job in jobs if job.failure), None)
+    origin = jobs[0].origin if all(job.origin == jobs[0].origin for job in jobs) else {}
+    runs, name = list(places), " ".join(words) or "all seeds"
+    return Job(name, settings, runs, list(places.values()), failure, _join_readouts(jobs), origin)
+
+
 def _join_readouts(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
     """The read-outs of jobs that are one; of those with the same settings, whose code has changed, the last."""
     readouts = {stem: settings for job in jobs for stem, settings in job.readouts.items()}

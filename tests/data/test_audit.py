@@ -9,7 +9,7 @@ import pytest
 import ser_lightning.data.audit
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.audit import audit_split, audit_splits
-from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit, findings
+from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit, dev_line, findings
 from ser_lightning.data.splits import Split
 
 CLASSES = ("neu", "ang", "hap", "sad")
@@ -27,6 +27,8 @@ def clean():
     part = np.select([table["speaker"] >= "s6", table["speaker"] == "s5"], ["test", "dev"], "train")
     sound = pd.DataFrame({name: rng.normal(size=400) for name in ("seconds", "lead", "trail", "peak", "level")})
     sound = sound.assign(id=table["id"], content=[f"c{i}" for i in range(400)])
+    prints = rng.normal(size=(400, 50))
+    sound["fingerprint"] = list(prints / np.linalg.norm(prints, axis=1, keepdims=True))
     table = table.assign(raw_label=table["label"], gender="", session="", kind="")
     split = Split("speaker", 0, 0, pd.DataFrame({"id": table["id"], "part": part}))
     return Manifest("test", CLASSES, table), sound, split
@@ -73,6 +75,35 @@ def test_shares_by_hand(clean):
     assert (audit.speaker, audit.sentence, audit.dialogue) == (0.1, 0.5, 0.5)
 
 
+def test_copies_that_are_not_equal_are_found(clean):
+    manifest, sound, split = clean
+    # u310 is a copy of u000, which trains, u320 and u330 of u250, which selects
+    for copy, recording in ((310, 0), (320, 250), (330, 250)):
+        noise = np.random.default_rng(copy).normal(scale=0.1, size=50) / 50**0.5
+        print_ = sound["fingerprint"][recording] + noise
+        sound.at[copy, "fingerprint"] = print_ / np.linalg.norm(print_)
+    audit = audit_split(manifest, sound, split)
+    assert (audit.audio, audit.copy, audit.dev_copy) == (0.0, 0.01, 0.02)
+    assert "recordings 1 %" in audit_line(audit)
+    assert dev_line(audit) == "test shares with dev: speakers 0 %, takes 0 %, recordings 2 %"
+
+
+def test_takes_are_the_same_speaker_sentence_and_class(clean):
+    manifest, sound, split = clean
+    assert audit_split(manifest, sound, split).take == 0
+    manifest.table.loc[300:303, "speaker"] = "s0"
+    # 300 to 303 are neu t0, ang t1, hap t2, sad t3; s0 says of these neu t0 (0), ang t1 (1) and sad t3 (3)
+    manifest.table.loc[[2, 22, 42], "text_id"] = "t9"
+    manifest.table.loc[302, "label"] = "hap"
+    assert audit_split(manifest, sound, split).take == 0.03
+    # and dev speaks the sentence of the third
+    manifest.table.loc[302, "speaker"] = "s5"
+    audit = audit_split(manifest, sound, split)
+    assert (audit.take, audit.dev_take, audit.dev_speaker) == (0.03, 0.01, 0.01)
+    manifest.table["text_id"] = ""
+    assert audit_split(manifest, sound, split).take is None
+
+
 def test_drift_of_lengths_and_classes(clean):
     manifest, sound, split = clean
     tested = split.table["part"] == "test"
@@ -114,5 +145,5 @@ def test_the_average_of_folds_and_its_line():
     assert together == FoldAudit(40, 0.5, None, 0.5, 0.0005, 0.1, 0.1, 0.4, 0.25)
     assert audit_line(together) == (
         "test shares with training: speakers 50 %, sentences 50 %, recordings 0.05 % | "
-        "length, silence, level alone: UA 40 %"
+        "by length, silence, level alone: UA 40 %"
     )

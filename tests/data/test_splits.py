@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ser_lightning.config import compose
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.protocols import deal, tenths
-from ser_lightning.data.splits import make_splits, write_splits
+from ser_lightning.data.splits import limit_training, make_splits, write_splits
 from ser_lightning.errors import UserError
 
 PAPER, SPEAKER, SESSION = (compose([f"split={name}"]).split for name in ("paper", "speaker", "session"))
@@ -297,3 +297,33 @@ def test_a_protocol_that_edits_the_table_edits_a_copy(monkeypatch):
     make_splits(manifest, changed(PAPER, repeats=[0]))
     assert {before, manifest.digest} == set(seen)
     assert len(seen) == 3
+
+
+def test_training_is_limited_class_by_class_and_nothing_else_changes():
+    manifest = corpus(120)
+    role = np.array(["train"] * 100 + ["dev"] * 10 + ["test"] * 10, dtype="<U5")
+    role = np.random.default_rng(0).permutation(role)
+    limited = limit_training(manifest, role, 50, np.random.default_rng([0, 1]))
+    labels = manifest.table["label"].to_numpy()
+    before = {name: int(((role == "train") & (labels == name)).sum()) for name in manifest.classes}
+    after = {name: int(((limited == "train") & (labels == name)).sum()) for name in manifest.classes}
+    assert sum(after.values()) == 50
+    assert all(abs(after[name] - before[name] / 2) <= 1 for name in manifest.classes)
+    changed = role != limited
+    assert set(role[changed]) == {"train"}
+    assert set(limited[changed]) == {""}
+    again = limit_training(manifest, role, 50, np.random.default_rng([0, 1]))
+    other = limit_training(manifest, role, 50, np.random.default_rng([0, 2]))
+    assert (limited == again).all()
+    assert (limited != other).any()
+    assert (limit_training(manifest, role, 500, np.random.default_rng(0)) == role).all()
+
+
+def test_a_protocol_at_equal_size_tests_the_same_utterances():
+    manifest = corpus(400)
+    free, limited = (make_splits(manifest, PAPER.model_copy(update={"max_train": most})) for most in (None, 200))
+    for one, other in zip(free, limited, strict=True):
+        assert (one.ids("dev"), one.ids("test")) == (other.ids("dev"), other.ids("test"))
+        assert len(other.ids("train")) == 200
+        assert set(other.ids("train")) < set(one.ids("train"))
+        assert one.digest != other.digest

@@ -10,7 +10,9 @@ import pandas as pd
 import yaml
 
 from ser_lightning.identity import digest
-from ser_lightning.report.summary import average, score_runs
+from ser_lightning.metrics import confusion_counts
+from ser_lightning.report.scored import Outputs, ScoredRun, score_runs
+from ser_lightning.report.summary import average
 from ser_lightning.runs.ledger import FEATURES, METRICS, PREDICTIONS, RunResult
 from ser_lightning.runs.study import UTTERANCES, Job, write_job
 
@@ -34,7 +36,7 @@ PAPER_STUDY = [
 
 def summarise(jobs: Sequence[Job], runs: Path) -> pd.DataFrame:
     """A row per job, with the mean and spread of its finished runs' scores."""
-    return average(jobs, score_runs(jobs, runs))
+    return average(jobs, score_runs(jobs, runs), {})
 
 
 def settings_of(features: str, lam: float, alpha: float, **optimizer: float) -> dict[str, Any]:
@@ -80,12 +82,17 @@ AUDIT = {
 
 @dataclasses.dataclass
 class Simulation:
-    """A folder of outputs with one study, and what its runs are of."""
+    """A folder of outputs with one study, and what its runs are of.
+
+    Attributes:
+        speaker: share of test utterances whose speaker is also in training; None where the speakers are unknown.
+    """
 
     output: Path
     corpus: str = "demo"
     synthetic: bool = True
     protocol: str = "paper"
+    speaker: float | None = 1.0
 
     @property
     def runs(self) -> Path:
@@ -124,8 +131,7 @@ class Simulation:
         dev: pd.DataFrame | None = None,
     ) -> Path:
         """Write a run's folder. `test` and `dev`, which is the same if not given, have id, label and logit_<class>."""
-        signature = self.signature(settings, repeat, fold)
-        folder = self.runs / signature
+        folder = self.runs / self.signature(settings, repeat, fold)
         folder.mkdir(parents=True, exist_ok=True)
         features = _plain_features(test) if features is None else features
         dev = test if dev is None else dev
@@ -133,8 +139,22 @@ class Simulation:
         _plain_curves(settings).to_csv(folder / METRICS, index=False)
         features.to_parquet(folder / FEATURES, index=False)
         (folder / "config.yaml").write_text(yaml.safe_dump(self._config(settings)))
-        result = RunResult(
-            signature=signature,
+        self.result(settings, repeat, fold, test, dev).write(folder)
+        return folder
+
+    def score(self, settings: dict[str, Any], repeat: int, fold: int, test: pd.DataFrame) -> ScoredRun:
+        """A run as `score_runs` reads it from the folder that `finish` writes, without the folder."""
+        labels = pd.Index(CLASSES).get_indexer(pd.Index(test["label"]))
+        outputs = Outputs(test["id"].to_numpy(), labels, test[[f"logit_{name}" for name in CLASSES]].to_numpy())
+        counts = confusion_counts(labels, outputs.recognised, len(CLASSES))
+        return ScoredRun(self.result(settings, repeat, fold, test, test), outputs, outputs, counts)
+
+    def result(
+        self, settings: dict[str, Any], repeat: int, fold: int, test: pd.DataFrame, dev: pd.DataFrame
+    ) -> RunResult:
+        """What result.json of a run says."""
+        return RunResult(
+            signature=self.signature(settings, repeat, fold),
             corpus=self.corpus,
             synthetic=self.synthetic,
             protocol=self.protocol,
@@ -149,7 +169,7 @@ class Simulation:
             utterances={"train": 8 * len(test), "dev": len(dev), "test": len(test)},
             left_out=0,
             split=f"{repeat}{fold}" * 6,
-            audit=AUDIT,
+            audit=AUDIT | {"speaker": self.speaker},
             steps=settings["trainer"]["max_steps"],
             best_step=100,
             seconds=60.0,
@@ -158,8 +178,6 @@ class Simulation:
             settings=settings,
             versions={"python": "3.11", "torch": "2.11"},
         )
-        result.write(folder)
-        return folder
 
     def _config(self, settings: dict[str, Any]) -> dict[str, Any]:
         steps = {"logmel": 3520, "logstft": 2920}
@@ -167,11 +185,11 @@ class Simulation:
         return {"corpus": {"name": self.corpus, "training": training}, **settings}
 
 
-def predictions(pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """A table of predictions from (label, recognised) pairs."""
+def predictions(pairs: Sequence[tuple[str, str]], first: int = 0) -> pd.DataFrame:
+    """A table of predictions from (label, recognised) pairs, of utterances u0, u1, ..., or from another number on."""
     logits = [[1.0 if name == recognised else 0.0 for name in CLASSES] for _, recognised in pairs]
     table = pd.DataFrame(logits, columns=[f"logit_{name}" for name in CLASSES])
-    return table.assign(id=[f"u{i}" for i in range(len(pairs))], label=[label for label, _ in pairs])
+    return table.assign(id=[f"u{first + i}" for i in range(len(pairs))], label=[label for label, _ in pairs])
 
 
 def _plain_curves(settings: dict[str, Any]) -> pd.DataFrame:

@@ -4,12 +4,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import stats
 from sklearn.metrics import log_loss
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from ser_lightning.report.calibration import (
     COLDEST,
     HOTTEST,
+    error_by_chance,
     fit_temperature,
     negative_log_likelihood,
     overconfidence,
@@ -101,12 +103,53 @@ def test_scaling_changes_no_decision(logits, seed):
     assert scaled.sum(axis=1) == pytest.approx(1)
 
 
-def test_a_part_without_errors_gets_the_coldest_temperature():
-    assert fit_temperature(np.eye(4), np.arange(4)) == pytest.approx(COLDEST, rel=1e-3)
+@pytest.mark.parametrize("gap", [1.0, 2.0, 10.0])
+def test_a_part_without_errors_gets_the_coldest_temperature(gap):
+    """However sure the network is: its likelihood is flat, to the last digit, long before the end of the range."""
+    assert fit_temperature(gap * np.eye(4), np.arange(4)) == pytest.approx(COLDEST, rel=1e-3)
+
+
+def test_a_part_that_is_all_wrong_gets_the_hottest():
+    assert fit_temperature(3 * np.eye(4), (np.arange(4) + 1) % 4) == pytest.approx(HOTTEST, rel=1e-3)
 
 
 def test_overconfidence_by_hand():
+    """Of each utterance what it was sure of, less one where it was right."""
     logits = np.log([[0.7, 0.3], [0.9, 0.1]])
-    assert overconfidence(logits, np.array([0, 1])) == pytest.approx(0.8 - 0.5)
+    assert overconfidence(logits, np.array([0, 1])) == pytest.approx([0.7 - 1, 0.9])
     # Of two equally likely classes nothing else can be said
-    assert overconfidence(np.zeros((2, 2)), np.array([0, 1])) == pytest.approx(0.0)
+    assert overconfidence(np.zeros((2, 2)), np.array([0, 1])).mean() == pytest.approx(0.0)
+
+
+def test_the_mean_of_overconfidence_is_confidence_less_accuracy(results):
+    logits, labels = results
+    expected = probabilities(logits).max(axis=1).mean() - (logits.argmax(axis=1) == labels).mean()
+    assert overconfidence(logits, labels).mean() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("utterances", [10, 60, 400])
+def test_the_error_by_chance_is_that_of_labels_drawn_from_the_probabilities(utterances):
+    """A perfectly calibrated model's error on average, in a simulation of whole labels, within four standard errors."""
+    rng = np.random.default_rng(2)
+    predicted = probabilities(2 * rng.normal(size=(utterances, 4)))
+    ends = predicted.cumsum(axis=1)
+    errors = [reliability(predicted, (rng.random((utterances, 1)) > ends).sum(axis=1)).error for _ in range(1000)]
+    tolerance = 4 * np.std(errors) * np.sqrt(1 / 200 + 1 / 1000)
+    assert error_by_chance(predicted, draws=200) == pytest.approx(np.mean(errors), abs=tolerance)
+    assert tolerance < 0.25 * np.mean(errors)
+
+
+def test_the_error_by_chance_of_one_bin_is_the_binomial_distributions():
+    """Of n utterances at 0.7 the share of right ones lies |k / n - 0.7| away: summed over all k."""
+    for utterances in (5, 50):
+        rights = np.arange(utterances + 1)
+        distance = stats.binom.pmf(rights, utterances, 0.7) @ np.abs(rights / utterances - 0.7)
+        chance = error_by_chance(np.tile([0.7, 0.2, 0.1], (utterances, 1)), draws=4000)
+        assert chance == pytest.approx(distance, rel=0.06)
+
+
+def test_the_fewer_utterances_the_larger_the_error_by_chance():
+    """As the root of their number, where bins have many; certainty is never wrong by chance."""
+    few, many = (error_by_chance(np.tile([0.7, 0.3], (number, 1))) for number in (25, 400))
+    assert few / many == pytest.approx(4, rel=0.2)
+    assert error_by_chance(np.eye(4)) == 0

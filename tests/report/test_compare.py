@@ -16,13 +16,13 @@ SOFTMAX, CENTRE = settings_of("logmel", 0.0, 0.5), settings_of("logmel", 0.3, 0.
 
 
 def make(output, tests, first_fold=0, **simulation):
-    """A study of softmax and centre loss; `tests` by job and fold."""
+    """A study of softmax and centre loss; `tests` by job and fold, of other utterances in every fold."""
     made = Simulation(output, **simulation)
     for number, (settings, of) in enumerate(zip((SOFTMAX, CENTRE), tests, strict=True)):
         folds = range(first_fold, first_fold + len(of))
         made.add_job(number, f"loss.lam={settings['loss']['lam']:g}", settings, folds=folds)
         for fold, test in zip(folds, of, strict=True):
-            made.finish(settings, 0, fold, test)
+            made.finish(settings, 0, fold, test.assign(id=[f"f{fold}{name}" for name in test["id"]]))
     return made
 
 
@@ -30,60 +30,78 @@ def side(study, job=None):
     return choose(str(study.study), read_material(study.study, study.runs), job)
 
 
+FIVE = [HALF, HALF, RIGHT, HALF, RIGHT]
+SIX = [RIGHT, RIGHT, RIGHT, RIGHT, HALF, HALF]
+# Of the mean of the first: 50 and 100, mean 70, (3 x 20^2 + 2 x 30^2) / 4 / 5; its utterances alone have 63
+VARIANCE_OF_FIVE = 150
+# Of the second: mean 250 / 3, (4 x (50 / 3)^2 + 2 x (100 / 3)^2) / 5 / 6; its utterances alone have 50
+VARIANCE_OF_SIX = 1000 / 9
+T4 = 2.7764451051977987  # 97.5 % of Student's t with 4 degrees of freedom
+
+
 def test_two_settings_of_a_study_are_paired(tmp_path):
-    study = make(tmp_path, [[HALF, HALF, RIGHT], [RIGHT, RIGHT, RIGHT]])
+    study = make(tmp_path, [FIVE, [RIGHT] * 5])
     table, remarks = compare(side(study, "loss.lam=0"), side(study, "loss.lam=0.3"))
     (row,) = table.to_dict("records")
-    assert (row["pairs"], row["ua_a"], row["ua_b"]) == (3, pytest.approx(200 / 3), 100)
-    # 50, 50, 0: variance 2500 / 3; test parts are an eighth of the training parts
-    half = stats.t.ppf(0.975, 2) * np.sqrt((1 / 3 + 1 / 8) * 2500 / 3)
-    assert (row["ua"], row["ua_half"]) == pytest.approx((100 / 3, half))
-    assert remarks == ["1 of 3 pairs made the very same predictions."]
+    assert (row["pairs"], row["ua_a"], row["ua_b"]) == (5, pytest.approx(70), 100)
+    # 50, 50, 0, 50, 0 have the variance of the first, the second having none
+    assert (row["ua"], row["ua_half"]) == pytest.approx((30, T4 * np.sqrt(VARIANCE_OF_FIVE)), rel=1e-5)
+    assert remarks == ["2 of 5 pairs made the very same predictions."]
 
 
 def test_other_divisions_are_compared_as_independent(tmp_path):
-    mine = make(tmp_path / "mine", [[HALF, HALF, RIGHT]] * 2)
-    yours = make(tmp_path / "yours", [[RIGHT, RIGHT, RIGHT, HALF]] * 2, first_fold=1)
-    shared = make(tmp_path / "shared", [[RIGHT, RIGHT, RIGHT, HALF]] * 2, first_fold=5)
+    mine = make(tmp_path / "mine", [FIVE] * 2)
+    yours = make(tmp_path / "yours", [SIX] * 2, first_fold=3)
+    shared = make(tmp_path / "shared", [SIX] * 2, first_fold=5)
     assert compare(side(mine), side(yours))[0]["pairs"].tolist() == [2, 2]
     table, remarks = compare(side(mine), side(shared))
     row = table.iloc[0]
-    # Variances 2500 / 3 of three and 625 of four runs
-    errors = np.sqrt((1 / 3 + 1 / 8) * 2500 / 3), np.sqrt((1 / 4 + 1 / 8) * 625)
-    error, difference = np.hypot(*errors), 87.5 - 200 / 3
-    assert (row["pairs"], row["ua"], row["ua_half"]) == pytest.approx((0, difference, stats.t.ppf(0.975, 2) * error))
-    assert row["ua_p"] == pytest.approx(2 * stats.t.sf(difference / error, 2))
+    error, difference = np.sqrt(VARIANCE_OF_FIVE + VARIANCE_OF_SIX), 250 / 3 - 70
+    assert (row["pairs"], row["ua"], row["ua_half"]) == pytest.approx((0, difference, T4 * error), rel=1e-5)
+    assert row["ua_p"] == pytest.approx(2 * stats.t.sf(difference / error, 4), rel=1e-5)
     assert "as of independent runs" in remarks[0]
 
 
-def test_without_spread_independent_means_differ_surely_or_not_at_all(tmp_path):
-    mine = make(tmp_path / "mine", [[HALF] * 3] * 2)
-    yours = make(tmp_path / "yours", [[HALF] * 3, [RIGHT] * 4], first_fold=5)
+def test_independent_means_without_spread_differ_by_an_utterance_a_run_more_or_less(tmp_path):
+    """One of four utterances is 25 points, a fifth of it in a mean of five: variance 5 x 5^2 on either side."""
+    mine = make(tmp_path / "mine", [[HALF] * 5] * 2)
+    yours = make(tmp_path / "yours", [[HALF] * 5, [RIGHT] * 5], first_fold=5)
     table, _ = compare(side(mine), side(yours))
-    assert table[["pairs", "ua", "ua_half", "ua_p"]].to_numpy().tolist() == [[0, 0, 0, 1], [0, 50, 0, 0]]
-    assert table["ua_p_holm"].tolist() == [1, 0]
+    assert table[["pairs", "ua"]].to_numpy().tolist() == [[0, 0], [0, 50]]
+    assert table["ua_half"].tolist() == pytest.approx([T4 * np.sqrt(250)] * 2)
+    p = 2 * stats.t.sf(50 / np.sqrt(250), 4)
+    assert table["ua_p"].tolist() == pytest.approx([1, p])
+    assert table["ua_p_holm"].tolist() == pytest.approx([1, 2 * p])
 
 
-def test_two_independent_runs_have_no_interval(tmp_path):
-    mine = make(tmp_path / "mine", [[HALF, RIGHT]] * 2)
-    yours = make(tmp_path / "yours", [[RIGHT] * 4] * 2, first_fold=5)
+def test_four_independent_runs_have_no_interval(tmp_path):
+    mine = make(tmp_path / "mine", [[HALF, RIGHT] * 2] * 2)
+    yours = make(tmp_path / "yours", [[RIGHT] * 5] * 2, first_fold=5)
     row = compare(side(mine), side(yours))[0].iloc[0]
     assert (row["pairs"], row["ua"]) == (0, 25)
     assert np.isnan([row["ua_half"], row["ua_p"]]).all()
 
 
-def test_two_pairs_that_differ_alike_are_not_certain(tmp_path):
-    study = make(tmp_path, [[HALF, HALF], [RIGHT, RIGHT]])
+def test_four_pairs_that_differ_alike_are_not_certain(tmp_path):
+    study = make(tmp_path, [[HALF] * 4, [RIGHT] * 4])
     row = compare(side(study, "loss.lam=0"), side(study, "loss.lam=0.3"))[0].iloc[0]
-    assert (row["pairs"], row["ua"], row["wa"]) == (2, 50, 50)
-    assert np.isnan([row[f"{measure}_{of}"] for measure in ("ua", "wa") for of in ("half", "p", "p_holm")]).all()
+    assert (row["pairs"], row["ua"], row["wa"]) == (4, 50, 50)
+    assert np.isnan([row[f"{measure}_{end}"] for measure in ("ua", "wa") for end in ("half", "p", "p_holm")]).all()
+
+
+def test_five_pairs_that_differ_alike_differ_by_an_utterance_a_run_more_or_less(tmp_path):
+    study = make(tmp_path, [[HALF] * 5, [RIGHT] * 5])
+    row = compare(side(study, "loss.lam=0"), side(study, "loss.lam=0.3"))[0].iloc[0]
+    assert (row["pairs"], row["ua"], row["ua_half"]) == pytest.approx((5, 50, T4 * np.sqrt(125)))
+    # t^2 = 20; Student's t with 4 degrees of freedom is within it with probability x (3 - x^2) / 2, x^2 = 20 / 24
+    assert row["ua_p"] == pytest.approx(1 - np.sqrt(5 / 6) * (3 - 5 / 6) / 2)
 
 
 def test_repeated_studies_made_the_very_same_predictions(tmp_path):
-    mine, yours = (make(tmp_path / name, [[HALF, RIGHT, HALF], [RIGHT, HALF, HALF]]) for name in ("mine", "yours"))
+    mine, yours = (make(tmp_path / name, [FIVE, [RIGHT] * 5]) for name in ("mine", "yours"))
     table, remarks = compare(side(mine), side(yours))
-    assert table[["pairs", "same", "ua", "wa", "ua_p"]].to_numpy().tolist() == [[3, 3, 0, 0, 1]] * 2
-    assert remarks == ["6 of 6 pairs made the very same predictions."]
+    assert table[["pairs", "same", "ua", "wa", "ua_p"]].to_numpy().tolist() == [[5, 5, 0, 0, 1]] * 2
+    assert remarks == ["10 of 10 pairs made the very same predictions."]
 
 
 def test_settings_that_share_their_runs_are_compared_once(tmp_path):
@@ -105,12 +123,23 @@ def test_settings_of_equal_name_belong_together_where_none_are_equal(tmp_path):
     mine = make(tmp_path / "mine", [[HALF], [RIGHT]])
     yours = Simulation(tmp_path / "yours")
     for number, lam in enumerate((3.0, 0.3)):
-        settings = settings_of("logmel", lam, 0.5) | {"seed": 1}
+        settings = settings_of("logmel", lam, 0.5, learning_rate=0.01)
         yours.add_job(number, f"loss.lam={lam:g}", settings, folds=[0])
         yours.finish(settings, 0, 0, HALF)
     table, remarks = compare(side(mine), side(yours))
     assert table[["first", "second", "pairs", "ua"]].to_numpy().tolist() == [["loss.lam=0.3", "loss.lam=0.3", 1, -50]]
     assert remarks == [f"In {mine.study} alone: loss.lam=0.", f"In {yours.study} alone: loss.lam=3."]
+
+
+def test_studies_with_other_seeds_are_paired_by_their_divisions(tmp_path):
+    mine, yours = make(tmp_path / "mine", [FIVE, FIVE]), Simulation(tmp_path / "yours")
+    settings = CENTRE | {"seed": 1}
+    yours.add_job(0, "loss.lam=0.3", settings, folds=range(5))
+    for fold in range(5):
+        yours.finish(settings, 0, fold, RIGHT.assign(id=[f"f{fold}{name}" for name in RIGHT["id"]]))
+    table, remarks = compare(side(mine, "loss.lam=0.3"), side(yours))
+    assert table[["pairs", "ua"]].to_numpy().tolist() == [[5, 30]]
+    assert "divisions differ" not in " ".join(remarks)
 
 
 def test_what_only_one_has_is_named(tmp_path):
@@ -153,23 +182,24 @@ def test_a_setting_without_a_finished_run_is_named(tmp_path):
 
 
 def test_the_command_prints_a_comparison_of_other_divisions(tmp_path, capsys):
-    make(tmp_path / "mine", [[HALF, HALF, RIGHT]] * 2)
-    yours = make(tmp_path / "yours", [[RIGHT, RIGHT, RIGHT, HALF]] * 2, first_fold=5)
+    make(tmp_path / "mine", [FIVE] * 2)
+    yours = make(tmp_path / "yours", [SIX] * 2, first_fold=5)
     main(["--output", str(tmp_path / "mine"), "compare", "simulated:loss.lam=0", f"{yours.study}:loss.lam=0.3"])
     said = " ".join(capsys.readouterr().out.split())
     assert f"A: simulated:loss.lam=0 B: {yours.study}:loss.lam=0.3 synthetic demo | paper protocol" in said
-    # As in test_other_divisions_are_compared_as_independent; the half interval is 4.3027 x 24.826
-    assert "loss.lam=0 | loss.lam=0.3 │ 0 │ 66.67 │ 87.50 │ +20.83 ± 106.82" in said
+    # As in test_other_divisions_are_compared_as_independent; the half interval is 2.7764 x 16.159
+    assert "loss.lam=0 | loss.lam=0.3 │ 0 │ 70.00 │ 83.33 │ +13.33 ± 44.86" in said
     assert said.endswith("the divisions differ: the means are compared as of independent runs.")
 
 
 def test_the_command_prints_the_comparison(tmp_path, capsys):
-    study = make(tmp_path, [[HALF, HALF, RIGHT], [RIGHT, RIGHT, RIGHT]])
+    study = make(tmp_path, [FIVE, [RIGHT] * 5])
     main(["--output", str(tmp_path), "compare", "simulated:loss.lam=0", "simulated:loss.lam=0.3"])
     said = capsys.readouterr().out
     assert "A: simulated:loss.lam=0\nB: simulated:loss.lam=0.3\n" in said
-    assert "66.67" in said
-    assert "+33.33 ± 84.09" in said
+    assert "70.00" in said
+    assert "+30.00 ± 34.00" in said
+    assert "± is half of the 95 % interval for new recordings of the same speakers" in said
     assert not (study.study / "report.md").exists()
 
 
@@ -179,7 +209,7 @@ def test_the_command_reports_what_it_can_and_names_what_it_cannot(tmp_path, caps
         main(["--output", str(tmp_path), "nothing", "simulated"])
     said = capsys.readouterr().out
     assert said.startswith(
-        "Centre loss for speech emotion recognition on the synthetic demo corpus\n  Not known: 1 pair"
+        "Centre loss for speech emotion recognition on the synthetic demo corpus\n  Not known, 1 pair of runs: no "
     )
     assert said.endswith(f"Report: {tmp_path / 'studies' / 'simulated' / 'report.html'}\n")
     assert (tmp_path / "studies" / "simulated" / "results.json").exists()

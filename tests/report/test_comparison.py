@@ -6,10 +6,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ser_lightning.metrics import unweighted_accuracy
-from ser_lightning.report.comparison import differences, group_of, grouped_counts, levels, references
-from ser_lightning.report.summary import score_runs
+from ser_lightning.report.comparison import differences, references, speakers_by_id
+from ser_lightning.report.material import read_material
+from ser_lightning.report.scored import score_runs
+from ser_lightning.report.statistics import detectable, with_ends
 from ser_lightning.runs.ledger import RESULT
+from ser_lightning.runs.study import Job, write_job
 from ser_lightning.runs.varying import Baseline
 from tests.report.simulated import CLASSES, predictions, settings_of
 
@@ -61,38 +63,77 @@ def test_nothing_else_is_the_reference_while_softmax_alone_is_unfinished(simulat
     assert references(simulated[1:], scored, SOFTMAX) == {1: 0}
 
 
-def test_differences_by_hand_and_corrected_for_their_number(simulation):
-    better, same = settings_of("logmel", 0.3, 0.5), settings_of("logmel", 0.03, 0.5)
-    jobs = [
-        add(simulation, 0, settings_of("logmel", 0.0, 0.5), [HALF, HALF, RIGHT]),
-        add(simulation, 1, better, [RIGHT, RIGHT, RIGHT]),
-        add(simulation, 2, same, [HALF, RIGHT, HALF]),
+def of_folds(tests):
+    """Other utterances in every fold."""
+    return [test.assign(id=[f"f{fold}{name}" for name in test["id"]]) for fold, test in enumerate(tests)]
+
+
+def variance(first, second):
+    """That of the mean difference of UA, for new recordings of the same people, of five runs with an utterance of each
+    class, tested once: the largest of those by run, by utterance, and of one utterance a run. The program's slopes of
+    so small classes are off by a millionth."""
+    logits = [f"logit_{name}" for name in CLASSES]
+    right = [
+        [[row[logits].argmax() == i for i, (_, row) in enumerate(test.iterrows())] for test in tests]
+        for tests in (first, second)
     ]
-    scored = score_runs(jobs, simulation.runs)
-    table = differences(jobs, {1: 0, 2: 0}, scored, {})
-    # 50, 50, 0 and 0, 50, -50
-    assert table["ua"].tolist() == pytest.approx([100 / 3, 0])
-    assert table[["job", "reference", "runs"]].to_numpy().tolist() == [[1, 0, 3], [2, 0, 3]]
-    assert table["ua_p_holm"].tolist() == pytest.approx([min(1, 2 * table["ua_p"][0]), 1])
+    gains = np.array(right[0], dtype=float) - np.array(right[1])  # [5, 4]
+    by_run = np.var(25 * gains.sum(axis=1), ddof=1) / 5
+    by_utterance = 20 / 19 * ((5 * (gains - gains.mean(axis=0))) ** 2).sum()
+    return max(by_run, by_utterance, 5 * 5**2)
+
+
+def test_differences_by_hand_and_corrected_for_their_number(simulation):
+    softmax, better, same = (
+        of_folds(tests) for tests in ([HALF, HALF, RIGHT, HALF, RIGHT], [RIGHT] * 5, [HALF, RIGHT, HALF, HALF, RIGHT])
+    )
+    jobs = [
+        add(simulation, number, settings_of("logmel", lam, 0.5), tests)
+        for number, (lam, tests) in enumerate([(0.0, softmax), (0.3, better), (0.03, same)])
+    ]
+    table = differences(jobs, {1: 0, 2: 0}, score_runs(jobs, simulation.runs), {})
+    # 50, 50, 0, 50, 0 and 0, 50, -50, 0, 0
+    assert table["ua"].tolist() == pytest.approx([30, 0])
+    assert table[["job", "reference", "runs"]].to_numpy().tolist() == [[1, 0, 5], [2, 0, 5]]
+    # By run (3 x 20^2 + 2 x 30^2) / 4 / 5 = 150; by utterance 20 / 19 x 2 x 5 x (5^2 x 0.24) = 63
+    assert variance(better, softmax) == pytest.approx(150)
+    p = 2 * stats.t.sf(30 / 150**0.5, 4)
+    assert table["ua_p"].tolist() == pytest.approx([p, 1], rel=1e-5)
+    assert table["ua_half"][0] == pytest.approx(stats.t.ppf(0.975, 4) * 150**0.5, rel=1e-5)
+    assert table["ua_p_holm"].tolist() == pytest.approx([2 * p, 1], rel=1e-5)
+    # What is shown is shown after the correction
+    assert table["ua_detectable"][0] == pytest.approx(detectable(with_ends(30, 150, 4), comparisons=2), rel=1e-5)
 
 
 def test_p_values_are_corrected_for_all_rows_together(simulation):
     """Holm by hand: the smallest times three, the next times two, the largest as it is, never falling."""
     against = [settings_of("logmel", lam, 0.5) for lam in (0.03, 0.3, 3.0)]
-    tests = [[RIGHT, RIGHT, HALF], [RIGHT, RIGHT, RIGHT], [HALF, RIGHT, HALF]]
-    jobs = [add(simulation, 0, settings_of("logmel", 0.0, 0.5), [HALF, QUARTER, HALF])]
-    jobs += [add(simulation, 1 + number, *of) for number, of in enumerate(zip(against, tests, strict=True))]
+    softmax = of_folds([HALF, QUARTER, HALF, HALF, HALF])
+    tests = [of_folds([RIGHT, RIGHT, HALF, RIGHT, RIGHT]), of_folds([RIGHT] * 5), of_folds([HALF, RIGHT] * 2 + [HALF])]
+    jobs = [add(simulation, 0, settings_of("logmel", 0.0, 0.5), softmax)]
+    jobs += [add(simulation, 1 + number, *one) for number, one in enumerate(zip(against, tests, strict=True))]
     table = differences(jobs, {1: 0, 2: 0, 3: 0}, score_runs(jobs, simulation.runs), {})
-    # UA 50, 25, 50 against 100, 100, 50; 100, 100, 100; 50, 100, 50
-    assert table["ua"].tolist() == pytest.approx([125 / 3, 175 / 3, 25])
-    p = []
-    for values in ([50, 75, 0], [50, 75, 50], [0, 75, 0]):
-        error = np.sqrt((1 / 3 + 1 / 8) * np.var(values, ddof=1))
-        p.append(2 * stats.t.sf(np.mean(values) / error, 2))
-    assert table["ua_p"].tolist() == pytest.approx(p)
+    # UA 50, 25, 50, 50, 50 against 100, 100, 50, 100, 100; 100 every time; 50, 100, 50, 100, 50
+    assert table["ua"].tolist() == pytest.approx([45, 55, 25])
+    p = [
+        2 * stats.t.sf(mean / np.sqrt(variance(one, softmax)), 4) for mean, one in zip((45, 55, 25), tests, strict=True)
+    ]
+    assert table["ua_p"].tolist() == pytest.approx(p, rel=1e-5)
     assert p[1] < p[0] < p[2] < 0.5
     middle = max(3 * p[1], 2 * p[0])
-    assert table["ua_p_holm"].tolist() == pytest.approx([middle, 3 * p[1], max(middle, p[2])])
+    assert table["ua_p_holm"].tolist() == pytest.approx([middle, 3 * p[1], max(middle, p[2])], rel=1e-5)
+
+
+def test_a_row_without_an_interval_corrects_no_other(simulation):
+    """Four pairs beside five: the five are alone."""
+    settings = [settings_of("logmel", lam, 0.5) for lam in (0.0, 0.3, 3.0)]
+    tests = [[HALF, HALF, RIGHT, HALF, RIGHT], [RIGHT] * 5, [RIGHT] * 4]
+    jobs = [add(simulation, i, *one) for i, one in enumerate(zip(settings, map(of_folds, tests), strict=True))]
+    table = differences(jobs, {1: 0, 2: 0}, score_runs(jobs, simulation.runs), {})
+    assert table["runs"].tolist() == [5, 4]
+    assert table["ua_p"][0] == table["ua_p_holm"][0]
+    assert table["ua_detectable"][0] == pytest.approx(detectable(with_ends(30, 150, 4)), rel=1e-5)
+    assert table.loc[1, ["ua_half", "ua_p", "ua_p_holm", "ua_detectable"]].isna().all()
 
 
 def test_runs_of_other_divisions_are_no_pair(simulation):
@@ -109,84 +150,70 @@ def test_runs_of_other_divisions_are_no_pair(simulation):
     assert differences(jobs, {1: 0}, other, {}).empty
 
 
-def test_counts_by_speaker_are_those_of_a_plain_loop(simulation):
-    rng = np.random.default_rng(0)
-    tests = [predictions([(label, rng.choice(CLASSES)) for label in rng.choice(CLASSES, 30)]) for _ in range(2)]
-    job = add(simulation, 0, settings_of("logmel", 0.3, 0.5), tests)
-    runs = list(score_runs([job], simulation.runs).values())
-    speaker_of = {f"u{i}": "abc"[i % 3] for i in range(29)}
-    counts = grouped_counts([[[run.test for run in runs]]], speaker_of)[:, 0, 0]
-    expected = {name: np.zeros((4, 4)) for name in ("a", "b", "c", "u29")}
-    for run in runs:
-        for name, label, recognised in zip(run.test.ids, run.test.labels, run.test.recognised, strict=True):
-            expected[speaker_of.get(name, name)][label, recognised] += 1
-    assert counts.tolist() == [of.tolist() for of in expected.values()]
-
-
-def test_counts_keep_jobs_and_sides_apart(simulation):
-    rng = np.random.default_rng(2)
-    tests = [predictions([(label, rng.choice(CLASSES)) for label in CLASSES * 3]) for _ in range(4)]
-    job = add(simulation, 0, settings_of("logmel", 0.3, 0.5), tests)
-    runs = [run.test for run in score_runs([job], simulation.runs).values()]
-    sides = [[runs[:2], runs[2:]], [runs[1:2], runs[3:]]]
-    speaker_of = {f"u{i}": "ba"[i % 2] for i in range(12)}
-    expected = np.zeros((2, 2, 2, 4, 4))
-    for i, both in enumerate(sides):
-        for j, side in enumerate(both):
-            for one in side:
-                for name, label, logits in zip(one.ids, one.labels, one.logits, strict=True):
-                    expected["ba".index(speaker_of[name]), i, j, label, int(np.argmax(logits))] += 1
-    np.testing.assert_array_equal(grouped_counts(sides, speaker_of), expected)
-
-
-def drawn_levels(test, groups):
-    """95 % interval of UA when these groups of utterances [groups][utterances] are drawn anew, in a plain loop."""
-    rng = np.random.default_rng(3)
-    values = []
-    for _ in range(4000):
-        chosen = np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))])
-        found = [(test.recognised == test.labels)[chosen[test.labels[chosen] == label]] for label in range(4)]
-        if all(map(len, found)):
-            values.append(100 * np.mean([of.mean() for of in found]))
-    return np.quantile(values, [0.025, 0.975])
-
-
-def test_where_speakers_are_unknown_utterances_are_drawn(simulation):
-    """Two speakers of whom one is never understood: other people would make far more of a difference."""
-    test = predictions([(label, label if i < 48 else "neu") for i, label in enumerate(CLASSES * 24)])
-    job = add(simulation, 0, settings_of("logmel", 0.3, 0.5), [test])
-    unfinished = simulation.add_job(1, "unfinished", settings_of("logmel", 3.0, 0.5))
-    scored = score_runs([job], simulation.runs)
-    (run,) = scored.values()
-    by_utterance, by_speaker = (
-        levels([job, unfinished], scored, speaker_of)
-        for speaker_of in ({}, {f"u{i}": "ann" if i < 48 else "bob" for i in range(96)})
-    )
-    ends = ["ua_speakers_low", "ua_speakers_high"]
-    expected = drawn_levels(run.test, np.arange(96)[:, None])
-    assert by_utterance.loc[0, ends].tolist() == pytest.approx(expected.tolist(), abs=1)
-    # bob alone: only neu is right; ann alone: all
-    assert by_speaker.loc[0, ends].tolist() == pytest.approx([25, 100])
-    assert by_utterance.loc[1].isna().all()
-
-
-def test_the_interval_over_speakers_is_that_of_drawing_them(simulation):
-    rng = np.random.default_rng(1)
-    test = predictions(
-        [(label, label if rng.random() < 0.3 + 0.1 * (i % 6) else "neu") for i, label in enumerate(CLASSES * 30)]
-    )
-    job = add(simulation, 0, settings_of("logmel", 0.3, 0.5), [test])
-    scored = score_runs([job], simulation.runs)
-    speaker_of = {f"u{i}": str(i % 6) for i in range(120)}
-    row = levels([job], scored, speaker_of).iloc[0]
-    counts = grouped_counts([[[run.test for run in scored.values()]]], speaker_of)[:, 0, 0]
-    drawn = [100 * unweighted_accuracy(counts[rng.integers(6, size=6)].sum(axis=0)) for _ in range(4000)]
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    assert (row["ua_speakers_low"], row["ua_speakers_high"]) == pytest.approx((low, high), abs=1.5)
-
-
-def test_speakers_are_used_only_where_all_are_known():
+def test_speakers_are_known_only_where_all_are():
     table = pd.DataFrame({"id": ["a", "b"], "speaker": ["1", "2"]})
-    assert group_of(table) == {"a": "1", "b": "2"}
-    assert group_of(table.assign(speaker=["1", ""])) == {}
-    assert group_of(None) == {}
+    assert speakers_by_id(table) == {"a": "1", "b": "2"}
+    assert speakers_by_id(table.assign(speaker=["1", ""])) == {}
+    assert speakers_by_id(None) == {}
+
+
+# Seeds: luck to be averaged, and no setting to be chosen
+
+
+def sweep(simulation, places):
+    """A study of jobs of so many (lambda, seed), each of five folds."""
+    rng = np.random.default_rng(0)
+    for number, (lam, seed) in enumerate(places):
+        tests = [predictions([(c, c if rng.random() < 0.5 + lam else "neu") for c in CLASSES * 5]) for _ in range(5)]
+        job = {**settings_of("logmel", lam, 0.5), "seed": seed}
+        simulation.add_job(number, f"loss.lam={lam:g} seed={seed}", job, folds=range(5))
+        for fold, test in enumerate(of_folds(tests)):
+            simulation.finish(job, 0, fold, test)
+    return simulation
+
+
+def test_seeds_of_a_sweep_are_one_row_and_one_comparison(simulation):
+    sweep(simulation, [(lam, seed) for lam in (0.0, 0.3) for seed in (0, 1, 2)])
+    material = read_material(simulation.study, simulation.runs)
+    assert [job.name for job in material.jobs] == ["loss.lam=0", "loss.lam=0.3"]
+    assert material.members == [[f"loss.lam={lam} seed={seed}" for seed in (0, 1, 2)] for lam in ("0", "0.3")]
+    assert material.summary[["runs", "planned"]].to_numpy().tolist() == [[15, 15]] * 2
+    assert list(material.columns) == ["loss.lam"]
+    (row,) = material.differences.to_dict("records")
+    assert (row["job"], row["reference"], row["runs"]) == (1, 0, 15)
+    assert row["ua_p"] == row["ua_p_holm"]
+    # Five divisions, whose gains are means of three
+    scores = [[run.score("ua") for run in material.finished(job)] for job in (0, 1)]
+    gains = (np.array(scores[1]) - np.array(scores[0])).reshape(3, 5).mean(axis=0)
+    ends = stats.ttest_1samp(gains, 0).confidence_interval(0.95)
+    assert (row["ua"], row["ua_repeat_low"], row["ua_repeat_high"]) == pytest.approx(
+        (gains.mean(), ends.low, ends.high)
+    )
+
+
+def test_seeds_alone_are_one_setting(simulation):
+    sweep(simulation, [(0.3, seed) for seed in (0, 1, 2)])
+    material = read_material(simulation.study, simulation.runs)
+    assert (len(material.jobs), material.compared, material.differences.empty) == (1, {}, True)
+    assert material.summary["runs"].tolist() == [15]
+
+
+def test_a_seed_that_one_setting_has_and_another_has_not_is_left_out_of_the_pairs(simulation):
+    sweep(simulation, [(0.0, 0), (0.3, 0), (0.3, 1)])
+    material = read_material(simulation.study, simulation.runs)
+    (row,) = material.differences.to_dict("records")
+    assert (row["job"], row["reference"], row["runs"]) == (1, 0, 5)
+
+
+def test_settings_are_compared_whatever_seeds_others_have(simulation):
+    sweep(simulation, [(0.0, 5), (0.3, 5), (0.3, 6), (0.03, 6)])
+    material = read_material(simulation.study, simulation.runs)
+    assert material.compared[1] == 0
+    assert material.differences.query("job == 1")["runs"].tolist() == [5]
+
+
+def test_a_study_is_not_complete_while_a_seed_has_not_begun(simulation):
+    sweep(simulation, [(0.0, 0), (0.0, 1), (0.3, 0)])
+    assert read_material(simulation.study, simulation.runs).complete
+    write_job(simulation.study, 3, Job("loss.lam=0.3 seed=1", {**settings_of("logmel", 0.3, 0.5), "seed": 1}))
+    assert not read_material(simulation.study, simulation.runs).complete

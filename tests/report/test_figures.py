@@ -93,7 +93,7 @@ def test_a_map_has_a_field_per_alpha_and_lambda_and_lambda_0_fills_its_column():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["0.1", "0.9"]
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == (r"$\lambda$", r"$\alpha$", "log-Mel")
     np.testing.assert_allclose(axes.collections[0].get_array(), [[60, 61, 63.1], [60, 61.8, 63.9]])
-    assert figure.get_supxlabel() == "caption | UA (%); mean and 95 % interval over 5 runs"
+    assert figure.get_supxlabel() == "caption | UA (%); mean of 5 runs with 95 % interval"
     # Bright fields have dark numbers
     colours = {text.get_text()[:4]: text.get_color() for text in axes.texts}
     assert (colours["60.0"], colours["63.9"]) == ("white", "black")
@@ -116,9 +116,27 @@ def test_the_paper_is_drawn_only_when_given():
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["0", "0.003", "0.03", "0.3", "3"]
 
 
-def test_every_figure_carries_its_caption_and_what_its_bars_are():
-    figure = sensitivity(grid(("logmel", 0.3, 0.1), ("logmel", 0.3, 0.5)), "alpha", "demo | 3 folds x 1 repetition")
-    assert figure.get_supxlabel() == "demo | 3 folds x 1 repetition | mean and 95 % interval over 5 runs"
+@pytest.mark.parametrize(
+    "runs, halves, note",
+    [
+        ([5, 5], [0.9, 0.9], "mean of 5 runs with 95 % interval"),
+        ([5, 25], [0.9, 0.9], "mean of 5 to 25 runs with 95 % interval"),
+        ([4, 5], [np.nan, 0.9], "mean of 4 to 5 runs with 95 % interval"),
+        ([4, 3], [np.nan, np.nan], "mean of at most 4 runs, without an interval"),
+        ([1, 1], [np.nan, np.nan], "single runs"),
+    ],
+)
+def test_every_figure_carries_its_caption_and_what_its_bars_are(runs, halves, note):
+    points = grid(("logmel", 0.3, 0.1), ("logmel", 0.3, 0.5)).assign(runs=runs, ua_half=halves, wa_half=halves)
+    figure = sensitivity(points, "alpha", "demo | 3 folds x 1 repetition")
+    assert figure.get_supxlabel() == f"demo | 3 folds x 1 repetition | {note}"
+
+
+def test_a_single_run_may_have_an_interval():
+    """Of one official division it is by the speakers that are tested."""
+    figure = sensitivity(grid(("logmel", 0.3, 0.1), ("logmel", 0.3, 0.5)).assign(runs=1), "alpha", "demo")
+    assert figure.get_supxlabel().endswith(" with 95 % interval")
+    assert "1 runs" not in figure.get_supxlabel()
 
 
 def test_equal_figures_give_equal_bytes():

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from ser_lightning.errors import UserError
 from ser_lightning.metrics import METRICS, Metric
@@ -21,12 +22,12 @@ from tests.report.simulated import CLASSES, Simulation, parts_of, predictions, s
 LOSSES = [(loss, lam) for loss in ("mine", "center") for lam in (0.0, 0.1, 1.0)]
 
 
-def outcome(wrong):
-    """Eight utterances of each class, of which so many are taken for another."""
+def outcome(wrong, fold=0):
+    """Eight utterances of each class of a fold, of which so many are taken for another."""
     pairs = [
         (name, "sad" if name != "sad" else "neu") if i < wrong else (name, name) for name in CLASSES for i in range(8)
     ]
-    return predictions(pairs)
+    return predictions(pairs).assign(id=[f"fold {fold} utterance {i}" for i in range(len(pairs))])
 
 
 def make(output, jobs, purpose=None, folds=3, **simulation):
@@ -35,7 +36,7 @@ def make(output, jobs, purpose=None, folds=3, **simulation):
     for number, (name, settings, wrong) in enumerate(jobs):
         made.add_job(number, name, settings, folds=range(folds))
         for fold in range(folds):
-            made.finish(settings, 0, fold, outcome(wrong + (fold == 0)))
+            made.finish(settings, 0, fold, outcome(wrong + (fold == 0), fold))
     if purpose:
         write_study(made.study, purpose, [settings for _, settings, _ in jobs])
     return made
@@ -130,25 +131,52 @@ def test_another_baseline_is_compared_within_what_else_is_equal(tmp_path):
         for model in ("crnn", "mine")
         for rate in (1e-3, 1e-4)
     ]
-    study = make(tmp_path, jobs, Purpose(("model=crnn",), None))
+    study = make(tmp_path, jobs, Purpose(("model=crnn",), None), folds=5)
     material = read_material(study.study, study.runs)
     assert material.compared == {2: 0, 3: 1}
     assert [material.label(job) for job in (0, 3)] == ["crnn, learning_rate = 0.001", "mine, learning_rate = 0.0001"]
     answer = compile_report(material).answer
-    assert answer[0].startswith("Yes with learning_rate = 0.001: +25.0 points of UA")
-    assert answer[1] == "UA with learning_rate = 0.001 is 70.8 % with mine and 45.8 % with crnn."
-    assert answer[2].startswith("Yes with learning_rate = 0.0001: +25.0 points")
+    # Wrong of eight: 2 and one more in one of five folds, 4 and one more
+    assert answer[0].startswith(
+        "Yes: mine against crnn changes UA with learning_rate = 0.001 by +25.0 points on demo under the paper protocol"
+    )
+    assert answer[1] == "UA with learning_rate = 0.001 is 72.5 % with mine and 47.5 % with crnn."
+    assert answer[2].startswith("Yes: mine against crnn changes UA with learning_rate = 0.0001 by +25.0 points on demo")
 
 
 def test_a_part_of_the_baseline_may_have_settings_that_another_lacks(tmp_path):
     jobs = [
         ("loss=center", parts_of("center", 0.3), 4),
         ("loss=mine", parts_of("mine", 0.3), 2),
-        ("loss=mine seed=1", parts_of("mine", 0.3, seed=1), 2),
+        ("loss=mine lr=1", parts_of("mine", 0.3, **{"optimizer.learning_rate": 1.0}), 2),
     ]
     study = make(tmp_path, jobs, Purpose(("loss=center",), None))
-    # The last has no counterpart of its own seed
+    # The last has no counterpart of its own learning rate
     assert read_material(study.study, study.runs).compared == {1: 0}
+
+
+def test_jobs_that_differ_in_the_seed_alone_are_one_setting(tmp_path):
+    """Two seeds of four folds are eight trainings on four divisions, and no eight runs for an interval."""
+    jobs = [
+        (f"loss.lam={lam:g} seed={seed}", parts_of("mine", lam, seed=seed), 4 - 2 * bool(lam))
+        for lam in (0.0, 0.1)
+        for seed in (0, 1)
+    ]
+    study = make(tmp_path, jobs, Purpose(("loss.lam=0",), None), folds=4)
+    material = read_material(study.study, study.runs)
+    assert material.names == ["loss.lam=0", "loss.lam=0.1"]
+    assert material.summary["runs"].tolist() == [8, 8]
+    assert material.compared == {1: 0}
+    assert list(material.columns) == ["loss.lam"]
+    report = compile_report(material)
+    assert report.answer[0].startswith("Not known, 8 pairs of runs on 4 divisions: ")
+    assert "4 runs " in report.answer[0]
+    (warning,) = (words for words in report.warnings if "seed" in words)
+    assert warning.startswith("Of the 8 runs of a setting several are on one division into parts, of which there are 4")
+    text = markdown_report(report)
+    assert "loss.lam=0 stands for loss.lam=0 seed=0; loss.lam=0 seed=1" in text
+    # Which they do not
+    assert "Jobs that share their runs" not in text
 
 
 def test_a_front_end_of_ones_own_is_called_as_it_is(tmp_path):
@@ -226,13 +254,15 @@ def test_any_two_numbers_that_are_crossed_make_a_map(tmp_path):
     assert grids(material.summary[material.summary["tau"] != 0.5], material.axes) is None
 
 
-def test_a_metric_is_declared_once_and_is_everywhere(losses, monkeypatch):
+def test_a_metric_is_declared_once_and_is_everywhere(tmp_path, monkeypatch):
     """The share of classes of which at least half is recognised."""
+    jobs = [(f"loss.lam={lam:g}", parts_of("mine", lam), wrong) for lam, wrong in ((0.0, 5), (0.1, 3))]
+    study = make(tmp_path, jobs, folds=5)
     passed = Metric("passed", "the share of classes recognised at least half", lambda counts: (
         np.mean(np.diagonal(counts, axis1=-2, axis2=-1) * 2 >= counts.sum(axis=-1), axis=-1)
     ), decimals=1)  # fmt: skip
     monkeypatch.setitem(METRICS, "passed", passed)
-    report = compile_report(read_material(losses.study, losses.runs))
+    report = compile_report(read_material(study.study, study.runs))
     tables = results(report)["tables"]
     # With 5 and 6 of 8 wrong no class is, with 3 and 4 every one
     assert [row["passed"] for row in tables["scores"]][:2] == [0, 100]
@@ -240,13 +270,15 @@ def test_a_metric_is_declared_once_and_is_everywhere(losses, monkeypatch):
     assert tables["runs"][0]["passed"] == 0
     scores = markdown_report(report)
     assert "passed (%)" in scores
-    assert "100.0 ± 0.0" in scores
-    material = read_material(losses.study, losses.runs, metrics=tuple(METRICS))
+    # Alike in all five runs: the variance is that of one of 32 utterances in each, with four degrees of freedom
+    half = stats.t.ppf(0.975, 4) * (5 * (100 / 32 / 5) ** 2) ** 0.5
+    assert f"| 100.0 ± {half:.1f} " in scores
+    material = read_material(study.study, study.runs, metrics=tuple(METRICS))
     (sweep,) = (picture for picture in compile_report(material).pictures if picture.name == "sweep")
     assert [axes.get_ylabel() for axes in sweep.figure.axes if axes.get_visible()] == [
         *("UA (%)", "WA (%)", "F1 (%)", "passed (%)"),
     ]
-    first, second = (choose(name, material, name) for name in ("loss.lam=0", "loss=mine loss.lam=0.1"))
+    first, second = (choose(name, material, name) for name in ("loss.lam=0", "loss.lam=0.1"))
     table, _ = compare(first, second)
     assert table["passed"].tolist() == [100]
     assert "passed, B - A" in show(table)

@@ -1,57 +1,360 @@
 """Statistics of repeated trainings: by hand, against other implementations, and by simulation."""
 
+from dataclasses import replace
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.regression.linear_model import OLS
 
-from ser_lightning.metrics import recalls
-from ser_lightning.report.statistics import detectable, holm, over_groups, over_runs, paired
+from ser_lightning.report.statistics import (
+    QUESTIONS,
+    Interval,
+    Sample,
+    detectable,
+    estimate,
+    holm,
+    over_runs,
+    p_value,
+    power,
+    two_way,
+    variance,
+    with_ends,
+)
+
+T4 = 2.7764451051977987  # 97.5 % of Student's t with 4 degrees of freedom
 
 
-def test_an_interval_by_hand():
-    # Mean 64, variance 4; corrected variance of the mean (1/4 + 1/8) 4 = 1.5; t with 3 degrees of freedom: 3.18245.
-    interval = over_runs([62.0, 62.0, 66.0, 66.0], ratio=1 / 8)
-    variance = 16 / 3
-    half = 3.182446305284263 * (variance * 0.375) ** 0.5
-    assert (interval.mean, interval.count) == (64.0, 4)
-    assert interval.error == pytest.approx((variance * 0.375) ** 0.5)
-    assert (interval.low, interval.high) == pytest.approx((64 - half, 64 + half))
+def sample_of(values, utterances=None, speakers=None, partitions=None, apart=True):
+    """The mean over runs of the mean of each run's `values` [runs][n].
+
+    `utterances` and `speakers` [runs][n] are codes; without them every utterance is tested once, and each run has a
+    speaker of its own.
+    """
+    runs, sizes = len(values), [len(one) for one in values]
+    scores = np.array([np.mean(one) for one in values])
+    terms = [(np.asarray(one) - scores.mean()) / (len(one) * runs) for one in values]
+    divisions = np.repeat(np.arange(runs), sizes)
+    return Sample(
+        value=float(scores.mean()),
+        scores=scores,
+        terms=np.concatenate(terms),
+        divisions=divisions,
+        utterances=np.arange(sum(sizes)) if utterances is None else np.concatenate(utterances),
+        speakers=divisions if speakers is None else np.concatenate(speakers),
+        partitions=np.zeros(runs, dtype=int) if partitions is None else np.array(partitions),
+        apart=apart,
+    )
 
 
-def test_without_overlap_it_is_the_usual_t_test():
+def halves_around(scores, distance=10.0):
+    """Runs of 200 utterances, half of them so far below the run's score and half above."""
+    return [np.repeat([score - distance, score + distance], 100) for score in scores]
+
+
+SCORES = [60.0, 62.0, 64.0, 66.0, 68.0]
+
+
+def test_what_training_anew_would_give_is_the_usual_interval_of_a_mean():
+    # Mean 64, variance (16 + 4 + 0 + 4 + 16) / 4 = 10, that of the mean 2
+    for interval in (estimate(sample_of(halves_around(SCORES)), "repeat"), over_runs(SCORES)):
+        assert (interval.mean, interval.freedom, interval.refusal) == (64, 4, "")
+        assert interval.error == pytest.approx(2**0.5)
+        assert (interval.low, interval.high) == pytest.approx((64 - T4 * 2**0.5, 64 + T4 * 2**0.5))
+
+
+def test_p_is_that_of_the_usual_t_test():
+    scores = np.random.default_rng(0).normal(1, 3, 12)
+    interval, usual = over_runs(scores), stats.ttest_1samp(scores, 0)
+    assert p_value(interval) == pytest.approx(usual.pvalue)
+    ends = usual.confidence_interval(0.95)
+    assert (interval.low, interval.high) == pytest.approx((ends.low, ends.high))
+
+
+def test_p_is_5_percent_where_an_end_of_the_interval_is_zero():
+    interval = with_ends(T4, 1.0, 4)
+    assert interval.low == pytest.approx(0)
+    assert p_value(interval) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+@pytest.mark.parametrize("question", ["same people", "repeat"])
+def test_fewer_than_five_runs_have_a_mean_and_no_interval(question, number):
+    sample = sample_of(halves_around(SCORES[:number]))
+    for interval in (estimate(sample, question), over_runs(SCORES[:number])):
+        assert interval.mean == pytest.approx(np.mean(SCORES[:number]))
+        assert np.isnan([interval.low, interval.high, interval.error, p_value(interval), detectable(interval)]).all()
+        assert interval.refusal.startswith(f"{number} run{'s' * (number > 1)} ")
+        assert interval.refusal.endswith("an interval needs 5")
+    assert np.isfinite(estimate(sample_of(halves_around(SCORES)), question).error)
+
+
+def test_no_run_has_no_mean():
+    interval = over_runs([])
+    assert np.isnan([interval.mean, interval.low, interval.high]).all()
+    assert interval.refusal.startswith("0 runs ")
+
+
+def test_what_cannot_be_scored_has_no_interval():
+    sample = replace(sample_of(halves_around(SCORES)), value=np.nan)
+    assert {estimate(sample, question).refusal for question in QUESTIONS} == {"a class is absent from a test part"}
+
+
+# Which question is answered, and with what
+
+
+def test_a_study_answers_first_for_new_people_where_no_tested_speaker_is_trained_on():
+    sample = sample_of(halves_around(SCORES))
+    questions = [replace(sample, apart=apart).question for apart in (True, False, None)]
+    assert questions == ["new people", "same people", "same people"]
+
+
+def test_for_new_people_speakers_are_the_unit():
+    """Five runs of a speaker each: -10, 40, -60, -10, 40 about the mean of 60, a fifth of that in the mean over runs:
+    the squares 4, 64, 144, 4, 64 are 280, times 5 / 4 for the mean being an estimate."""
+    interval = estimate(sample_of(halves_around([50, 100, 0, 50, 100])), "new people")
+    assert (interval.mean, interval.freedom) == (60, 4)
+    assert interval.error == pytest.approx(350**0.5)
+    assert interval.high == pytest.approx(60 + T4 * 350**0.5)
+
+
+def test_unlike_speakers_within_alike_runs_still_make_the_interval_wide():
+    """Every run has a speaker 20 above the mean and one 20 below; each has half of a fifth of it: 2."""
+    speakers = [np.repeat([2 * run, 2 * run + 1], 100) for run in range(5)]
+    sample = sample_of(halves_around([60] * 5, distance=20), speakers=speakers)
+    interval = estimate(sample, "new people")
+    assert interval.error == pytest.approx((10 / 9 * 10 * 2**2) ** 0.5)
+    # Each speaker is tested once
+    assert interval.freedom == 10 - 1
+
+
+def test_of_several_repetitions_the_folds_are_counted():
+    """Ten speakers, divided twice into five pairs: each is tested twice."""
     rng = np.random.default_rng(0)
-    ours, theirs = rng.normal(70, 3, 12), rng.normal(68, 3, 12)
-    found, usual = paired(ours, theirs, ratio=0.0), stats.ttest_rel(ours, theirs)
-    assert found.p == pytest.approx(usual.pvalue)
-    interval = usual.confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    speakers = [np.repeat(pair, 50) for _ in range(2) for pair in rng.permutation(10).reshape(5, 2)]
+    own = rng.normal(60, 20, 10)
+    sample = sample_of([own[one] for one in speakers], speakers=speakers, partitions=[0] * 5 + [1] * 5)
+    interval = estimate(sample, "new people")
+    assert interval.freedom == 5 - 1
+    assert interval.error == pytest.approx(plain_two_way(sample.terms, sample.speakers, sample.divisions) ** 0.5)
 
 
-@pytest.mark.parametrize("count", [2, 5, 10, 25])
-def test_what_could_have_been_seen_is_found_in_80_percent(count):
-    shift = detectable(error=1.0, count=count)
-    limit = stats.t.ppf(0.975, count - 1)
-    rng = np.random.default_rng(count)
-    found = (rng.normal(shift, 1, 200_000)) / np.sqrt(rng.chisquare(count - 1, 200_000) / (count - 1))
-    assert np.mean(np.abs(found) > limit) == pytest.approx(0.8, abs=0.005)
+def test_for_the_same_people_utterances_and_runs_are_the_units():
+    rng = np.random.default_rng(3)
+    utterances = [part for _ in range(2) for part in rng.permutation(200).reshape(5, 40)]
+    own = rng.normal(0, 20, 200)
+    values = [60 + own[part] + rng.normal(0, 10) for part in utterances]
+    sample = sample_of(values, utterances, partitions=[0] * 5 + [1] * 5, apart=False)
+    interval = estimate(sample, "same people")
+    assert interval.error == pytest.approx(plain_two_way(sample.terms, sample.utterances, sample.divisions) ** 0.5)
+    # Four of the folds and one of the repetitions
+    assert interval.freedom == 4 + 1
 
 
-@pytest.mark.parametrize("values", [[], [64.0]])
-def test_one_run_has_no_interval(values):
-    interval = over_runs(values, 0.125)
-    assert np.isnan([interval.low, interval.high, interval.error]).all()
-    difference = paired(values, values, 0.125)
-    assert np.isnan([difference.p, difference.detectable]).all()
+def test_whose_voices_are_trained_on_says_nothing_of_other_people():
+    sample = sample_of(halves_around(SCORES), apart=False)
+    assert estimate(sample, "new people").refusal == "their voices are trained on"
+    assert np.isnan(estimate(sample, "new people").error)
+    assert np.isfinite([estimate(sample, question).error for question in ("same people", "repeat")]).all()
 
 
-def test_equal_runs_do_not_differ():
-    assert paired([60.0, 70.0], [60.0, 70.0], 0.125).p == 1
-    assert paired([61.0, 71.0], [60.0, 70.0], 0.125).p == 0
+def test_of_unknown_speakers_nothing_is_said_of_other_people():
+    sample = sample_of(halves_around(SCORES), apart=None)
+    assert estimate(sample, "new people").refusal == "who spoke is not known of all utterances"
+    assert np.isfinite(estimate(sample, "same people").error)
 
 
-def test_unpaired_runs_are_refused():
-    with pytest.raises(ValueError, match="shorter"):
-        paired([1.0, 2.0], [1.0], 0.125)
+def test_one_official_division_counts_its_speakers():
+    """Six speakers at 60 and 100 in turn: each is 20 from the mean, and has a sixth of that in it."""
+    one = sample_of([np.repeat([60, 100, 60, 100, 60, 100], 50)], speakers=[np.repeat(np.arange(6), 50)])
+    interval = estimate(one, "new people")
+    assert (interval.mean, interval.freedom) == (80, 5)
+    assert interval.error == pytest.approx((6 / 5 * 6 * (20 / 6) ** 2) ** 0.5)
+    # The luck of its training cannot be told from one
+    assert estimate(one, "same people").refusal.startswith("1 run ")
+    four = sample_of([np.repeat([60, 100, 60, 100], 50)], speakers=[np.repeat(np.arange(4), 50)])
+    assert estimate(four, "new people").refusal == "4 speakers tested, where an interval needs 5"
+
+
+def test_the_same_test_speakers_in_every_run_are_one_group():
+    sample = sample_of(halves_around(SCORES), speakers=[np.repeat([0, 1], 100)] * 5)
+    assert estimate(sample, "new people").refusal.startswith("1 group ")
+
+
+def test_four_folds_are_too_few_for_new_people_however_often_they_are_drawn():
+    """Of eight speakers in other pairs every time."""
+    rng = np.random.default_rng(0)
+    speakers = [np.repeat(pair, 100) for _ in range(3) for pair in rng.permutation(8).reshape(4, 2)]
+    partitions = np.repeat(np.arange(3), 4)
+    sample = sample_of(halves_around(SCORES[:4] * 3), speakers=speakers, partitions=partitions)
+    assert sample.groups > 4
+    assert estimate(sample, "new people").refusal.startswith("4 groups ")
+
+
+# The variance never vanishes
+
+
+@pytest.mark.parametrize("question", list(QUESTIONS))
+def test_equal_runs_are_not_certain(question):
+    sample = sample_of([[50.0] * 8] * 5)
+    interval = estimate(sample, question)
+    assert interval.error == pytest.approx(sample.least**0.5)
+    assert interval.error > 0
+    assert 0 < p_value(interval) < 1
+
+
+def test_no_difference_at_all_has_a_p_of_1():
+    interval = estimate(sample_of([[0.0] * 8] * 5), "repeat")
+    assert (interval.mean, p_value(interval)) == (0, 1)
+
+
+@pytest.mark.parametrize("question", list(QUESTIONS))
+def test_a_wider_spread_is_left_as_it_is(question):
+    sample = sample_of(halves_around([0, 100, 0, 100, 0]))
+    assert estimate(sample, question).error > 3 * sample.least**0.5
+
+
+# Two-way clustered variance
+
+
+def plain_one_way(terms, clusters):
+    sums = {}
+    for term, cluster in zip(terms, clusters, strict=True):
+        sums[cluster] = sums.get(cluster, 0) + term
+    return len(sums) / (len(sums) - 1) * sum(one**2 for one in sums.values())
+
+
+def plain_two_way(terms, first, second):
+    one, other = plain_one_way(terms, first), plain_one_way(terms, second)
+    return max(one + other - plain_one_way(terms, list(zip(first, second, strict=True))), one, other)
+
+
+def crossed(seed, first=12, second=8, number=150):
+    """Numbers of utterances that are alike by two kinds of cluster, of unlike size, and the clusters' codes."""
+    rng = np.random.default_rng(seed)
+    codes = [rng.integers(0, clusters, number) ** 2 for clusters in (first, second)]
+    return rng.normal(0, 1, first**2)[codes[0]] + rng.normal(0, 1, second**2)[codes[1]] + rng.normal(
+        0, 1, number
+    ), *codes
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_variances_are_those_of_a_plain_loop(seed):
+    values, first, second = crossed(seed)
+    assert variance(values, first) == pytest.approx(plain_one_way(values, first))
+    assert two_way(values, first, second) == pytest.approx(plain_two_way(values, first, second))
+    assert two_way(values, first, second) == pytest.approx(two_way(values, second, first))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_mean_has_the_two_way_clustered_variance_of_statsmodels(seed):
+    """Its factors for few clusters are ours: G / (G - 1) for each of the three, (N - 1) / (N - 1) for one mean."""
+    values, first, second = crossed(seed)
+    groups = np.stack([first, second], axis=1)
+    usual = OLS(values, np.ones(len(values))).fit(cov_type="cluster", cov_kwds={"groups": groups})
+    terms = (values - values.mean()) / len(values)
+    assert max(variance(terms, first), variance(terms, second)) < usual.bse[0] ** 2
+    assert two_way(terms, first, second) == pytest.approx(usual.bse[0] ** 2)
+
+
+def test_without_dependence_it_is_the_squared_standard_error_of_a_mean():
+    values = np.random.default_rng(1).normal(60, 5, 40)
+    assert variance((values - values.mean()) / 40, np.arange(40)) == pytest.approx(stats.sem(values) ** 2)
+
+
+def test_two_way_is_no_smaller_than_either_kind_alone():
+    """+1 and -1 in every cluster of either kind: nothing is left by one kind, and less than nothing by the formula."""
+    terms, first, second = np.array([1.0, -1, -1, 1]), np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    assert plain_one_way(terms, first) + plain_one_way(terms, second) - plain_one_way(terms, range(4)) < 0
+    assert two_way(terms, first, second) == 0
+    assert two_way(terms, first, np.array([0, 1, 2, 3])) == pytest.approx(4 / 3 * 4)
+
+
+def test_one_cluster_has_no_variance():
+    assert np.isnan(variance(np.ones(3), np.zeros(3, dtype=int)))
+
+
+# Simulated studies of known truth
+
+
+def misses(draw, question, truth, times=500):
+    """How many intervals of so many simulated studies do not hold the truth."""
+    intervals = [estimate(draw(np.random.default_rng(number)), question) for number in range(times)]
+    return sum(not one.low <= truth <= one.high for one in intervals)
+
+
+# More than this of 500 are missed once in a thousand times by intervals that miss 5 %
+MOST_MISSES = stats.binom.isf(0.001, 500, 0.05)
+
+
+def drawn_study(rng, people, recordings, repetitions, speakers=10, size=200):
+    """Five folds of people apart, so often: what is true of people and of recordings is drawn with these standard
+    deviations, and every training has luck of its own."""
+    person, own = rng.normal(0, people, speakers), rng.normal(0, recordings, size)
+    speaker = np.arange(size) % speakers
+    parts = []
+    for _ in range(repetitions):
+        fold = rng.permutation(np.arange(speakers) % 5)
+        parts += [np.flatnonzero(fold[speaker] == number) for number in range(5)]
+    values = [person[speaker[part]] + own[part] + rng.normal(0, 3) for part in parts]
+    return sample_of(values, parts, [speaker[part] for part in parts], np.repeat(np.arange(repetitions), 5))
+
+
+@pytest.mark.parametrize("repetitions", [1, 3])
+def test_intervals_for_new_people_hold_what_people_gain_on_average(repetitions):
+    assert misses(lambda rng: drawn_study(rng, 15, 30, repetitions), "new people", 0) <= MOST_MISSES
+
+
+@pytest.mark.parametrize("repetitions", [1, 3])
+def test_intervals_for_the_same_people_hold_what_recordings_gain_on_average(repetitions):
+    assert misses(lambda rng: drawn_study(rng, 0, 40, repetitions), "same people", 0) <= MOST_MISSES
+
+
+def test_repeating_a_study_says_little_of_other_people():
+    """Which is why it is another question: what ten people gain is not what people gain on average."""
+    assert misses(lambda rng: drawn_study(rng, 15, 0, 5), "repeat", 0) > 100
+
+
+# What could have been seen
+
+
+def plain_power(shift, freedom, comparisons):
+    """Of a t-test at 5 % after Bonferroni's correction, where the true difference is `shift` standard errors: the mean
+    over 20,000 quantiles of the estimated standard error."""
+    error = np.sqrt(stats.chi2.ppf((np.arange(20_000) + 0.5) / 20_000, freedom) / freedom)
+    limit = stats.t.ppf(1 - 0.025 / comparisons, freedom)
+    return np.mean(stats.norm.sf(limit * error - shift) + stats.norm.cdf(-limit * error - shift))
+
+
+@pytest.mark.parametrize("freedom, comparisons", list(product([4, 5, 8, 9, 23, 24, 49, 199], [1, 2, 3, 10, 50])))
+def test_what_could_have_been_seen_has_a_power_of_80_percent(freedom, comparisons):
+    shift = detectable(with_ends(0.0, 1.0, freedom), comparisons)
+    assert plain_power(shift, freedom, comparisons) == pytest.approx(0.8, abs=1e-3)
+
+
+@pytest.mark.parametrize("freedom, comparisons", [(4, 1), (4, 10), (9, 3), (24, 1), (49, 50)])
+def test_power_is_a_mean_over_standard_errors_however_large_the_effect(freedom, comparisons):
+    effects = [0, 0.5, 1, 2, 3, 5, 8, 10, 20, 40, 80]
+    expected = [plain_power(effect / 2, freedom, comparisons) for effect in effects]
+    assert [power(effect, 2.0, freedom, comparisons) for effect in effects] == pytest.approx(expected, abs=1e-3)
+    assert expected[0] == pytest.approx(0.05 / comparisons, abs=1e-4)
+
+
+@pytest.mark.parametrize("freedom, comparisons", [(4, 1), (4, 6), (24, 1), (24, 6)])
+def test_what_could_have_been_seen_is_shown_by_the_corrected_p_in_80_of_100_studies(freedom, comparisons):
+    """Corrected as the smallest of so many p-values is."""
+    shift = detectable(with_ends(0.0, 1.0, freedom), comparisons)
+    rng = np.random.default_rng(freedom)
+    drawn = rng.normal(shift, 1, 50_000) / np.sqrt(rng.chisquare(freedom, 50_000) / freedom)
+    assert np.mean(comparisons * 2 * stats.t.sf(np.abs(drawn), freedom) < 0.05) == pytest.approx(0.8, abs=0.006)
+
+
+def test_what_could_have_been_seen_goes_with_the_standard_error_and_the_comparisons():
+    one, wide = (with_ends(3.0, squared, 9) for squared in (1.0, 4.0))
+    assert detectable(wide) == pytest.approx(2 * detectable(one))
+    assert detectable(one) < detectable(one, 2) < detectable(one, 10)
+    assert np.isnan(detectable(Interval(3.0, np.nan, np.nan, np.nan, 0)))
 
 
 def test_holm_by_hand():
@@ -60,98 +363,3 @@ def test_holm_by_hand():
     assert holm([0.01, np.nan, 0.02])[0] == pytest.approx(0.02)
     assert np.isnan(holm([0.01, np.nan, 0.02])[1])
     assert holm([]) == []
-
-
-def ua(counts):
-    return recalls(counts).mean(axis=-1)[..., None]
-
-
-def test_speakers_are_drawn_whole():
-    # Two speakers of whom one is always right and one always wrong: a draw has 0, 1 or 2 of the right one.
-    right, wrong = np.array([[5, 0], [0, 5]]), np.array([[0, 5], [5, 0]])
-    (interval,) = over_groups(np.stack([right, wrong]), ua)
-    assert (interval.mean, interval.low, interval.high) == (0.5, 0.0, 1.0)
-    # 0, 1/2, 1 with probabilities 1/4, 1/2, 1/4: standard deviation sqrt(1/8)
-    assert interval.error == pytest.approx(0.125**0.5, abs=0.01)
-
-
-def test_many_small_groups_give_the_binomial_interval():
-    rng = np.random.default_rng(1)
-    hits = rng.random(400) < 0.7
-    counts = np.zeros((400, 2, 2))
-    counts[np.arange(400), 0, 1 - hits.astype(int)] = 1
-    counts[:, 1, 1] = 1
-    (interval,) = over_groups(counts, lambda confusion: recalls(confusion)[..., :1])
-    usual = stats.binomtest(int(hits.sum()), 400).proportion_ci(0.95, "wilson")
-    assert (interval.low, interval.high) == pytest.approx((usual.low, usual.high), abs=0.012)
-
-
-def test_one_group_has_no_interval():
-    assert np.isnan(over_groups(np.ones((1, 2, 2)), ua)[0].low)
-
-
-def test_draws_without_a_class_do_not_count():
-    # Of two speakers one lacks the second class: a quarter of the draws has it not at all, and a quarter only it
-    counts = np.array([[[4, 0], [0, 0]], [[0, 4], [0, 4]]])
-    (interval,) = over_groups(counts, ua)
-    assert interval.mean == 0.75
-    assert (interval.low, interval.high) == (0.5, 0.75)
-    assert interval.count == pytest.approx(1500, abs=100)
-
-
-def test_several_scores_come_from_the_same_draws():
-    rng = np.random.default_rng(0)
-    counts = rng.integers(1, 9, (6, 2, 3, 3))
-    both = over_groups(counts, lambda drawn: recalls(drawn).mean(axis=-1))
-    gain = over_groups(counts, lambda drawn: np.diff(recalls(drawn).mean(axis=-1), axis=-1))[0]
-    assert [one.mean for one in both] == pytest.approx([recalls(of).mean() for of in counts.sum(axis=0)])
-    assert gain.mean == pytest.approx(both[1].mean - both[0].mean)
-    # A plain loop over draws as a reference for the spread
-    draws = [counts[rng.integers(6, size=6)].sum(axis=0) for _ in range(4000)]
-    assert gain.error == pytest.approx(np.std([np.diff(recalls(of).mean(axis=-1)) for of in draws]), rel=0.06)
-
-
-def simulated_differences(rng, effect, repeats, shared, folds=5, utterances=400):
-    """UA differences [runs] of two settings as repeated cross-validation of a sampled corpus gives them.
-
-    Every utterance gains from the better setting by an amount of its own, with a mean of `effect` over all that people
-    could say; runs test a tenth of the corpus each, and repetitions test the same utterances again. `shared` is the
-    variance, in units of a run's, of what all runs have in common because they train on nearly the same utterances.
-    """
-    size = utterances // 10
-    gains = rng.normal(effect, 1.0, utterances) + rng.normal(0, (shared / size) ** 0.5)
-    return [
-        gains[order[fold * size : (fold + 1) * size]].mean()
-        for order in (rng.permutation(utterances) for _ in range(repeats))
-        for fold in range(folds)
-    ]
-
-
-def coverage(repeats, shared, effect=0.08):
-    """How many of 1,000 intervals hold the effect, and how many would reject the absence of an effect."""
-    rng = np.random.default_rng(repeats)
-    covered = rejected = 0
-    for _ in range(1000):
-        with_effect = over_runs(simulated_differences(rng, effect, repeats, shared), 1 / 8)
-        covered += with_effect.low <= effect <= with_effect.high
-        without = over_runs(simulated_differences(rng, 0.0, repeats, shared), 1 / 8)
-        rejected += not without.low <= 0 <= without.high
-    return covered, rejected
-
-
-@pytest.mark.parametrize("repeats", [2, 5])
-def test_intervals_cover_a_known_effect_and_seldom_reject_none(repeats):
-    """Runs that are correlated as Nadeau and Bengio assume: by n_test / (n_test + n_train) = 1/9 on average."""
-    runs = 5 * repeats
-    retested = 0.1 * (runs - 5) / (runs - 1)
-    shared = (1 / 9 - retested) * 9 / 8
-    covered, rejected = coverage(repeats, shared)
-    assert 930 <= covered <= 970
-    assert 30 <= rejected <= 70
-
-
-@pytest.mark.parametrize("repeats", [2, 5])
-def test_where_training_on_the_same_utterances_does_no_harm_intervals_are_wide_rather_than_narrow(repeats):
-    covered, rejected = coverage(repeats, shared=0.0)
-    assert 950 <= covered <= 990
-    assert 10 <= rejected <= 50

@@ -10,8 +10,10 @@ import pytest
 from ser_lightning.errors import UserError
 from ser_lightning.papers.icassp2019 import numbers as paper
 from ser_lightning.papers.icassp2019.chapter import NOT_COMPARABLE
+from ser_lightning.report.__main__ import main
 from ser_lightning.report.files import markdown_report
 from ser_lightning.report.material import read_material
+from ser_lightning.report.sections.answer import INTERIM
 from ser_lightning.report.sections.protocol import SYNTHETIC
 from ser_lightning.report.study import compile_report, report_study
 from ser_lightning.report.summary import provenance
@@ -31,7 +33,7 @@ from tests.report.simulated import (
 FIGURES = {"fig3a", "fig3b", "fig4", "fig4_common", "fig5", "table1", "table2", "speakers", "speakers_logstft"}
 FIGURES |= {"curves", "curves_logstft", "calibration", "calibration_logstft"}
 TABLES = {"differences", "scores", "table1a", "table1b", "table1_difference", "table2a", "table2b", "table2_difference"}
-TABLES |= {"speakers", "speakers_logstft", "compactness", "calibration"}
+TABLES |= {"speakers", "speakers_logstft", "compactness", "calibration", "score_intervals", "difference_intervals"}
 
 
 def compiled(simulation):
@@ -44,8 +46,8 @@ def compiled(simulation):
 def study(tmp_path_factory) -> Simulation:
     """The whole study on the demo corpus, all finished, with its report."""
     simulation = Simulation(tmp_path_factory.mktemp("study"))
-    simulate_paper_study(simulation)
-    write_command(simulation.study, "reproduce", ["split.folds=[0,1,2]"])
+    simulate_paper_study(simulation, folds=5)
+    write_command(simulation.study, "reproduce", ["split.folds=[0,1,2,3,4]"])
     report_study(simulation.study, simulation.runs)
     return simulation
 
@@ -61,7 +63,7 @@ def test_all_figures_and_tables_are_written_and_shown(study, report):
     assert figures == {f"{name}.{kind}" for name in FIGURES for kind in ("png", "pdf")}
     assert tables == {f"{name}.{kind}" for name in TABLES for kind in ("csv", "md", "tex")} | {"runs.csv"}
     assert all(f"](figures/{name}.png)" in report for name in FIGURES)
-    assert "python -m ser_lightning.reproduce 'split.folds=[0,1,2]'" in report
+    assert "python -m ser_lightning.reproduce 'split.folds=[0,1,2,3,4]'" in report
     assert "eft out" not in report.replace("none was left out", "")
     assert "Unfinished" not in report
 
@@ -75,7 +77,9 @@ def test_every_figure_and_table_stands_above_its_protocol(study, report):
     for path in (study.study / "tables").glob("*.csv"):
         assert set(pd.read_csv(path)["provenance"]) == {caption}
     for path in (study.study / "tables").glob("*.tex"):
-        assert "3 folds x 1 repetition" in path.read_text()
+        assert "5 folds x 1 repetition" in path.read_text()
+    # Whom the intervals are of, where the people tested are those trained on
+    assert "95 % intervals for new recordings of the same speakers, not for other speakers" in caption
 
 
 def test_a_report_of_the_demo_says_what_its_numbers_are_not(report):
@@ -96,7 +100,7 @@ def test_the_scores_are_the_summary_and_no_other_corpus_has_the_papers(study, re
 def test_results_json_has_the_tables_in_full(study):
     results = json.loads((study.study / "results.json").read_text())
     assert results["synthetic"] is True
-    assert (results["runs_finished"], results["runs_planned"]) == (33, 33)
+    assert (results["runs_finished"], results["runs_planned"]) == (55, 55)
     summary = summarise(read_jobs(study.study), study.runs)
     assert [row["ua"] for row in results["tables"]["scores"]] == pytest.approx(summary["ua"].tolist())
     # Softmax alone has no alpha
@@ -106,26 +110,44 @@ def test_results_json_has_the_tables_in_full(study):
 
 def test_a_row_for_every_run(study):
     runs = pd.read_csv(study.study / "tables" / "runs.csv")
-    assert len(runs) == runs["signature"].nunique() == 33
+    assert len(runs) == runs["signature"].nunique() == 55
     summary = summarise(read_jobs(study.study), study.runs).set_index("name")
     np.testing.assert_allclose(runs.groupby("job")["ua"].mean(), summary["ua"].sort_index(), rtol=1e-5)
 
 
 def test_on_iemocap_the_paper_stands_beside_with_verdicts(tmp_path, monkeypatch):
     simulation = Simulation(tmp_path, corpus="iemocap", synthetic=False)
-    simulate_paper_study(simulation, PAPER_STUDY[:2])
+    simulate_paper_study(simulation, PAPER_STUDY[:2], folds=5)
     # of 5531 utterances, the simulation has a few
     assert NOT_COMPARABLE in read_material(simulation.study, simulation.runs).chapter.warnings
     counts = provenance(read_jobs(simulation.study), simulation.runs).class_counts
     monkeypatch.setattr(paper, "COUNTS", counts)
-    _, text, tables = compiled(simulation)
+    report, text, tables = compiled(simulation)
     assert NOT_COMPARABLE not in text
     assert SYNTHETIC not in text
     assert "neu, paper" in text
-    assert tables["verdicts"]["paper"].tolist() == [63.80, 61.83, 66.86, 65.40]
+    # The effect of setting 2, then the levels of both
+    effect = 66.86 - 63.80
+    assert tables["verdicts"]["paper"].tolist() == pytest.approx([effect, 63.80, 61.83, 66.86, 65.40])
+    scores = report.records["runs"].pivot(index="fold", columns="job", values="ua")
+    gains = scores["setting 2"] - scores["setting 1"]
+    assert tables["verdicts"]["ours"][0] == pytest.approx(gains.mean())
+    assert (
+        f"centre loss on log-Mel (setting 2 minus setting 1): {gains.mean():+.1f} points of UA here, {effect:+.1f} in "
+        "the paper; it "
+    ) in text
     assert tables["scores"]["paper_wa"].tolist() == [61.83, 65.40]
-    assert tables["differences"]["paper_ua"].tolist() == pytest.approx([66.86 - 63.80])
-    assert f"4 were measured; {(tables['verdicts']['verdict'] == 'consistent').sum()} of them" in text
+    assert tables["differences"]["paper_ua"].tolist() == pytest.approx([effect])
+
+
+def test_of_too_few_runs_there_is_no_verdict_on_the_paper(tmp_path, monkeypatch):
+    simulation = Simulation(tmp_path, corpus="iemocap", synthetic=False)
+    simulate_paper_study(simulation, PAPER_STUDY[:2], folds=4)
+    counts = provenance(read_jobs(simulation.study), simulation.runs).class_counts
+    monkeypatch.setattr(paper, "COUNTS", counts)
+    _, text, tables = compiled(simulation)
+    assert "neu, paper" in text
+    assert "verdicts" not in tables
 
 
 def test_a_study_that_has_just_begun_says_what_is_missing(tmp_path):
@@ -151,6 +173,17 @@ def test_a_study_that_has_just_begun_says_what_is_missing(tmp_path):
     }
 
 
+@pytest.mark.parametrize("words, beginning", [([], "Not yet: 2 of 4 runs have"), (["--interim"], "Not known, 1 pair ")])
+def test_the_command_answers_for_an_unfinished_study_where_it_is_asked_to(small, capsys, monkeypatch, words, beginning):
+    for number, lam in enumerate((0.0, 0.3)):
+        small.add_job(number, f"loss.lam={lam:g}", settings_of("logmel", lam, 0.5), folds=[0, 1])
+    monkeypatch.setattr("ser_lightning.report.study.write_report", lambda *arguments: None)
+    main(["--output", str(small.output), *words, "simulated"])
+    printed = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert printed[1].startswith(beginning)
+    assert (INTERIM in printed) == bool(words)
+
+
 def test_a_sweep_has_a_table_and_curves_and_an_answer(tmp_path, capsys):
     simulation = Simulation(tmp_path, corpus="emodb", synthetic=False)
     rng = np.random.default_rng(0)
@@ -160,7 +193,7 @@ def test_a_sweep_has_a_table_and_curves_and_an_answer(tmp_path, capsys):
         simulation.finish(settings, 0, 0, *random_run(rng, [0.6] * 4, [40] * 4, 1.0))
     report, text, tables = compiled(simulation)
     assert report.title == "Centre loss for speech emotion recognition on emodb"
-    assert report.answer[0] == "Not known: 1 pair of runs, too few for an interval, which needs 3."
+    assert report.answer[0].startswith("Not known, 1 pair of runs: no interval for new recordings of the same speakers")
     # What all jobs say alike is left out of their names; those with lambda = 0 are one
     assert "| loss.alpha=0.5 loss.lam=0.5 |" in text
     one = "loss.lam=0 stands for corpus=emodb loss.alpha=0.1 loss.lam=0; corpus=emodb loss.alpha=0.5 loss.lam=0"
@@ -177,6 +210,8 @@ def test_a_sweep_has_a_table_and_curves_and_an_answer(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert caption in printed
     assert "features" not in printed
+    assert "dev UA (%)" in printed
+    assert "WA (%)" not in printed
 
 
 def test_the_page_needs_no_other_file_and_shows_every_figure(study):
@@ -252,7 +287,8 @@ def test_a_folder_without_jobs_is_no_study(tmp_path):
         report_study(tmp_path, tmp_path)
 
 
-def test_repetitions_of_one_division_are_named(small):
+def test_runs_of_one_division_are_named_and_counted_once(small):
+    """Four runs on two divisions into parts are two, by their means."""
     settings = settings_of("logmel", 0.3, 0.5)
     small.add_job(1, "loss.lam=0.3", settings, folds=[0, 1], repeats=2)
     right = predictions([(name, name) for name in ("neu", "ang", "hap", "sad")])
@@ -260,10 +296,13 @@ def test_repetitions_of_one_division_are_named(small):
         file = small.finish(settings, repeat, fold, right) / RESULT
         result = json.loads(file.read_text())
         file.write_text(json.dumps({**result, "split": f"division {fold}"}))
-    warnings = compile_report(read_material(small.study, small.runs)).warnings
-    assert (
-        sum(warning.startswith("Of the 4 divisions that a setting was trained on 2 are") for warning in warnings) == 1
-    )
+    report, text, _ = compiled(small)
+    warnings = [words for words in report.warnings if "division" in words]
+    assert warnings == [
+        "Of the 4 runs of a setting several are on one division into parts, of which there are 2: those differ in the "
+        "seed alone, and count as one, by their mean."
+    ]
+    assert "same people (2 runs " in text
 
 
 def test_two_protocols_are_never_averaged(small):

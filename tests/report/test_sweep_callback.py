@@ -156,6 +156,11 @@ def test_the_end_of_a_sweep_names_its_report(simulation, sweep, capsys):
         simulation.finish(settings, 0, 0, RIGHT)
     SweepReport().on_multirun_end(sweep())
     lines = capsys.readouterr().out.splitlines()
+    # All of the test part are right, and of dev 60 %
+    table = [line for line in lines if line.startswith(("│", "┃"))]
+    assert [line.count("60.00") for line in table] == [0, 1, 1]
+    assert "dev UA (%)" in table[0]
+    assert not any("100" in line for line in table)
     assert lines[-1] == f"Report: {simulation.study / 'report.html'}"
     # simulated runs do not say which code made them
     assert lines.count("2 finished runs were not made by the present code; rerun=true trains them anew") == 1

@@ -1,8 +1,10 @@
+import re
+
 import numpy as np
 import pandas as pd
 
 from ser_lightning.metrics import METRICS
-from ser_lightning.report.tables import latex, print_table, say_p, show_p, with_half
+from ser_lightning.report.tables import latex, print_table, say_p, show_intervals, show_p, with_half
 
 
 def test_latex_says_what_the_table_says():
@@ -31,9 +33,61 @@ def test_a_mean_without_an_interval_stands_alone():
     assert with_half(np.nan, np.nan, signed=True) == "–"
 
 
+def summary_of(**columns):
+    """A summary of jobs whose scores are all unlike: of test UA 51 and 52, of dev 41 and 42."""
+    scores = {"dev_ua": [41.0, 42.0], "ua_sd": [1.25, 1.5]}
+    for place, metric in enumerate(METRICS):
+        scores |= {metric: [51.0 + 10 * place, 52.0 + 10 * place], f"{metric}_half": [2.25, 2.75]}
+    jobs = {"name": ["loss.lam=0", "loss.lam=1"], **columns, "runs": [5, 3], "planned": [5, 5]}
+    return pd.DataFrame({**jobs, **scores})
+
+
+def cells(printed):
+    """The words between the lines of a table in the terminal, row by row."""
+    lines = [line for line in printed.splitlines() if line.startswith(("│", "┃"))]
+    return [[cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in lines]
+
+
+def test_of_several_jobs_the_terminal_shows_ua_on_dev_and_no_score_of_test(capsys, monkeypatch):
+    """Whoever chooses by what stands there has not chosen by test."""
+    monkeypatch.setenv("COLUMNS", "200")
+    print_table(summary_of(lam=[0.0, 1.0]), "demo | 5 folds")
+    printed = capsys.readouterr().out
+    assert cells(printed) == [
+        ["lambda", "dev UA (%)", "runs"],
+        ["0", "41.00", "5 of 5"],
+        ["1", "42.00", "3 of 5"],
+    ]
+    assert printed.splitlines()[-1] == "demo | 5 folds"
+
+
+def test_of_one_job_the_terminal_shows_the_scores_of_test_as_well(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    print_table(summary_of().iloc[:1], "demo | 5 folds")
+    head, row = cells(capsys.readouterr().out)
+    assert dict(zip(head, row, strict=True)) == {
+        "job": "loss.lam=0",
+        "dev UA (%)": "41.00",
+        "UA (%)": "51.00 ± 2.25",
+        "UA s.d.": "1.25",
+        "WA (%)": "61.00 ± 2.25",
+        "F1 (%)": "71.00 ± 2.25",
+        "runs": "5 of 5",
+    }
+
+
 def test_what_stands_in_brackets_is_printed(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    numbers = {f"{metric}{end}": [1.0] for metric in METRICS for end in ("", "_half", "_sd")}
-    summary = pd.DataFrame({"name": ["corpus.ignore=[fear]"], "runs": [1], "planned": [1], **numbers})
-    print_table(summary, "demo")
+    print_table(summary_of().iloc[:1].assign(name="corpus.ignore=[fear]"), "demo")
     assert "corpus.ignore=[fear]" in capsys.readouterr().out
+
+
+def test_a_question_without_any_interval_has_no_column():
+    ends = {"ua_new": [np.nan, np.nan], "ua_same": [60.111, np.nan], "ua_repeat": [-1.0, 61.5]}
+    rows = pd.DataFrame({f"{name}_{end}": values for name, values in ends.items() for end in ("low", "high")})
+    rows["ua_same_high"] += 5
+    shown = show_intervals(rows, ["ua"])
+    assert shown.to_dict("list") == {
+        "UA, same people": ["60.11 to 65.11", "–"],
+        "UA, repeat": ["-1.00 to -1.00", "61.50 to 61.50"],
+    }

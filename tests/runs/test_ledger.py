@@ -98,7 +98,7 @@ def test_finished_runs_of_the_first_schema_are_reported_listed_and_compared(tmp_
     (row,) = summarise(read_jobs(before.study), before.runs).to_dict("records")
     assert (row["runs"], row["ua"], row["wa"]) == (1, 100, 100)
     (line,) = study_status(before.study, before.runs)
-    assert (line.state, line.details) == ("done", "UA 62.5 %, 60 s")
+    assert (line.state, line.details) == ("done", "dev UA 50.0 %, 60 s")
     report = compile_report(read_material(before.study, before.runs))
     assert "bf16 convolutions" in str(report)
     sides = [choose(one.study.name, read_material(one.study, one.runs), None) for one in simulations]

@@ -176,7 +176,7 @@ def test_one_that_fails_is_told_and_loses_nothing(run, small, own, tmp_path):
     write_job(tmp_path / "study", 0, job)
     (status,) = study_status(tmp_path / "study", run.folder.parent)
     assert status.state == "failed"
-    assert status.details.startswith("done, UA ")
+    assert status.details.startswith("done, dev UA ")
     assert status.details.endswith(reason)
     # Mended, it is forgotten
     (tmp_path / "there").write_text("")

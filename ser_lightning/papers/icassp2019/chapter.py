@@ -71,15 +71,20 @@ class Pages:
         where none has, the best one; an input without a comparison has its first finished job."""
         compared, features = self.material.compared, self.points["features"]
         jobs: dict[str, list[int]] = {}
+        rivals: dict[str, int] = {}
         for reference in dict.fromkeys(compared.values()):
             others = [job for job, other in compared.items() if other == reference]
             chosen = next((job for job in others if self._has_the_papers_values(job)), None)
             best = self.material.best(others) if chosen is None else chosen
             jobs.setdefault(features[reference], [reference, best])
+            rivals.setdefault(features[reference], len(others) if chosen is None else 1)
         for job in np.flatnonzero(self.points["runs"] > 0):
             jobs.setdefault(features[job], [int(job)])
         suffixes = ["", *(f"_{name}" for name in list(jobs)[1:])]
-        return [self.material.gather(pair, suffix) for pair, suffix in zip(jobs.values(), suffixes, strict=True)]
+        return [
+            self.material.gather(pair, suffix, rivals.get(name, 1))
+            for (name, pair), suffix in zip(jobs.items(), suffixes, strict=True)
+        ]
 
     def revise(self, sections: list[Section]) -> list[Section]:
         """The sections with the paper's names and numbers, and the verdicts on these after the scores."""
@@ -89,7 +94,7 @@ class Pages:
             if section.title == "Scores":
                 blocks = self._add_figures(blocks)
             revised.append(Section(section.title, blocks))
-            if section.title == "Scores" and self.comparable:
+            if section.title == "Scores" and self.comparable and self.material.decided:
                 verdict = verdicts.section(self.material)
                 revised += [verdict] if verdict else []
         return revised

@@ -1,6 +1,5 @@
 """The claim, the answer, and the differences that it stands on."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,22 +7,31 @@ import pandas as pd
 
 from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.chapter import Group
-from ser_lightning.report.comparison import group_of
 from ser_lightning.report.document import Block, Section, Table, Text
 from ser_lightning.report.material import Material
-from ser_lightning.report.summary import FEWEST, counted
-from ser_lightning.report.tables import say_p, show_number, show_p, with_ends, with_halves
+from ser_lightning.report.samples import pair_refusals
+from ser_lightning.report.scored import pairs
+from ser_lightning.report.sections.scores import intervals
+from ser_lightning.report.statistics import QUESTIONS
+from ser_lightning.report.summary import counted
+from ser_lightning.report.tables import say_p, show_number, show_p, with_halves
 from ser_lightning.runs.varying import spell
 
 # Below this a difference is said to be shown.
 SHOWN = 0.05
 
+INTERIM = (
+    "This was asked for before the study was finished: p-values and intervals hold for one look, at a number of runs "
+    "that was fixed beforehand."
+)
+
 EXPLAINED = (
     "Differences are paired: both runs of a pair are trained and tested on the same division. ± is half of the 95 % "
-    "interval over runs, corrected for the training utterances that runs share (Nadeau and Bengio 2003), and p, "
-    "two-sided, is of no difference under the same correction; p for all is corrected for the number of rows (Holm). "
-    "Detectable: the smallest true difference that so many runs of this spread would have found with a probability of "
-    "80 %. By {groups}: 95 % interval if other {groups} were drawn, by resampling them, paired by utterance."
+    "interval for {meaning}."
+)
+DECIDED = (
+    "p is two-sided, of no difference; p for all is corrected for the number of rows (Holm). Detectable: the smallest "
+    "true difference that this study would show, by p for all, with a probability of 80 %."
 )
 
 
@@ -47,11 +55,26 @@ def claim(material: Material) -> str:
 
 
 def answer(material: Material) -> list[str]:
-    """What the study says to its claim: a sentence for the best setting of each reference, then on all together."""
+    """What the study says to its claim: a sentence for the best setting of each reference, then on all together.
+
+    Of an unfinished study how far it is: whoever looks while it runs, and stops when he likes what he sees, is wrong
+    more often than p says.
+    """
     if not material.compared:
         if len(material.jobs) > 1:
             return ["Not known yet: no two settings that could be compared have a finished run."]
         return ["None: a comparison needs settings that differ, such as loss.lam=0,0.3."]
+    if not material.decided:
+        facts = material.facts
+        return [
+            f"Not yet: {facts.finished} of {facts.planned} runs have finished, and the answer waits for all of them; "
+            "report --interim shows what they say so far."
+        ]
+    caveat = [] if material.complete else [INTERIM]
+    return [*_answers(material), *caveat]
+
+
+def _answers(material: Material) -> list[str]:
     rows = {row["job"]: row for row in material.differences.to_dict("records")}
     sentences = []
     if material.against_baseline:
@@ -73,7 +96,7 @@ def answer(material: Material) -> list[str]:
         )
         if material.against_baseline:
             return [*sentences, counts]
-        return [counts, f"Farthest away: {sentences[1]}", sentences[0]]
+        return [counts, f"Farthest away: {sentences[0]}", *sentences[1:]]
     return sentences
 
 
@@ -88,15 +111,20 @@ def section(material: Material) -> Section:
             else answer(material)[0]
         )
         return Section("Differences", [Text(words)])
-    groups = "speakers" if group_of(material.utterances) else "utterances"
-    blocks.append(Text(EXPLAINED.format(groups=groups), aside=True))
+    words = EXPLAINED.format(meaning=QUESTIONS[material.question])
+    blocks.append(Text(f"{words} {DECIDED}" if material.decided else words, aside=True))
     numbers = rows.assign(
         setting=[material.label(job) for job in rows["job"]],
         against=[material.label(job) for job in rows["reference"]],
     ).drop(columns=["job", "reference"])
     front = ["setting", "against", "runs"]
     numbers = numbers[[*front, *numbers.columns.drop(front)]]
-    blocks.append(Table("differences", "Differences in points", numbers, _show(numbers, material.metrics, groups)))
+    if not material.decided:
+        numbers = numbers.drop(
+            columns=[name for name in numbers if str(name).endswith(("_p", "_p_holm", "_detectable"))]
+        )
+    blocks.append(Table("differences", "Differences in points", numbers, _show(numbers, material)))
+    blocks += intervals("difference", numbers["setting"].tolist(), rows, _reasons(material), material.metrics)
     missing = [material.label(job) for job in material.compared if job not in set(rows["job"])]
     if missing:
         blocks.append(Text(f"Left out, without a division in common with their reference: {'; '.join(missing)}."))
@@ -111,32 +139,52 @@ def _sentences(material: Material, row: dict[Any, Any] | None, group: Group) -> 
         return [f"Not known yet{place}: no division has been run with and without."]
     ua = material.summary["ua"]
     scores = f"UA{place} is {ua[other]:.1f} % with {label} and {ua[reference]:.1f} % with {baseline}"
+    if group.rivals > 1:
+        scores += f"; {label} has the highest dev UA of {group.rivals} settings"
     number = f"{counted(int(row['runs']), 'pair')} of runs"
+    if row["divisions"] < row["runs"]:
+        number += f" on {counted(int(row['divisions']), 'division')}"
     if np.isnan(row["ua_half"]):
-        return [f"Not known{place}: {number}, too few for an interval, which needs {FEWEST}.", f"{scores}."]
+        common = pairs(material.jobs[other], material.jobs[reference], material.scored)
+        why = pair_refusals(common, material.speaker_of)[material.question]
+        return [f"Not known{place}, {number}: no interval for {QUESTIONS[material.question]}, {why}.", f"{scores}."]
     ends = f"{row['ua'] - row['ua_half']:+.1f} to {row['ua'] + row['ua_half']:+.1f}"
     several = len(material.differences) > 1
     p = say_p(row["ua_p"]) + (f", {show_p(row['ua_p_holm'])} for all comparisons" if several else "")
-    numbers = f"{row['ua']:+.1f} points of UA (95 % interval {ends}; {p}; {number})."
+    scope = (
+        f"on {material.facts.corpus} under the {material.facts.protocol} protocol, for {QUESTIONS[material.question]}"
+    )
+    numbers = (
+        f"{label} against {baseline} changes UA{place} by {row['ua']:+.1f} points {scope} (95 % interval {ends}; {p}; "
+        f"{number})."
+    )
     if row["ua_p_holm"] < SHOWN:
-        return [f"{'Yes' if row['ua'] > 0 else 'No, it is worse'}{place}: {numbers}", f"{scores}."]
-    power = f"a true difference of {row['ua_detectable']:.1f} points would have been found with a probability of 80 %"
-    return [f"Not shown{place}: {numbers}", f"{scores}; {power}."]
+        return [f"{'Yes' if row['ua'] > 0 else 'No, it is worse'}: {numbers}", f"{scores}."]
+    power = f"A true difference of {row['ua_detectable']:.1f} points would have been shown with a probability of 80 %"
+    return [f"Not shown: {numbers}", f"{scores}. {power}."]
 
 
-def _show(rows: pd.DataFrame, metrics: Sequence[str], groups: str) -> pd.DataFrame:
+def _reasons(material: Material) -> dict[str, str]:
+    """Why the difference that most pairs of runs are of has no interval for some question."""
+    common = (
+        pairs(material.jobs[job], material.jobs[reference], material.scored)
+        for job, reference in material.compared.items()
+    )
+    return pair_refusals(max(common, key=len), material.speaker_of)
+
+
+def _show(rows: pd.DataFrame, material: Material) -> pd.DataFrame:
     shown = rows[["setting"]].assign(pairs=rows["runs"].astype(str))
     if rows["against"].nunique() > 1:
         shown.insert(1, "against", rows["against"])
-    for metric in metrics:
+    for metric in material.metrics:
         label = METRICS[metric].label
         shown[label] = with_halves(rows, metric, signed=True)
-        if metric != HEADLINE:
-            shown[f"{label}, p"] = rows[f"{metric}_p"].map(show_p)
+        if not material.decided:
             continue
-        shown["p"] = rows[f"{metric}_p"].map(show_p)
-        if len(rows) > 1:
-            shown["p for all"] = rows[f"{metric}_p_holm"].map(show_p)
-        shown["detectable"] = rows[f"{metric}_detectable"].map(show_number)
-        shown[f"{label} by {groups}"] = with_ends(rows, metric)
+        shown["p" if metric == HEADLINE else f"{label}, p"] = rows[f"{metric}_p"].map(show_p)
+        if metric == HEADLINE:
+            if len(rows) > 1:
+                shown["p for all"] = rows[f"{metric}_p_holm"].map(show_p)
+            shown["detectable"] = rows[f"{metric}_detectable"].map(show_number)
     return shown

@@ -1,108 +1,175 @@
 """Is a model over-confident, and does a setting make it so?"""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ser_lightning.report.calibration import (
-    Reliability,
+    COLDEST,
+    HOTTEST,
+    error_by_chance,
     fit_temperature,
     negative_log_likelihood,
     overconfidence,
     probabilities,
     reliability,
 )
-from ser_lightning.report.document import Picture, Section, Table, Text
+from ser_lightning.report.document import Block, Picture, Section, Table, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.portraits import reliability_diagram
-from ser_lightning.report.statistics import over_runs, paired
-from ser_lightning.report.summary import ScoredRun, counted, half_width, pairs, test_to_train
+from ser_lightning.report.samples import mean_sample, over_divisions
+from ser_lightning.report.scored import Outputs, ScoredRun, pairs
+from ser_lightning.report.statistics import QUESTIONS, estimate, p_value
+from ser_lightning.report.summary import counted
 from ser_lightning.report.tables import say_p, show_number, with_half
 
 EXPLAINED = (
-    "Over-confidence: the mean probability of the class recognised minus the share recognised rightly, mean over "
-    "runs with 95 % interval, as for UA. ECE: expected calibration error over the test utterances of all runs, 15 "
-    "bins. NLL: negative log-likelihood, nats. Scaled: logits divided by the temperature that fits the run's dev part "
-    "best (Guo et al. 2017), which changes no decision."
+    "Over-confidence: the mean probability of the class recognised minus the share recognised rightly. ECE: expected "
+    "calibration error, 15 bins, and what a perfectly calibrated model would have of so few utterances by chance. NLL: "
+    "negative log-likelihood, nats. All are means over runs, of each run's own test part; ± is half of the 95 % "
+    "interval, of over-confidence for {meaning}, else for the same corpus, divided and trained anew. Scaled: logits "
+    "divided by a temperature (Guo et al. 2017), which changes no decision. It is fitted to what the networks of the "
+    "repetition's other folds say of their own test parts: dev chose each network's parameters, and flatters it."
 )
+# Where no other fold has test utterances of its own
+ALONE = "Without another fold the temperature is fitted to the dev part, which flatters: it may make calibration worse."
 
 
 def section(material: Material) -> Section:
     """Reliability of the shown settings, before and after temperature scaling."""
-    blocks: list[Any] = [Text(EXPLAINED, aside=True)]
+    blocks: list[Block] = [Text(EXPLAINED.format(meaning=QUESTIONS[material.question]), aside=True)]
     rows: list[dict[str, Any]] = []
+    remarks: list[str] = []
     for group in material.shown:
-        diagrams: dict[str, tuple[Reliability, Reliability]] = {}
+        diagrams = {}
         for job, label in group.labels.items():
             runs = material.finished(job)
-            temperatures = [fit_temperature(run.dev.logits, run.dev.labels) for run in runs]
-            raw, scaled = _pooled(runs, [1.0] * len(runs)), _pooled(runs, temperatures)
-            diagrams[label] = raw, scaled
-            errors = {"ece": 100 * raw.error, "ece_scaled": 100 * scaled.error}
-            rows.append({"setting": material.label(job), **_numbers(runs, temperatures), **errors})
-        title = f"Reliability{group.place}, before and after temperature scaling"
+            fitted = [temperature(run, runs) for run in runs]
+            diagrams[label] = tuple(_pooled(runs, one) for one in ([1.0] * len(runs), fitted))
+            rows.append({"setting": material.label(job), **_numbers(material, runs, fitted)})
+            remarks += _remarks(material.label(job), runs, fitted)
+        title = f"Reliability{group.place}, before and after temperature scaling, test utterances of all runs"
         diagram = reliability_diagram(diagrams, material.facts.caption)
         blocks.append(Picture(f"calibration{group.suffix}", title, diagram))
         if len(group.jobs) == 2:
             blocks += _change(material, group.jobs)
     numbers = pd.DataFrame(rows)
     blocks.insert(1, Table("calibration", "Calibration", numbers, _show(numbers)))
-    return Section("Calibration", blocks)
+    return Section("Calibration", [*blocks, *map(Text, remarks)])
 
 
-def _pooled(runs: list[ScoredRun], temperatures: list[float]) -> Reliability:
+def temperature(run: ScoredRun, runs: Sequence[ScoredRun]) -> float:
+    """Of a run, fitted to what other runs of its repetition say of test utterances that are none of its own.
+
+    Where there are none, to its dev part.
+    """
+    outputs = _others(run, runs) or [run.dev]
+    return fit_temperature(
+        np.concatenate([one.logits for one in outputs]), np.concatenate([one.labels for one in outputs])
+    )
+
+
+def _others(run: ScoredRun, runs: Sequence[ScoredRun]) -> list[Outputs]:
+    """What the runs of the repetition's other folds say of their test parts, without the utterances of this run's."""
+    own = set(run.test.ids)
+    others = [
+        one.test for one in runs if one.result.repeat == run.result.repeat and one.result.split != run.result.split
+    ]
+    return [left for one in others if len((left := _without(one, own)).ids)]
+
+
+def _without(outputs: Outputs, ids: set[str]) -> Outputs:
+    kept = np.array([name not in ids for name in outputs.ids], dtype=bool)
+    return Outputs(outputs.ids[kept], outputs.labels[kept], outputs.logits[kept])
+
+
+def _pooled(runs: Sequence[ScoredRun], temperatures: Sequence[float]) -> Any:
     """Of the test utterances of all runs, each run's logits by its own temperature."""
-    scaled = [probabilities(run.test.logits, temperature) for run, temperature in zip(runs, temperatures, strict=True)]
+    scaled = [probabilities(run.test.logits, one) for run, one in zip(runs, temperatures, strict=True)]
     return reliability(np.concatenate(scaled), np.concatenate([run.test.labels for run in runs]))
 
 
-def _numbers(runs: list[ScoredRun], temperatures: list[float]) -> dict[str, float]:
+def _numbers(material: Material, runs: Sequence[ScoredRun], temperatures: Sequence[float]) -> dict[str, float]:
     gaps = [100 * overconfidence(run.test.logits, run.test.labels) for run in runs]
-    scaled = [
-        negative_log_likelihood(run.test.logits, run.test.labels, temperature)
-        for run, temperature in zip(runs, temperatures, strict=True)
-    ]
-    return {
-        "overconfidence": float(np.mean(gaps)),
-        "overconfidence_half": half_width(over_runs(gaps, test_to_train(runs))),
+    gap = estimate(mean_sample(runs, gaps, material.speaker_of), material.question)
+    numbers = {
+        "overconfidence": gap.mean,
+        "overconfidence_half": gap.high - gap.mean,
         "temperature": float(np.median(temperatures)),
-        "nll": float(np.mean([negative_log_likelihood(run.test.logits, run.test.labels) for run in runs])),
-        "nll_scaled": float(np.mean(scaled)),
     }
+    for end, fitted in (("", [1.0] * len(runs)), ("_scaled", temperatures)):
+        shares = [probabilities(run.test.logits, one) for run, one in zip(runs, fitted, strict=True)]
+        errors = over_divisions(
+            runs, [100 * reliability(one, run.test.labels).error for one, run in zip(shares, runs, strict=True)]
+        )
+        losses = over_divisions(
+            runs,
+            [
+                negative_log_likelihood(run.test.logits, run.test.labels, one)
+                for run, one in zip(runs, fitted, strict=True)
+            ],
+        )
+        numbers |= {
+            f"ece{end}": errors.mean,
+            f"ece{end}_half": errors.high - errors.mean,
+            f"ece{end}_by_chance": float(np.mean([100 * error_by_chance(one) for one in shares])),
+            f"nll{end}": losses.mean,
+            f"nll{end}_half": losses.high - losses.mean,
+        }
+    return numbers
 
 
-def _change(material: Material, jobs: list[int]) -> list[Text]:
+def _remarks(label: str, runs: Sequence[ScoredRun], temperatures: Sequence[float]) -> list[str]:
+    """What a reader must know of a setting's temperatures."""
+    remarks = []
+    bound = sum(not COLDEST * 1.01 < one < HOTTEST / 1.01 for one in temperatures)
+    if bound:
+        remarks.append(
+            f"{label}: of {counted(len(runs), 'temperature')} {bound} stopped at the end of the range that is "
+            f"searched, {COLDEST:g} to {HOTTEST:g}."
+        )
+    if not all(_others(run, runs) for run in runs):
+        remarks.append(f"{label}: {ALONE}")
+    return remarks
+
+
+def _change(material: Material, jobs: list[int]) -> list[Block]:
     """What the second of two jobs changes in over-confidence, paired by division; nothing where they share none."""
     reference, other = jobs
     common = pairs(material.jobs[other], material.jobs[reference], material.scored)
     if not common:
         return []
-    first, second = (
-        [100 * overconfidence(pair[side].test.logits, pair[side].test.labels) for pair in common] for side in (0, 1)
-    )
-    change = paired(first, second, test_to_train([one for one, _ in common]))
-    half = half_width(change)
-    p = "" if np.isnan(half) else f"{say_p(change.p)}, "
+    gains = []
+    for one, before in common:
+        order = pd.Index(before.test.ids).get_indexer(pd.Index(one.test.ids))
+        first, second = (overconfidence(run.test.logits, run.test.labels) for run in (one, before))
+        gains.append(100 * (first - second[order]))
+    change = estimate(mean_sample([one for one, _ in common], gains, material.speaker_of), material.question)
+    p = "" if change.refusal or not material.decided else f"{say_p(p_value(change))}, "
     words = (
         f"{material.label(other)} against {material.label(reference)}: over-confidence changes by "
-        f"{with_half(change.mean, half, signed=True)} points ({p}{counted(change.count, 'pair')} of runs)."
+        f"{with_half(change.mean, change.high - change.mean, signed=True)} points ({p}"
+        f"{counted(len(common), 'pair')} of runs)."
     )
     return [Text(words)]
 
 
 def _show(rows: pd.DataFrame) -> pd.DataFrame:
+    def cells(name: str, signed: bool = False) -> list[str]:
+        return [with_half(mean, half, signed) for mean, half in zip(rows[name], rows[f"{name}_half"], strict=True)]
+
     return pd.DataFrame(
         {
             "setting": rows["setting"],
-            "over-confidence (points)": [
-                with_half(mean, half, signed=True)
-                for mean, half in zip(rows["overconfidence"], rows["overconfidence_half"], strict=True)
-            ],
-            "ECE (%)": rows["ece"].map(show_number),
-            "ECE, scaled": rows["ece_scaled"].map(show_number),
+            "over-confidence (points)": cells("overconfidence", signed=True),
+            "ECE (%)": cells("ece"),
+            "by chance": rows["ece_by_chance"].map(show_number),
+            "ECE, scaled": cells("ece_scaled"),
+            "by chance, scaled": rows["ece_scaled_by_chance"].map(show_number),
             "median temperature": rows["temperature"].map(show_number),
-            "NLL": rows["nll"].map(show_number),
-            "NLL, scaled": rows["nll_scaled"].map(show_number),
+            "NLL": cells("nll"),
+            "NLL, scaled": cells("nll_scaled"),
         }
     )

@@ -10,14 +10,15 @@ from ser_lightning.report.compactness import compactness
 from ser_lightning.report.document import Block, Picture, Section, Table, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.portraits import Cloud, feature_panels
-from ser_lightning.report.statistics import over_runs
-from ser_lightning.report.summary import ScoredRun, half_width, test_to_train
+from ser_lightning.report.samples import over_divisions
+from ser_lightning.report.scored import ScoredRun
 from ser_lightning.report.tables import with_half
 from ser_lightning.runs.ledger import FEATURES, damaged, feature_values, read_features
 
 EXPLAINED = (
     "Within / between: root mean square distance of features from the mean of their class, over that between the means "
-    "of classes, in all dimensions; the smaller, the more compact. Mean over runs with 95 % interval."
+    "of classes, in all dimensions; the smaller, the more compact. Mean over runs, ± half of the 95 % interval if the "
+    "same corpus were divided and trained anew."
 )
 
 
@@ -71,8 +72,8 @@ def _compactness(material: Material, group: Group) -> tuple[pd.DataFrame, pd.Dat
         features = [_features(material, run) for run in runs]
         row: dict[str, Any] = {"setting": label, "runs": len(runs)}
         for part in ("train", "test"):
-            values = [compactness(*parts[part], material.classes) for parts in features]
-            row |= {part: np.mean(values), f"{part}_half": half_width(over_runs(values, test_to_train(runs)))}
+            interval = over_divisions(runs, [compactness(*parts[part], material.classes) for parts in features])
+            row |= {part: interval.mean, f"{part}_half": interval.high - interval.mean}
         rows.append(row)
     numbers = pd.DataFrame(rows)
     shown = numbers[["setting"]].assign(runs=numbers["runs"].astype(str))

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
-from ser_lightning.data.leakage import audit_line
-from ser_lightning.metrics import METRICS
+from ser_lightning.data.leakage import audit_line, dev_line
+from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.document import Block, Code, Section, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.summary import Provenance, ScoredRun, counted, describe_protocol, setting_columns
@@ -33,8 +34,7 @@ def warnings(material: Material) -> list[str]:
     unbegun = [name for name, job in zip(material.names, material.jobs, strict=True) if not job.runs]
     if unbegun:
         words.append(f"Without a single planned run: {'; '.join(unbegun)}.")
-    if repeated := _repeated_divisions(material):
-        words.append(repeated)
+    words += filter(None, (_repeated_divisions(material), _trivial_cues(material)))
     if mixed := mixed_origins([job for job in material.jobs if any(run in material.scored for run in job.runs)]):
         words.append(
             f"Not all settings were trained with one version of {' and '.join(mixed)}, changed between this study's "
@@ -45,16 +45,31 @@ def warnings(material: Material) -> list[str]:
 
 def _repeated_divisions(material: Material) -> str | None:
     """That settings were trained more than once on one division into parts; None where they were not."""
-    divisions = [
-        [material.scored[run].result.split for run in job.runs if run in material.scored] for job in material.jobs
-    ]
+    divisions = [[run.result.split for run in material.finished(job)] for job in range(len(material.jobs))]
     repeated = [splits for splits in divisions if len(set(splits)) < len(splits)]
     if not repeated:
         return None
     splits = max(repeated, key=len)
     return (
-        f"Of the {len(splits)} divisions that a setting was trained on {len(set(splits))} are distinct: repetitions of "
-        "the others differ in the seed alone, and say nothing of other divisions, though intervals count them as such."
+        f"Of the {len(splits)} runs of a setting several are on one division into parts, of which there are "
+        f"{len(set(splits))}: those differ in the seed alone, and count as one, by their mean."
+    )
+
+
+def _trivial_cues(material: Material) -> str | None:
+    """That what has nothing to do with the voice recognises as well as the best network may; None where it does not."""
+    scores = material.summary[[HEADLINE, f"{HEADLINE}_half"]].to_numpy(dtype=np.float64)
+    if np.isnan(scores[:, 0]).all():
+        return None
+    best, half = scores[np.nanargmax(scores[:, 0])]
+    low = best - np.nan_to_num(half)
+    cues = 100 * material.facts.audit.cue_ua
+    if cues < low:
+        return None
+    return (
+        f"A random forest that knows only length, silence at the ends, peak and level of a recording reaches a UA of "
+        f"{cues:.0f} %, where the best network has {best:.1f} %, in an interval from {low:.1f} %: the "
+        "recordings may give the classes away."
     )
 
 
@@ -69,7 +84,9 @@ def section(material: Material) -> Section:
         Text(
             f"Protocol: {facts.protocol} ({describe_protocol(facts.protocol)}), {counted(facts.folds, 'fold')} x "
             f"{counted(facts.repeats, 'repetition')}; {facts.finished} of {facts.planned} runs. "
-            f"Leak audit: {audit_line(facts.audit)}."
+            f"Leak audit: {'; '.join(filter(None, (audit_line(facts.audit), dev_line(facts.audit))))}. A take is the "
+            "same speaker, sentence and class once more. What a random forest reaches by length, silence at the ends, "
+            "peak and level, the recordings give away."
         ),
         Text(
             f"Training: {facts.steps} steps of {facts.batch_size} utterances ({facts.epochs} epochs)"

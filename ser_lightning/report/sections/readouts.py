@@ -5,15 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ser_lightning.errors import UserError
 from ser_lightning.metrics import METRICS, confusion_counts
 from ser_lightning.report.document import Section, Table, Text
 from ser_lightning.report.material import Material
-from ser_lightning.report.statistics import over_runs
-from ser_lightning.report.summary import ScoredRun, half_width, paired_difference, test_to_train
+from ser_lightning.report.samples import Pair, difference_row, score_row
+from ser_lightning.report.scored import Outputs, ScoredRun
 from ser_lightning.report.tables import with_half, with_halves
 from ser_lightning.runs.ledger import read_readout, readout_file
 from ser_lightning.runs.study import Job
@@ -30,7 +29,7 @@ SOFTMAX = "network's softmax"
 
 def section(material: Material) -> Section | None:
     """The scores of the read-outs that the study's jobs asked for; None where there are none yet."""
-    rows = readout_rows(material.jobs, material.scored, material.runs)
+    rows = readout_rows(material.jobs, material.scored, material.runs, material.speaker_of)
     if rows.empty:
         return None
     numbers = rows.assign(setting=[material.names[job] for job in rows["job"]])
@@ -43,10 +42,12 @@ def section(material: Material) -> Section | None:
     return Section("Read-outs", [Text(EXPLAINED), table])
 
 
-def readout_lines(jobs: Sequence[Job], scored: Mapping[str, ScoredRun], runs: Path) -> list[str]:
+def readout_lines(
+    jobs: Sequence[Job], scored: Mapping[str, ScoredRun], runs: Path, speaker_of: Mapping[str, str]
+) -> list[str]:
     """A line for the terminal per read-out: UA and WA, and the differences to softmax."""
     lines = []
-    for row in readout_rows(jobs, scored, runs).to_dict("records"):
+    for row in readout_rows(jobs, scored, runs, speaker_of).to_dict("records"):
         if row["readout"] != SOFTMAX:
             scores = [
                 f"{METRICS[metric].label} {with_half(row[metric], row[f'{metric}_half'])} % "
@@ -58,7 +59,9 @@ def readout_lines(jobs: Sequence[Job], scored: Mapping[str, ScoredRun], runs: Pa
     return lines
 
 
-def readout_rows(jobs: Sequence[Job], scored: Mapping[str, ScoredRun], runs: Path) -> pd.DataFrame:
+def readout_rows(
+    jobs: Sequence[Job], scored: Mapping[str, ScoredRun], runs: Path, speaker_of: Mapping[str, str]
+) -> pd.DataFrame:
     """A row per job for its softmax, then one for each of its read-outs; none for jobs without.
 
     Columns: job (its number), readout, runs (that have it), and for a metric the mean over them, percent (ua), half of
@@ -69,6 +72,7 @@ def readout_rows(jobs: Sequence[Job], scored: Mapping[str, ScoredRun], runs: Pat
         jobs: of a study.
         scored: their finished runs by signature.
         runs: the folder that all runs lie in.
+        speaker_of: id -> who spoke.
     """
     labels = _labels(jobs)
     rows: list[dict[str, Any]] = []
@@ -77,8 +81,9 @@ def readout_rows(jobs: Sequence[Job], scored: Mapping[str, ScoredRun], runs: Pat
         readouts = {labels[stem]: _pairs(finished, runs, stem) for stem in job.readouts}
         if any(readouts.values()):
             for label, pairs in {SOFTMAX: [(run, run) for run in finished], **readouts}.items():
-                gains = {} if label == SOFTMAX else paired_difference(pairs)
-                rows.append({"job": number, "readout": label, "runs": len(pairs), **_numbers(pairs, gains)})
+                gains = difference_row([] if label == SOFTMAX else pairs, speaker_of)
+                scores = score_row([run for run, _ in pairs], speaker_of)
+                rows.append({"job": number, "readout": label, "runs": len(pairs), **_numbers(scores, gains)})
     return pd.DataFrame(rows)
 
 
@@ -93,7 +98,7 @@ def _labels(jobs: Sequence[Job]) -> dict[str, str]:
     return labels
 
 
-def _pairs(finished: Sequence[ScoredRun], runs: Path, stem: str) -> list[tuple[ScoredRun, ScoredRun]]:
+def _pairs(finished: Sequence[ScoredRun], runs: Path, stem: str) -> list[Pair]:
     """The runs that have a read-out: as it scores them, and as the network does."""
     pairs = []
     for run in finished:
@@ -104,23 +109,19 @@ def _pairs(finished: Sequence[ScoredRun], runs: Path, stem: str) -> list[tuple[S
                 continue
             test = table[table["part"] == "test"]
             labels = pd.Index(classes).get_indexer(pd.Index(test["label"]))
-            predictions = test[[f"logit_{name}" for name in classes]].to_numpy().argmax(axis=1)
+            logits = test[[f"logit_{name}" for name in classes]].to_numpy()
+            outputs = Outputs(test["id"].to_numpy(), labels, logits)
         except (OSError, ValueError, KeyError) as error:
             file, reason = readout_file(folder, stem), " ".join(str(error).split())
             raise UserError(f"{file} is damaged ({reason}); delete it and repeat the study's command") from error
-        pairs.append((replace(run, confusion=confusion_counts(labels, predictions, len(classes))), run))
+        confusion = confusion_counts(labels, outputs.recognised, len(classes))
+        pairs.append((replace(run, test=outputs, confusion=confusion), run))
     return pairs
 
 
-def _numbers(pairs: Sequence[tuple[ScoredRun, ScoredRun]], gains: Mapping[str, float]) -> dict[str, float]:
-    runs = [run for run, _ in pairs]
-    numbers: dict[str, float] = {}
-    for metric in METRICS:
-        interval = over_runs([run.score(metric) for run in runs], test_to_train(runs))
-        numbers |= {
-            metric: interval.mean,
-            f"{metric}_half": half_width(interval),
-            f"{metric}_gain": gains.get(metric, np.nan),
-            f"{metric}_gain_half": gains.get(f"{metric}_half", np.nan),
-        }
-    return numbers
+def _numbers(scores: Mapping[str, float], gains: Mapping[str, float]) -> dict[str, float]:
+    columns = [name for key in METRICS for name in (key, f"{key}_half")]
+    return {
+        **{name: scores[name] for name in columns},
+        **{f"{key}_gain{end}": gains[f"{key}{end}"] for key in METRICS for end in ("", "_half")},
+    }

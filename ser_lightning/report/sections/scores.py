@@ -1,27 +1,57 @@
 """The scores of all settings: the table, and the curves and map of a sweep."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+import pandas as pd
 
 from ser_lightning.metrics import HEADLINE, METRICS, recalls
 from ser_lightning.report.document import Block, Picture, Section, Table, Text
 from ser_lightning.report.figures import grids, heat_map, sweep_curves
 from ser_lightning.report.material import Material
-from ser_lightning.report.tables import show_scores, show_settings, with_ends
+from ser_lightning.report.samples import SHORT, refusals
+from ser_lightning.report.statistics import QUESTIONS
+from ser_lightning.report.tables import show_intervals, show_scores, show_settings
 from ser_lightning.runs.varying import spell
 
 INTERVALS = (
-    "± is half of the 95 % interval of the mean over runs, corrected for the training utterances that runs share "
-    "(Nadeau and Bengio 2003); two runs are too few for one. By speakers: the 95 % interval if other people had "
-    "spoken, by resampling them (utterances, where speakers are unknown). "
+    "± is half of the 95 % interval for {meaning}. Below: the intervals for each question that the study can answer. "
 )
 
 
 def section(material: Material) -> Section:
-    """The table of all settings and whatever figures they make."""
+    """The table of all settings, their intervals for each question, and whatever figures they make."""
     meanings = ", ".join(f"{METRICS[metric].label} is {METRICS[metric].title}" for metric in material.metrics)
-    blocks: list[Block] = [Text(f"{INTERVALS}{meanings}, all of the test part.", aside=True), _table(material)]
+    words = f"{INTERVALS.format(meaning=QUESTIONS[material.question])}{meanings}, all of the test part."
+    blocks: list[Block] = [Text(words, aside=True), _table(material)]
     blocks += [Text(words) for words in (_shared_runs(material), _absent_classes(material)) if words]
+    most = max((material.finished(job) for job in range(len(material.jobs))), key=len)
+    reasons = refusals(most, material.speaker_of)
+    blocks += intervals("score", material.names, material.summary, reasons, material.metrics)
     return Section("Scores", [*blocks, *_figures(material)])
+
+
+def intervals(
+    noun: str, settings: Sequence[str], rows: pd.DataFrame, reasons: Mapping[str, str], metrics: Sequence[str]
+) -> list[Block]:
+    """The table of the intervals of scores or differences for each question, and why UA has none for some."""
+    shown = show_intervals(rows, metrics)
+    answered = [
+        question
+        for question, word in SHORT.items()
+        if rows[[f"{metric}_{word}_low" for metric in METRICS]].notna().any(axis=None)
+    ]
+    words = "; ".join(f"{question} ({reason})" for question, reason in reasons.items())
+    blocks: list[Block] = [Text(f"No interval of a {noun} for: {words}.")] if words else []
+    if shown.empty:
+        return blocks
+    meanings = "; ".join(f"{question}: {QUESTIONS[question]}" for question in answered)
+    columns = [f"{key}_{word}_{end}" for key in METRICS for word in SHORT.values() for end in ("low", "high")]
+    numbers = rows[columns].assign(setting=settings)
+    numbers.insert(0, "setting", numbers.pop("setting"))
+    shown.insert(0, "setting", settings)
+    title = f"95 % intervals of each {noun}, by question ({meanings})"
+    return [Table(f"{noun}_intervals", title, numbers, shown, folded=True), *blocks]
 
 
 def _table(material: Material) -> Table:
@@ -30,22 +60,18 @@ def _table(material: Material) -> Table:
     scores = show_scores(rows, material.metrics)
     shown.insert(len(shown.columns), "runs", scores.pop("runs"))
     shown = shown.join(scores)
-    if HEADLINE in material.metrics:
-        label = METRICS[HEADLINE].label
-        place = list(shown.columns).index(f"{label} (%)")
-        shown.insert(place + 1, f"{label} by speakers", with_ends(rows, HEADLINE))
     labels = ", ".join(METRICS[metric].label for metric in material.metrics)
     return Table("scores", f"{labels} of all settings", rows, shown)
 
 
 def _shared_runs(material: Material) -> str:
     """Which rows stand for several jobs of the study."""
-    several = [
-        f"{name} stands for {'; '.join(members)}"
-        for name, members in zip(material.names, material.members, strict=True)
-        if len(members) > 1
-    ]
-    return f"Jobs that share their runs are one row: {', and '.join(several)}." if several else ""
+    several: dict[str, list[str]] = {}
+    for name, job, members in zip(material.names, material.jobs, material.members, strict=True):
+        if len(members) > 1:
+            reason = "share their runs" if "seed" in job.settings else "differ in the seed alone"
+            several.setdefault(reason, []).append(f"{name} stands for {'; '.join(members)}")
+    return " ".join(f"Jobs that {reason} are one row: {', and '.join(rows)}." for reason, rows in several.items())
 
 
 def _absent_classes(material: Material) -> str:

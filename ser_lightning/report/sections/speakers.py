@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser_lightning.metrics import recalls
-from ser_lightning.report.comparison import group_of, grouped_counts
+from ser_lightning.metrics import confusion_counts, recalls
 from ser_lightning.report.document import Block, Picture, Section, Table, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.portraits import speaker_recalls
@@ -17,7 +16,7 @@ FITTING = 40
 
 def section(material: Material) -> Section | None:
     """Recall of each class and UA by speaker, of the shown settings; None where the speakers are unknown."""
-    speaker_of = group_of(material.utterances)
+    speaker_of = material.speaker_of
     if not speaker_of:
         return None
     blocks: list[Block] = []
@@ -44,16 +43,18 @@ def speaker_table(material: Material, job: int, speaker_of: dict[str, str]) -> p
 
     A class of which a speaker has no utterance is NaN, and so is then UA.
     """
-    names = sorted(set(speaker_of.values()))
-    # Whoever is never tested in this study has no row
     tested = [run.test for run in material.finished(job)]
-    counts = grouped_counts([[tested]], speaker_of)[:, 0, 0]  # [speakers, classes, classes]
-    order = list(dict.fromkeys(speaker_of[name] for one in tested for name in one.ids))
+    speakers = np.array([speaker_of[name] for one in tested for name in one.ids])
+    labels, predictions = (np.concatenate([getattr(one, name) for one in tested]) for name in ("labels", "recognised"))
+    # Whoever is never tested in this study has no row
+    names = sorted(set(speakers))
+    chosen = [speakers == name for name in names]
+    counts = np.stack([confusion_counts(labels[one], predictions[one], len(material.classes)) for one in chosen])
     shares = recalls(counts)
-    table = pd.DataFrame(100 * shares, index=pd.Index(order, name="speaker"), columns=material.classes)
+    table = pd.DataFrame(100 * shares, index=pd.Index(names, name="speaker"), columns=material.classes)
     table["UA"] = 100 * shares.mean(axis=1)
-    table["utterances"] = counts.sum(axis=(1, 2)).astype(int)
-    return table.reindex([name for name in names if name in table.index])
+    table["utterances"] = counts.sum(axis=(1, 2))
+    return table
 
 
 def _spread(material: Material, speaker_of: dict[str, str]) -> str:

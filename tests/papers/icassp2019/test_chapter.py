@@ -19,12 +19,12 @@ def counts(monkeypatch):
     monkeypatch.setattr(numbers, "COUNTS", dict.fromkeys(CLASSES, 3))
 
 
-def report(output, settings, purpose=None, **simulation):
+def report(output, settings, purpose=None, folds=3, **simulation):
     made = Simulation(output, **{"corpus": "iemocap", "synthetic": False, **simulation})
     for number, one in enumerate(settings):
-        made.add_job(number, f"job {number}", one)
-        for fold in range(3):
-            made.finish(one, 0, fold, RIGHT)
+        made.add_job(number, f"job {number}", one, range(folds))
+        for fold in range(folds):
+            made.finish(one, 0, fold, predictions([(name, name) for name in CLASSES], first=4 * fold))
     if purpose:
         write_study(made.study, purpose, settings)
     return compile_report(read_material(made.study, made.runs))
@@ -49,9 +49,14 @@ def test_they_stand_beside_the_papers_own_settings_of_this_version_and_of_earlie
     assert NOT_COMPARABLE not in found.warnings
 
 
+def test_verdicts_on_them_follow_the_scores_of_five_runs(tmp_path):
+    titles = [section.title for section in report(tmp_path, [SOFTMAX, CENTRE], folds=5).sections]
+    assert titles[titles.index("Scores") + 1] == "Verdicts on the paper's numbers"
+
+
 @pytest.mark.parametrize("other", [{"corpus": "emodb"}, {"protocol": "speaker"}, {"synthetic": True}])
 def test_on_another_corpus_or_protocol_its_figures_have_its_names_without_its_numbers(tmp_path, other):
-    found = report(tmp_path, [SOFTMAX, CENTRE], **other)
+    found = report(tmp_path, [SOFTMAX, CENTRE], folds=5, **other)
     assert not has_papers_numbers(found)
     assert found.facts["comparable_with_the_paper"] is False
     assert NOT_COMPARABLE in found.warnings

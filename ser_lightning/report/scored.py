@@ -1,0 +1,109 @@
+"""Finished runs with what they said of every utterance, read from their folders and scored."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ser_lightning.metrics import METRICS, confusion_counts
+from ser_lightning.runs.ledger import PREDICTIONS, RunResult, damaged, read_outputs, read_results
+from ser_lightning.runs.study import Job
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a run said of a part: `ids` [n], `labels` [n] as class indices, `logits` [n, classes]."""
+
+    ids: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+
+    @property
+    def recognised(self) -> np.ndarray:
+        """Class indices [n]."""
+        return self.logits.argmax(axis=1)
+
+
+@dataclass(frozen=True)
+class ScoredRun:
+    """A finished run with what it said of its parts, and the test part's confusion counts [classes, classes]."""
+
+    result: RunResult
+    dev: Outputs
+    test: Outputs
+    confusion: np.ndarray
+
+    @property
+    def division(self) -> tuple[int, int, str, int]:
+        """Names the division into parts and the seed, by which runs are paired."""
+        return self.result.repeat, self.result.fold, self.result.split, self.result.settings.get("seed", 0)
+
+    def score(self, metric: str) -> float:
+        """A metric of the test part, percent."""
+        return 100 * float(METRICS[metric].score(self.confusion))
+
+
+def score_runs(jobs: Sequence[Job], runs: Path) -> dict[str, ScoredRun]:
+    """The jobs' finished runs by signature, each scored once however many jobs share it.
+
+    Raises `UserError` where a finished run's predictions are missing or damaged.
+    """
+    scored = {}
+    for result in read_results(runs, signatures(jobs)):
+        try:
+            table = read_outputs(runs / result.signature)
+            dev, test = (_outputs(table, part, result) for part in ("dev", "test"))
+        except (OSError, ValueError, KeyError) as error:
+            raise damaged(runs / result.signature, PREDICTIONS, error) from error
+        confusion = confusion_counts(test.labels, test.recognised, len(result.classes))
+        scored[result.signature] = ScoredRun(result, dev, test, confusion)
+    return scored
+
+
+def pairs(job: Job, reference: Job, scored: Mapping[str, ScoredRun]) -> list[tuple[ScoredRun, ScoredRun]]:
+    """The finished runs of two jobs on the same divisions into parts, in their order."""
+    sides = [[scored[name] for name in one.runs if name in scored] for one in (job, reference)]
+    return on_same_divisions(*sides)
+
+
+def on_same_divisions(first: Sequence[ScoredRun], second: Sequence[ScoredRun]) -> list[tuple[ScoredRun, ScoredRun]]:
+    """The runs of two settings, of one study or two, on the same divisions into parts, in their order."""
+    one, other = ({run.division: run for run in side} for side in (first, second))
+    if common := sorted(one.keys() & other.keys()):
+        return [(one[division], other[division]) for division in common]
+    # Two studies may have unlike seeds: those of a division in their order
+    ours, theirs = _by_place(one), _by_place(other)
+    return [
+        pair for place in sorted(ours.keys() & theirs.keys()) for pair in zip(ours[place], theirs[place], strict=False)
+    ]
+
+
+def _by_place(runs: Mapping[tuple[int, int, str, int], ScoredRun]) -> dict[tuple[int, int, str], list[ScoredRun]]:
+    """Division into parts -> its runs, by seed."""
+    places: dict[tuple[int, int, str], list[ScoredRun]] = {}
+    for (repeat, fold, split, _), run in sorted(runs.items(), key=lambda item: item[0]):
+        places.setdefault((repeat, fold, split), []).append(run)
+    return places
+
+
+def signatures(jobs: Sequence[Job]) -> list[str]:
+    """Names of the runs of several jobs, each once."""
+    return list(dict.fromkeys(chain.from_iterable(job.runs for job in jobs)))
+
+
+def _outputs(predictions: pd.DataFrame, part: str, result: RunResult) -> Outputs:
+    chosen = predictions["part"].to_numpy() == part
+    ids = predictions["id"].to_numpy()[chosen]
+    if chosen.sum() != result.utterances[part] or len(set(ids)) != len(ids):
+        raise ValueError(f"{len(set(ids))} {part} utterances instead of {result.utterances[part]}")
+    labels = pd.Index(result.classes).get_indexer(pd.Index(predictions["label"].to_numpy()[chosen]))
+    if (labels < 0).any():
+        raise ValueError("a label is none of the run's classes")
+    columns = [predictions[f"logit_{name}"].to_numpy(dtype=np.float64)[chosen] for name in result.classes]
+    logits = np.stack(columns, axis=1)  # [n, classes]
+    if not np.isfinite(logits).all():
+        raise ValueError("a logit is not a number")
+    return Outputs(ids, labels, logits)
