@@ -8,6 +8,7 @@ the foot of every figure.
 import io
 from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
+from textwrap import wrap
 from typing import Any
 
 import matplotlib
@@ -369,9 +370,11 @@ def _error_note(rows: pd.DataFrame) -> str:
 def foot(figure: Figure, width: float, caption: str, note: str) -> None:
     """The provenance at the figure's foot, where no cropping of a caption can part them."""
     lines = [""]
-    for words in [*caption.split(" | "), note]:
+    fitting = int(CHARACTERS * width)
+    pieces = [piece for words in [*caption.split(" | "), note] for piece in wrap(words, fitting)]
+    for words in pieces:
         longer = f"{lines[-1]} | {words}" if lines[-1] else words
-        if len(longer) <= CHARACTERS * width:
+        if len(longer) <= fitting:
             lines[-1] = longer
         else:
             lines.append(words)

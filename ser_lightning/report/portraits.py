@@ -156,12 +156,12 @@ def reliability_diagram(diagrams: Mapping[str, tuple[Reliability, Reliability]],
     with matplotlib.rc_context(STYLE):
         figure = Figure((PAGE, 3.3), layout="constrained")
         panels = figure.subplots(1, 2, sharex=True, sharey=True)
-        for side, (axes, title) in enumerate(zip(panels, ("as trained", "temperature fitted on dev"), strict=True)):
+        for side, (axes, title) in enumerate(zip(panels, ("as trained", "scaled by a temperature"), strict=True)):
             axes.plot([0, 100], [0, 100], color="0.6", linewidth=0.8, linestyle=(0, (1, 1.5)))
             looks = zip(cycle(COLOURS), cycle(MARKERS), cycle(DASHES), strict=False)
             for (job, pair), (colour, marker, dash) in zip(diagrams.items(), looks, strict=False):
                 curve = pair[side]
-                label = f"{symbols(job)}: ECE {100 * curve.error:.1f} %"
+                label = f"{symbols(job)}: ECE of all {100 * curve.error:.1f} %"
                 style: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": dash, "label": label}
                 axes.plot(100 * curve.confidence, 100 * curve.accuracy, **style)
             axes.set_xlabel("probability of the recognised class (%)")

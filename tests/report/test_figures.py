@@ -143,3 +143,12 @@ def test_equal_figures_give_equal_bytes():
     points = grid(("logmel", 0.3, 0.1), ("logmel", 0.3, 0.5))
     for kind in ("png", "pdf"):
         assert render(sensitivity(points, "alpha", "c"), kind) == render(sensitivity(points, "alpha", "c"), kind)
+
+
+def test_no_line_of_a_caption_is_wider_than_the_figure():
+    shares = ", ".join(f"{noun} 100 %" for noun in ("speakers", "dialogues", "sentences", "takes", "recordings"))
+    caption = f"demo | 5 folds x 1 repetition | test shares with training: {shares}"
+    figure = sensitivity(grid(("logmel", 0.3, 0.1), ("logmel", 0.3, 0.5)), "alpha", caption)
+    lines = figure.get_supxlabel().splitlines()
+    assert max(map(len, lines)) <= 23 * figure.get_figwidth()
+    assert " ".join(lines).replace(" | ", " ").startswith(caption.replace(" | ", " "))

@@ -1,0 +1,56 @@
+"""What a reader is warned of before any number."""
+
+import dataclasses
+
+import pytest
+
+from ser_lightning.report.material import read_material
+from ser_lightning.report.sections.protocol import section, warnings
+from ser_lightning.runs.ledger import read_result
+from tests.report.simulated import CLASSES, predictions, settings_of
+
+
+def study(simulation, right, **audit):
+    """Five folds of forty utterances, of whom each fold has so many recognised of each class's ten."""
+    settings = settings_of("logmel", 0.0, 0.5)
+    simulation.add_job(0, "softmax", settings, folds=range(5))
+    for fold, number in enumerate(right):
+        pairs = [
+            (name, name if place < number else CLASSES[(position + 1) % 4])
+            for position, name in enumerate(CLASSES)
+            for place in range(10)
+        ]
+        test = predictions(pairs)
+        folder = simulation.finish(settings, 0, fold, test.assign(id=[f"u{fold}-{place}" for place in range(40)]))
+        result = read_result(folder)
+        dataclasses.replace(result, audit={**result.audit, **audit}).write(folder)
+    return read_material(simulation.study, simulation.runs)
+
+
+@pytest.mark.parametrize(("cues", "warned"), [(0.59, False), (0.66, True), (0.75, True)])
+def test_cues_that_reach_the_networks_interval_are_a_warning(simulation, cues, warned):
+    # UA 60, 70, 70, 70, 80: 70 %, whose interval begins above 59 and below 66
+    material = study(simulation, [6, 7, 7, 7, 8], cue_ua=cues)
+    low = material.summary["ua"][0] - material.summary["ua_half"][0]
+    assert 59 < low < 66
+    words = [line for line in warnings(material) if line.startswith("A random forest")]
+    assert bool(words) == warned
+    if warned:
+        assert f"reaches a UA of {100 * cues:.0f} %, where the best network has 70.0 %" in words[0]
+        assert f"from {low:.1f} %" in words[0]
+
+
+def test_without_an_interval_the_mean_is_what_cues_are_held_against(simulation):
+    settings = settings_of("logmel", 0.0, 0.5)
+    simulation.add_job(0, "softmax", settings, folds=(0,))
+    # Recalls of a quarter, and the cues' UA is 30 %
+    simulation.finish(settings, 0, 0, predictions([(name, "neu") for name in CLASSES]))
+    lines = warnings(read_material(simulation.study, simulation.runs))
+    assert any("reaches a UA of 30 %, where the best network has 25.0 %" in line for line in lines)
+
+
+def test_takes_and_what_dev_shares_are_told(simulation):
+    material = study(simulation, [7] * 5, take=0.24, copy=0.01, dev_speaker=1.0, dev_take=0.03, dev_copy=0.0)
+    assert "takes 24 %, recordings 1 %" in material.facts.caption
+    (words,) = (block.words for block in section(material).blocks if getattr(block, "words", "").startswith("Protocol"))
+    assert "test shares with dev: speakers 100 %, takes 3 %, recordings 0 %" in words
