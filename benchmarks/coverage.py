@@ -183,7 +183,7 @@ def study(rng: np.random.Generator, world: World, corpus: Corpus, protocol: str,
     runs = np.repeat(np.arange(len(tests)), [len(test) for test in tests])
     utterances, values = np.concatenate(tests), np.concatenate(right, axis=1)
     plain = partial(_sample, corpus, runs, utterances, np.array(partitions), protocol)
-    return plain(values[1] - values[0]), plain(values[0])
+    return plain(values[1] - values[0], True), plain(values[0], False)
 
 
 def _sample(
@@ -193,6 +193,7 @@ def _sample(
     partitions: np.ndarray,
     protocol: str,
     values: np.ndarray,
+    paired: bool,
 ) -> Sample:
     """UA, or a difference of UA, over runs."""
     number = len(partitions)
@@ -209,6 +210,7 @@ def _sample(
         speakers=corpus.speaker[utterances],
         partitions=partitions,
         apart=protocol == "speaker",
+        paired=paired,
     )
 
 

@@ -27,7 +27,7 @@ def score_samples(runs: Sequence[ScoredRun], speaker_of: Mapping[str, str]) -> d
     """
     codes = _codes(runs, speaker_of)
     return {
-        key: _sample(runs, codes, _terms(runs, metric), np.array([run.score(key) for run in runs]))
+        key: _sample(runs, codes, _terms(runs, metric), np.array([run.score(key) for run in runs]), paired=False)
         for key, metric in METRICS.items()
     }
 
@@ -51,10 +51,12 @@ def difference_samples(pairs: Sequence[Pair], speaker_of: Mapping[str, str]) -> 
     return samples
 
 
-def mean_sample(runs: Sequence[ScoredRun], values: Sequence[np.ndarray], speaker_of: Mapping[str, str]) -> Sample:
-    """The mean over runs of the mean over their test utterances of `values` [runs][n]."""
+def mean_sample(
+    runs: Sequence[ScoredRun], values: Sequence[np.ndarray], speaker_of: Mapping[str, str], paired: bool
+) -> Sample:
+    """The mean over runs of the mean over their test utterances of `values` [runs][n], differences if `paired`."""
     scores = np.array([one.mean() for one in values])
-    return _sample(runs, _codes(runs, speaker_of), [(one - scores.mean()) / len(one) for one in values], scores)
+    return _sample(runs, _codes(runs, speaker_of), [(one - scores.mean()) / len(one) for one in values], scores, paired)
 
 
 def over_divisions(runs: Sequence[ScoredRun], values: Sequence[float]) -> Interval:
@@ -173,6 +175,7 @@ def _sample(
     codes: tuple[np.ndarray, np.ndarray, bool],
     deviations: Sequence[np.ndarray],
     scores: np.ndarray,
+    paired: bool = True,
 ) -> Sample:
     """Runs of one division into parts differ in the seed alone, and count as one."""
     place, divisions = pd.factorize(np.array([run.result.split for run in runs]))
@@ -190,5 +193,6 @@ def _sample(
         utterances=codes[0],
         speakers=codes[1],
         partitions=np.array([runs[number].result.repeat for number in first]),
+        paired=paired,
         apart=False if any(known) else None if None in known or not codes[2] else True,
     )

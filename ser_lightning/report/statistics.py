@@ -23,6 +23,8 @@ LEVEL = 0.95
 POWER = 0.8
 # Runs, speakers, or groups of them below which there is no interval
 FEWEST = 5
+# The same of speakers for a score, which differs more between them than a difference of scores does
+FEWEST_FOR_A_SCORE = 10
 # The questions, and what an interval for each is about
 QUESTIONS = {
     "new people": "other speakers",
@@ -47,6 +49,7 @@ class Sample:
         speakers: which speaker [terms]; an utterance of nobody known is a speaker of its own.
         partitions: which repetition a run is of [runs].
         apart: whether no tested speaker is in training; None where it is not known.
+        paired: whether it is a difference of runs on the same division, and not a score.
     """
 
     value: float
@@ -57,6 +60,7 @@ class Sample:
     speakers: np.ndarray
     partitions: np.ndarray
     apart: bool | None
+    paired: bool = True
 
     @property
     def question(self) -> str:
@@ -224,8 +228,11 @@ def _refusal(sample: Sample, question: str) -> str:
         return _too_few(runs, "run", "on divisions of their own") if runs < FEWEST else ""
     if not sample.apart:
         return "who spoke is not known of all utterances" if sample.apart is None else "their voices are trained on"
+    fewest = FEWEST if sample.paired else FEWEST_FOR_A_SCORE
+    if sample.speakers_tested < fewest:
+        return _too_few(sample.speakers_tested, "speaker", "tested", fewest)
     if runs == 1:
-        return _too_few(sample.speakers_tested, "speaker", "tested") if sample.speakers_tested < FEWEST else ""
+        return ""
     groups = min(sample.speakers_tested, sample.groups, sample.folds)
     return _too_few(groups, "group", "of speakers tested apart") if groups < FEWEST else ""
 
@@ -247,8 +254,8 @@ def _over_runs(values: Sequence[float] | np.ndarray) -> float:
     return float(np.var(values, ddof=1) / len(values))
 
 
-def _too_few(number: int, noun: str, rest: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)} {rest}, where an interval needs {FEWEST}"
+def _too_few(number: int, noun: str, rest: str, fewest: int = FEWEST) -> str:
+    return f"{number} {noun}{'s' * (number != 1)} {rest}, where an interval needs {fewest}"
 
 
 def _variance(sample: Sample, question: str) -> tuple[float, int]:
@@ -262,6 +269,8 @@ def _variance(sample: Sample, question: str) -> tuple[float, int]:
     if runs == 1:
         return variance(sample.terms, sample.speakers), sample.speakers_tested - 1
     squared = two_way(sample.terms, sample.speakers, sample.divisions)
-    # Of one repetition the larger of two estimates is on the safe side already, each speaker being tested once
-    units = sample.speakers_tested if sample.repetitions == 1 else min(sample.speakers_tested, sample.folds)
+    # Of a difference in one repetition the larger of two estimates is on the safe side already, each speaker being
+    # tested once
+    safe = sample.paired and sample.repetitions == 1
+    units = sample.speakers_tested if safe else min(sample.speakers_tested, sample.folds)
     return squared, units - 1

@@ -1,5 +1,7 @@
 """From runs to samples: what an utterance adds to a mean, which runs count as one, and whom a study speaks for."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -194,7 +196,7 @@ def test_utterances_of_a_pair_are_matched_by_their_ids(simulation):
 def test_the_mean_of_any_value_of_utterances_by_hand(simulation):
     """Runs of 4 and 8 utterances at 0 and 10 in turn: all are 5 from the mean, an eighth and a sixteenth of it each."""
     runs = score(simulation, [predictions([(name, name) for name in CLASSES * number]) for number in (1, 2)])
-    sample = mean_sample(runs, [np.tile([0.0, 10.0], 2), np.tile([0.0, 10.0], 4)], {})
+    sample = mean_sample(runs, [np.tile([0.0, 10.0], 2), np.tile([0.0, 10.0], 4)], {}, paired=False)
     assert (sample.value, sample.scores.tolist()) == (5, [5, 5])
     assert sample.terms == pytest.approx([-5 / 8, 5 / 8] * 2 + [-5 / 16, 5 / 16] * 4)
 
@@ -263,7 +265,9 @@ def test_where_no_tested_speaker_is_trained_on_the_study_speaks_for_new_people(s
     sample = score_samples(runs, speaker_of)["ua"]
     assert (sample.question, sample.speakers_tested, sample.groups) == ("new people", 10, 5)
     assert refusals(runs, speaker_of) == {}
-    assert estimate(sample, "new people").freedom == 9
+    # A score has the degrees of freedom of the folds, a difference in one repetition those of the speakers
+    assert estimate(sample, "new people").freedom == 4
+    assert estimate(dataclasses.replace(sample, paired=True), "new people").freedom == 9
 
 
 @pytest.mark.parametrize("share", [1.0, 0.01])
@@ -295,14 +299,18 @@ def test_of_one_official_division_the_speakers_are_counted(simulation):
     """However many seeds it is trained with."""
     runs, _ = by_speaker(simulation, 0.0, folds=1)
     more = score(simulation, [drawn(np.random.default_rng(8), [6] * 4, 0.6)], {**CENTRE, "seed": 1})
-    six = {f"u{i}": f"s{i % 6}" for i in range(24)}
+    twelve, six, four = ({f"u{i}": f"s{i % number}" for i in range(24)} for number in (12, 6, 4))
     for tested in (runs, [*runs, *more]):
-        interval = estimate(score_samples(tested, six)["ua"], "new people")
-        assert interval.freedom == 5
+        interval = estimate(score_samples(tested, twelve)["ua"], "new people")
+        assert interval.freedom == 11
         assert interval.low < interval.mean < interval.high
-    four = {f"u{i}": f"s{i % 4}" for i in range(24)}
-    assert refusals(runs, four)["new people"] == "4 speakers tested, where an interval needs 5"
-    assert set(refusals(runs, six)) == {"same people", "repeat"}
+    # Six are too few for a score, and enough for a difference, for which four are not
+    sample = score_samples(runs, six)["ua"]
+    assert refusals(runs, six)["new people"] == "6 speakers tested, where an interval needs 10"
+    assert estimate(dataclasses.replace(sample, paired=True), "new people").freedom == 5
+    difference = dataclasses.replace(score_samples(runs, four)["ua"], paired=True)
+    assert estimate(difference, "new people").refusal == "4 speakers tested, where an interval needs 5"
+    assert set(refusals(runs, twelve)) == {"same people", "repeat"}
 
 
 # Rows of tables
@@ -315,7 +323,7 @@ def test_a_row_has_the_interval_of_the_first_question_and_the_ends_for_each(simu
         intervals = {question: estimate(sample, question) for question in QUESTIONS}
         first = intervals["new people"]
         assert [row[f"{metric}{end}"] for end in ("", "_half", "_error", "_freedom")] == pytest.approx(
-            [first.mean, (first.high - first.low) / 2, first.error, 9]
+            [first.mean, (first.high - first.low) / 2, first.error, 4]
         )
         for question, word in (("new people", "new"), ("same people", "same"), ("repeat", "repeat")):
             ends = row[f"{metric}_{word}_low"], row[f"{metric}_{word}_high"]

@@ -93,7 +93,7 @@ def _pooled(runs: Sequence[ScoredRun], temperatures: Sequence[float]) -> Any:
 
 def _numbers(material: Material, runs: Sequence[ScoredRun], temperatures: Sequence[float]) -> dict[str, float]:
     gaps = [100 * overconfidence(run.test.logits, run.test.labels) for run in runs]
-    gap = estimate(mean_sample(runs, gaps, material.speaker_of), material.question)
+    gap = estimate(mean_sample(runs, gaps, material.speaker_of, paired=False), material.question)
     numbers = {
         "overconfidence": gap.mean,
         "overconfidence_half": gap.high - gap.mean,
@@ -146,7 +146,9 @@ def _change(material: Material, jobs: list[int]) -> list[Block]:
         order = pd.Index(before.test.ids).get_indexer(pd.Index(one.test.ids))
         first, second = (overconfidence(run.test.logits, run.test.labels) for run in (one, before))
         gains.append(100 * (first - second[order]))
-    change = estimate(mean_sample([one for one, _ in common], gains, material.speaker_of), material.question)
+    change = estimate(
+        mean_sample([one for one, _ in common], gains, material.speaker_of, paired=True), material.question
+    )
     p = "" if change.refusal or not material.decided else f"{say_p(p_value(change))}, "
     words = (
         f"{material.label(other)} against {material.label(reference)}: over-confidence changes by "

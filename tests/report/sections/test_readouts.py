@@ -89,7 +89,7 @@ def test_as_text(simulation, add):
 
 
 def test_of_people_apart_intervals_are_for_other_people(simulation, add):
-    """Two speakers in a fold, of two utterances each: what theirs add to the mean, with nine degrees of freedom."""
+    """Two speakers in a fold, of two utterances each: what theirs add to the mean; freedom as of the folds."""
     simulation.speaker = 0.0
     add(svm=RIGHT)
     people = pd.concat([outputs(2, fold).assign(speaker=[f"s{fold}", f"t{fold}"] * 2) for fold in range(5)])
@@ -102,7 +102,7 @@ def test_of_people_apart_intervals_are_for_other_people(simulation, add):
     ]
     squared = max(10 / 9 * sum(one**2 for one in sums), SQUARED)
     row = rows_of(simulation).set_index("readout").loc["svm"]
-    assert row["ua_half"] == pytest.approx(stats.t.ppf(0.975, 9) * squared**0.5, rel=1e-5)
+    assert row["ua_half"] == pytest.approx(stats.t.ppf(0.975, 4) * squared**0.5, rel=1e-5)
 
 
 def test_none_without_read_outs(simulation, add):
