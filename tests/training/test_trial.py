@@ -91,7 +91,9 @@ def refusal(attempt, group, code, *overrides):
 
 
 def test_a_message_says_where_the_class_is(attempt):
-    with pytest.raises(UserError, match=r"^loss=mine: mine\.py:5: the shape of the loss is \[2, 64\]; it \[\]"):
+    with pytest.raises(
+        UserError, match=r"^loss=mine: mine\.py:5: the shape of the loss is \[2, 64\]; it should be \[\]"
+    ):
         attempt("loss", LOSS.replace("{term}", "z.square()"))
 
 
