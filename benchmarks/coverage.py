@@ -262,14 +262,10 @@ CANDIDATES: dict[str, Candidate] = {
 
 def by_permutation(sample: Sample, rng: np.random.Generator, times: int = 999) -> float:
     """p of no difference by turning the signs of what whole speakers add to it."""
-    sums = np.bincount(sample.speakers, sample.terms + _place(sample))
+    # The terms sum to 0, and with an even share of the value to the value
+    sums = np.bincount(sample.speakers, sample.terms + sample.value / len(sample.terms))
     signs = rng.choice([-1, 1], (times, len(sums)))
     return float((1 + (np.abs(signs @ sums) >= abs(sums.sum()) - 1e-12).sum()) / (times + 1))
-
-
-def _place(sample: Sample) -> np.ndarray:
-    """What brings the terms' sum from 0 to the value, evenly over utterances."""
-    return np.full(len(sample.terms), sample.value / len(sample.terms))
 
 
 def answers(sample: Sample, rng: np.random.Generator) -> dict[str, tuple[float, float, float]]:
@@ -336,7 +332,7 @@ def _judge(quantity: str, name: str, told: np.ndarray, values: np.ndarray, inner
 
 
 SIZES = ((168, 6), (339, 10), (1440, 24), (5531, 10))
-WORLDS: dict[str, World] = {"latent": Latent(), "learner": Learner()}
+WORLDS: dict[str, Latent | Learner] = {"latent": Latent(), "learner": Learner()}
 
 
 def cells(sizes: Sequence[tuple[int, int]], repeats: Sequence[int]) -> list[tuple[str, int, int, str, int, str]]:
@@ -363,7 +359,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tables = []
     places = cells(SIZES, options.repeats)
     results = joblib.Parallel(options.workers, return_as="generator")(
-        joblib.delayed(simulate)(replace(WORLDS[world], effect=options.effect), *cell, options.draws)  # type: ignore[type-var]
+        joblib.delayed(simulate)(replace(WORLDS[world], effect=options.effect), *cell, options.draws)
         for world, *cell in places
     )
     for place, table in zip(places, results, strict=True):

@@ -79,12 +79,12 @@ def _shared(train: pd.DataFrame, test: pd.DataFrame, column: str) -> float | Non
 
 def _takes(train: pd.DataFrame, test: pd.DataFrame) -> float | None:
     """Share of test utterances whose speaker says their sentence in their class in training too."""
-    told = (test["speaker"] != "") & (test["text_id"] != "")
-    if not told.any():
+    identified = (test["speaker"] != "") & (test["text_id"] != "")
+    if not identified.any():
         return None
     columns = ["speaker", "text_id", "label"]
     present = pd.MultiIndex.from_frame(test[columns]).isin(pd.MultiIndex.from_frame(train[columns]))
-    return float((told & present).mean())
+    return float((identified & present).mean())
 
 
 def _copied(train: pd.DataFrame, test: pd.DataFrame) -> float:

@@ -1,6 +1,6 @@
 """What the leak audit of a fold found, and how it is told. Who computes it: `data/audit.py`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -85,8 +85,7 @@ def audit_line(audit: FoldAudit) -> str:
         "takes": audit.take,
         "recordings": max(audit.audio, audit.copy or 0.0),
     }
-    shared = ", ".join(f"{noun} {percent(share)}" for noun, share in nouns.items() if share is not None)
-    return f"test shares with training: {shared} | by length, silence, level alone: UA {percent(audit.cue_ua)}"
+    return f"test shares with training: {_list(nouns)} | by length, silence, level alone: UA {percent(audit.cue_ua)}"
 
 
 def dev_line(audit: FoldAudit) -> str:
@@ -96,8 +95,13 @@ def dev_line(audit: FoldAudit) -> str:
     'test shares with dev: speakers 100 %, takes 50 %, recordings 0 %'
     """
     nouns = {"speakers": audit.dev_speaker, "takes": audit.dev_take, "recordings": audit.dev_copy}
-    shares = [f"{noun} {percent(share)}" for noun, share in nouns.items() if share is not None]
-    return f"test shares with dev: {', '.join(shares)}" if shares else ""
+    shares = _list(nouns)
+    return f"test shares with dev: {shares}" if shares else ""
+
+
+def _list(shares: Mapping[str, float | None]) -> str:
+    """'speakers 50 %, recordings 0 %': those that are known."""
+    return ", ".join(f"{noun} {percent(share)}" for noun, share in shares.items() if share is not None)
 
 
 def percent(share: float) -> str:

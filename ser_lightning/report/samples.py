@@ -79,9 +79,8 @@ def difference_row(pairs: Sequence[Pair], speaker_of: Mapping[str, str]) -> dict
     samples = difference_samples(pairs, speaker_of) if pairs else {}
     row: dict[str, Any] = {"runs": len(pairs), "divisions": len({one.result.split for one, _ in pairs})}
     for key in METRICS:
-        sample = samples.get(key)
-        row |= interval_row(key, sample)
-        row[f"{key}_p"] = p_value(estimate(sample, sample.question)) if sample else np.nan
+        row |= interval_row(key, samples.get(key))
+        row[f"{key}_p"] = p_value(_first_interval(row, key))
     return row
 
 
@@ -125,12 +124,16 @@ def add_detectable(table: pd.DataFrame) -> pd.DataFrame:
     that decides: p corrected for the number of rows that have one."""
     columns = {}
     for key in METRICS:
-        rows = zip(table[key], table[f"{key}_error"], table[f"{key}_freedom"], strict=True)
         number = max(1, int(np.isfinite(table[f"{key}_p"]).sum()))
         columns[f"{key}_detectable"] = [
-            detectable(Interval(mean, np.nan, np.nan, error, int(freedom)), number) for mean, error, freedom in rows
+            detectable(_first_interval(row, key), number) for row in table.to_dict("records")
         ]
     return table.assign(**columns)
+
+
+def _first_interval(row: Mapping[Any, Any], key: str) -> Interval:
+    """From a row's numbers what p and the detectable difference need of the first question's interval: not its ends."""
+    return Interval(row[key], np.nan, np.nan, row[f"{key}_error"], int(row[f"{key}_freedom"]))
 
 
 def _terms(runs: Sequence[ScoredRun], metric: Metric) -> list[np.ndarray]:

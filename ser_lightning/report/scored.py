@@ -75,10 +75,9 @@ def on_same_divisions(first: Sequence[ScoredRun], second: Sequence[ScoredRun]) -
     if common := sorted(one.keys() & other.keys()):
         return [(one[division], other[division]) for division in common]
     # Two studies may have unlike seeds: those of a division in their order
-    ours, theirs = _by_place(one), _by_place(other)
-    return [
-        pair for place in sorted(ours.keys() & theirs.keys()) for pair in zip(ours[place], theirs[place], strict=False)
-    ]
+    sides = _by_place(one), _by_place(other)
+    places = sorted(sides[0].keys() & sides[1].keys())
+    return [pair for place in places for pair in zip(sides[0][place], sides[1][place], strict=False)]
 
 
 def _by_place(runs: Mapping[tuple[int, int, str, int], ScoredRun]) -> dict[tuple[int, int, str], list[ScoredRun]]:

@@ -95,18 +95,17 @@ def runs_to_tell(spread: float, margin: float) -> float:
 def _effects(material: Material) -> Iterator[dict[str, Any]]:
     """UA with centre loss minus without, on the same input: setting 2 minus 1, then the others of Fig. 3 and 5."""
     rows = points(material)
-    without = {row["features"]: int(str(job)) for job, row in rows[rows["lam"] == 0].iterrows()}
+    without = {row["features"]: (int(str(job)), published(row)) for job, row in rows[rows["lam"] == 0].iterrows()}
     for number, row in sorted(rows.iterrows(), key=lambda pair: not _is_headline(pair[1])):
-        job = int(str(number))
-        reference = without.get(row["features"])
-        values = published(row)
-        if not row["lam"] or reference is None or values is None:
+        job, values = int(str(number)), published(row)
+        reference, before = without.get(row["features"], (None, None))
+        if not row["lam"] or reference is None or values is None or before is None:
             continue
         common = pairs(material.jobs[job], material.jobs[reference], material.scored)
         gains = difference_samples(common, {})["ua"].scores if common else np.empty(0)
         if len(gains) >= FEWEST:
-            paper = values[0] - numbers.published(row["features"], 0.0, None)[0]  # type: ignore[index]
-            yield {"kind": "effect", **_setting(row), "measure": "UA", **judge(gains, paper, EFFECT_MARGIN)}
+            effect = values[0] - before[0]
+            yield {"kind": "effect", **_setting(row), "measure": "UA", **judge(gains, effect, EFFECT_MARGIN)}
 
 
 def _levels(material: Material) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,7 @@ import pandas as pd
 from ser_lightning.report.calibration import (
     COLDEST,
     HOTTEST,
+    Reliability,
     error_by_chance,
     fit_temperature,
     negative_log_likelihood,
@@ -43,11 +44,11 @@ def section(material: Material) -> Section:
     rows: list[dict[str, Any]] = []
     remarks: list[str] = []
     for group in material.shown:
-        diagrams = {}
+        diagrams: dict[str, tuple[Reliability, Reliability]] = {}
         for job, label in group.labels.items():
             runs = material.finished(job)
             fitted = [temperature(run, runs) for run in runs]
-            diagrams[label] = tuple(_pooled(runs, one) for one in ([1.0] * len(runs), fitted))
+            diagrams[label] = _pooled(runs, [1.0] * len(runs)), _pooled(runs, fitted)
             rows.append({"setting": material.label(job), **_numbers(material, runs, fitted)})
             remarks += _remarks(material.label(job), runs, fitted)
         title = f"Reliability{group.place}, before and after temperature scaling, test utterances of all runs"
@@ -85,7 +86,7 @@ def _without(outputs: Outputs, ids: set[str]) -> Outputs:
     return Outputs(outputs.ids[kept], outputs.labels[kept], outputs.logits[kept])
 
 
-def _pooled(runs: Sequence[ScoredRun], temperatures: Sequence[float]) -> Any:
+def _pooled(runs: Sequence[ScoredRun], temperatures: Sequence[float]) -> Reliability:
     """Of the test utterances of all runs, each run's logits by its own temperature."""
     scaled = [probabilities(run.test.logits, one) for run, one in zip(runs, temperatures, strict=True)]
     return reliability(np.concatenate(scaled), np.concatenate([run.test.labels for run in runs]))

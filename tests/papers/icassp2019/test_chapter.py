@@ -43,10 +43,10 @@ SOFTMAX, CENTRE = settings_of("logmel", 0.0, 0.5), settings_of("logmel", 0.3, 0.
     "settings", [[SOFTMAX, CENTRE], [parts_of("center", lam) for lam in (0.0, 0.3)], [settings_of("logstft", 0.3, 0.5)]]
 )
 def test_they_stand_beside_the_papers_own_settings_of_this_version_and_of_earlier_ones(tmp_path, settings):
-    found = report(tmp_path, settings)
-    assert has_papers_numbers(found)
-    assert found.facts["comparable_with_the_paper"] is True
-    assert NOT_COMPARABLE not in found.warnings
+    study_report = report(tmp_path, settings)
+    assert has_papers_numbers(study_report)
+    assert study_report.facts["comparable_with_the_paper"] is True
+    assert NOT_COMPARABLE not in study_report.warnings
 
 
 def test_verdicts_on_them_follow_the_scores_of_five_runs(tmp_path):
@@ -56,11 +56,11 @@ def test_verdicts_on_them_follow_the_scores_of_five_runs(tmp_path):
 
 @pytest.mark.parametrize("other", [{"corpus": "emodb"}, {"protocol": "speaker"}, {"synthetic": True}])
 def test_on_another_corpus_or_protocol_its_figures_have_its_names_without_its_numbers(tmp_path, other):
-    found = report(tmp_path, [SOFTMAX, CENTRE], folds=5, **other)
-    assert not has_papers_numbers(found)
-    assert found.facts["comparable_with_the_paper"] is False
-    assert NOT_COMPARABLE in found.warnings
-    assert {"table1", "fig4", "fig3b"} <= {picture.name for picture in found.pictures}
+    study_report = report(tmp_path, [SOFTMAX, CENTRE], folds=5, **other)
+    assert not has_papers_numbers(study_report)
+    assert study_report.facts["comparable_with_the_paper"] is False
+    assert NOT_COMPARABLE in study_report.warnings
+    assert {"table1", "fig4", "fig3b"} <= {picture.name for picture in study_report.pictures}
 
 
 def test_on_a_part_of_the_corpus_they_do_not_stand(tmp_path, monkeypatch):
@@ -81,21 +81,21 @@ def test_on_a_part_of_the_corpus_they_do_not_stand(tmp_path, monkeypatch):
     ids=["loss", "network", "head", "front end", "rule", "learning rate"],
 )
 def test_beside_anything_else_that_varies_there_is_no_chapter(tmp_path, other):
-    found = report(tmp_path, [parts_of("center", 0.0), parts_of("center", 0.3), other])
-    assert not has_papers_numbers(found)
-    assert found.facts["paper"] is None
-    assert {"confusions", "features"} <= {picture.name for picture in found.pictures}
+    study_report = report(tmp_path, [parts_of("center", 0.0), parts_of("center", 0.3), other])
+    assert not has_papers_numbers(study_report)
+    assert study_report.facts["paper"] is None
+    assert {"confusions", "features"} <= {picture.name for picture in study_report.pictures}
 
 
 def test_a_study_that_names_no_paper_has_none(tmp_path):
-    found = report(tmp_path, [SOFTMAX, CENTRE], Purpose(paper=None))
-    assert not has_papers_numbers(found)
-    assert "fig4" not in {picture.name for picture in found.pictures}
+    study_report = report(tmp_path, [SOFTMAX, CENTRE], Purpose(paper=None))
+    assert not has_papers_numbers(study_report)
+    assert "fig4" not in {picture.name for picture in study_report.pictures}
 
 
 def test_a_difference_that_the_paper_has_stands_beside_ours(tmp_path):
-    found = report(tmp_path, [SOFTMAX, CENTRE, settings_of("logmel", 0.3, 0.1), settings_of("logmel", 2.0, 0.5)])
-    (table,) = (table for table in found.tables if table.name == "differences")
+    study_report = report(tmp_path, [SOFTMAX, CENTRE, settings_of("logmel", 0.3, 0.1), settings_of("logmel", 2.0, 0.5)])
+    (table,) = (table for table in study_report.tables if table.name == "differences")
     assert table.numbers["paper_ua"].tolist() == pytest.approx(
         [66.86 - 63.80, 66.76 - 63.80, float("nan")], nan_ok=True
     )
@@ -103,8 +103,8 @@ def test_a_difference_that_the_paper_has_stands_beside_ours(tmp_path):
 
 
 def test_a_confusion_matrix_stands_beside_the_papers(tmp_path):
-    found = report(tmp_path, [SOFTMAX, CENTRE])
-    (table,) = (block for block in found.tables if block.name == "table1b")
+    study_report = report(tmp_path, [SOFTMAX, CENTRE])
+    (table,) = (block for block in study_report.tables if block.name == "table1b")
     assert isinstance(table, Table)
     assert table.title == "Table 1b, setting 2: log-Mel, lambda = 0.3"
     assert table.shown["ang, paper"].tolist() == ["6.7", "70.5", "13.1", "2.5"]
