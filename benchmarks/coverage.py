@@ -1,6 +1,7 @@
 """Which interval covers which question: simulated studies of known truth, for `docs/statistics.md`.
 
-    python -m benchmarks.coverage --draws 2000 --table docs/coverage.csv
+    python -m benchmarks.coverage --draws 2000 --table coverage.csv    # goes on where it was stopped
+    python -m benchmarks.coverage --table coverage.csv --show          # the tables of docs/statistics.md
 
 Two worlds make studies. *Latent*: what an utterance gains is the sum of a speaker's, a speaker's in this class, the
 utterance's own, and the luck of a training, of which runs share what they share of their training parts. *Learner*:
@@ -10,6 +11,7 @@ people; the corpus), and all else is drawn anew.
 """
 
 import argparse
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +23,7 @@ import joblib
 import numpy as np
 import pandas as pd
 from scipy import stats
+from statsmodels.regression.mixed_linear_model import MixedLM
 
 from ser_lightning.report.statistics import QUESTIONS, Sample, estimate, p_value, two_way, variance
 
@@ -260,6 +263,31 @@ CANDIDATES: dict[str, Candidate] = {
 }
 
 
+def mixed_model(sample: Sample) -> tuple[float, int]:
+    """A crossed mixed model of what each speaker adds in each run: a random intercept per speaker and per run (REML).
+
+    Returns the variance of the mean and folds - 1; NaN where the fit fails.
+    """
+    cells = pd.DataFrame(
+        {"term": sample.terms * len(sample.terms), "speaker": sample.speakers, "run": sample.divisions}
+    )
+    cells = cells.groupby(["speaker", "run"])["term"].mean().reset_index()
+    model = MixedLM.from_formula(
+        "term ~ 1",
+        cells,
+        groups=np.ones(len(cells)),
+        vc_formula={"speaker": "0 + C(speaker)", "run": "0 + C(run)"},
+    )
+    with warnings.catch_warnings():
+        # A component at zero, which small studies often have
+        warnings.simplefilter("ignore")
+        try:
+            squared = float(model.fit().bse["Intercept"]) ** 2
+        except np.linalg.LinAlgError:
+            squared = np.nan
+    return squared, min(sample.speakers_tested, sample.groups, sample.folds) - 1
+
+
 def by_permutation(sample: Sample, rng: np.random.Generator, times: int = 999) -> float:
     """p of no difference by turning the signs of what whole speakers add to it."""
     # The terms sum to 0, and with an even share of the value to the value
@@ -268,19 +296,20 @@ def by_permutation(sample: Sample, rng: np.random.Generator, times: int = 999) -
     return float((1 + (np.abs(signs @ sums) >= abs(sums.sum()) - 1e-12).sum()) / (times + 1))
 
 
-def answers(sample: Sample, rng: np.random.Generator) -> dict[str, tuple[float, float, float]]:
-    """What each candidate, and for each question the report, says: half an interval, p, standard error."""
+def answers(sample: Sample, question: str, rng: np.random.Generator) -> dict[str, tuple[float, float, float]]:
+    """What each candidate, and the report for this question, says: half an interval, p, standard error."""
     rows = {}
-    for name, candidate in CANDIDATES.items():
+    # Its fit takes as long as all others together, and it knows no utterances
+    slow: dict[str, Candidate] = {"mixed model, folds - 1": mixed_model} if question == "new people" else {}
+    for name, candidate in (CANDIDATES | slow).items():
         squared, freedom = candidate(sample)
         error = np.sqrt(squared)
         with np.errstate(divide="ignore", invalid="ignore"):
             p = 2 * stats.t.sf(abs(sample.value) / error, freedom)
         rows[name] = stats.t.ppf(0.975, freedom) * error, p, error
     rows["permutation by speaker"] = (np.nan, by_permutation(sample, rng), np.nan)
-    for question in QUESTIONS:
-        interval = estimate(sample, question)
-        rows[f"report: {question}"] = interval.high - interval.mean, p_value(interval), interval.error
+    interval = estimate(sample, question)
+    rows["report"] = interval.high - interval.mean, p_value(interval), interval.error
     return rows
 
 
@@ -301,7 +330,7 @@ def simulate(
                 corpus = world.record(rng, people, size)
             for quantity, sample in zip(values, study(rng, world, corpus, protocol, repeats), strict=True):
                 values[quantity].append(sample.value)
-                for name, told in answers(sample, rng).items():
+                for name, told in answers(sample, question, rng).items():
                     rows.setdefault((quantity, name), []).append(told)
     return pd.DataFrame([_judge(*key, np.array(one), np.array(values[key[0]]), inner) for key, one in rows.items()])
 
@@ -333,6 +362,7 @@ def _judge(quantity: str, name: str, told: np.ndarray, values: np.ndarray, inner
 
 SIZES = ((168, 6), (339, 10), (1440, 24), (5531, 10))
 WORLDS: dict[str, Latent | Learner] = {"latent": Latent(), "learner": Learner()}
+CELL = ["world", "size", "speakers", "protocol", "repeats", "question"]
 
 
 def cells(sizes: Sequence[tuple[int, int]], repeats: Sequence[int]) -> list[tuple[str, int, int, str, int, str]]:
@@ -347,28 +377,57 @@ def cells(sizes: Sequence[tuple[int, int]], repeats: Sequence[int]) -> list[tupl
     ]
 
 
+def coverage_table(table: pd.DataFrame) -> pd.DataFrame:
+    """What the report's intervals of differences cover (%), latent world / learner, and in brackets their width."""
+    chosen = table[(table["method"] == "report") & (table["quantity"] == "difference")].sort_values("world")
+    text = (100 * chosen["coverage"]).map("{:.1f}".format) + chosen["width"].map(" ({:.1f})".format)
+    rows = chosen.assign(text=text).pivot_table(
+        index=["question", "protocol", "size", "speakers"], columns="repeats", values="text", aggfunc=" / ".join
+    )
+    rows = rows.add_suffix(" x 5 folds").loc[list(QUESTIONS)].reset_index()
+    return rows.rename(columns={"size": "utterances"})
+
+
+def candidate_table(table: pd.DataFrame) -> pd.DataFrame:
+    """The lowest and the highest coverage of differences in percent, of each candidate for each question."""
+    chosen = table[(table["quantity"] == "difference") & (table["answered"] > 0.99) & (table["method"] != "report")]
+    bounds = (100 * chosen["coverage"]).groupby([chosen["method"], chosen["question"]], sort=False).agg(["min", "max"])
+    text = bounds.apply(lambda row: f"{row['min']:.0f} to {row['max']:.0f}", axis=1)
+    return text.unstack(fill_value="–")[list(QUESTIONS)].reset_index()
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Simulate every cell, print each as it ends, and write the table."""
+    """Simulate every cell that the table does not have yet, print each as it ends, and write it into the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage", description=main.__doc__)
     parser.add_argument("--draws", type=int, default=2000, help="studies of each cell")
-    parser.add_argument("--table", type=Path, help="CSV to write")
+    parser.add_argument("--table", type=Path, required=True, help="CSV that is read and written")
+    parser.add_argument("--show", action="store_true", help="print the table as docs/statistics.md has it, and end")
     parser.add_argument("--workers", type=int, default=joblib.cpu_count())
     parser.add_argument("--repeats", type=int, nargs="+", default=[1, 2, 5])
     parser.add_argument("--effect", type=float, default=0.0, help="true effect; 0: none, and rejections are errors")
     options = parser.parse_args(arguments)
-    tables = []
-    places = cells(SIZES, options.repeats)
-    results = joblib.Parallel(options.workers, return_as="generator")(
-        joblib.delayed(simulate)(replace(WORLDS[world], effect=options.effect), *cell, options.draws)
-        for world, *cell in places
+    table = pd.read_csv(options.table) if options.table.exists() else pd.DataFrame(columns=CELL)
+    if options.show:
+        for shown in (coverage_table(table), candidate_table(table)):
+            print(shown.to_markdown(index=False, disable_numparse=True) + "\n")
+        return
+    known = set(table[CELL].itertuples(index=False, name=None))
+    results = joblib.Parallel(options.workers, return_as="generator_unordered")(
+        joblib.delayed(_simulate_cell)(cell, options.effect, options.draws)
+        for cell in cells(SIZES, options.repeats)
+        if cell not in known
     )
-    for place, table in zip(places, results, strict=True):
-        names = ("world", "size", "speakers", "protocol", "repeats", "question")
-        tables.append(table.assign(**dict(zip(names, place, strict=True))))
-        print(*place, flush=True)
-        print(table.round(3).to_string(index=False), flush=True)
-        if options.table:
-            pd.concat(tables).to_csv(options.table, index=False, float_format="%.4f")
+    for rows in results:
+        print(rows.round(3).to_string(index=False), flush=True)
+        table = pd.concat([table, rows]) if len(table) else rows
+        table.to_csv(options.table, index=False, float_format="%.4f")
+
+
+def _simulate_cell(cell: tuple[str, int, int, str, int, str], effect: float, draws: int) -> pd.DataFrame:
+    world, size, speakers, protocol, repeats, question = cell
+    rows = simulate(replace(WORLDS[world], effect=effect), size, speakers, protocol, repeats, question, draws)
+    rows[CELL] = pd.DataFrame([cell] * len(rows), index=rows.index)
+    return rows
 
 
 if __name__ == "__main__":
