@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def main(config: Config) -> None:
     """Train every run of the study, fold by fold, first log-Mel and then log-STFT, and write its report after each.
 
-    Of the time of a large study, whose folds follow each other quickly, reports take a tenth at most.
+    Of the time of a large study, whose folds follow each other quickly, reports take a twentieth at most.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -57,7 +57,7 @@ def main(config: Config) -> None:
                     upload_report(config.logger, study)
                     words = f"{report.answer[0]}\nReport: {study / PAGE}"
                     progress.console.print(words, soft_wrap=True, highlight=False)
-                    due = start + 10 * (time.monotonic() - start)
+                    due = start + 20 * (time.monotonic() - start)
     if failures:
         raise FailedRunsError("\n".join(failures))
 

@@ -28,7 +28,7 @@ class Demo:
     def __init__(
         self,
         *,
-        utterances: Annotated[int, Field(ge=100)] = 800,
+        utterances: Annotated[int, Field(ge=100)] = 640,
         seed: Annotated[int, Field(ge=0)] = 0,
         overlap: Annotated[float, Field(gt=0)] = 0.5,
     ) -> None:

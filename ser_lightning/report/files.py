@@ -1,10 +1,12 @@
 """A report as files: figures, tables, Markdown, one HTML page, and everything for machines."""
 
 import json
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import joblib
 import pandas as pd
 from filelock import FileLock
 from matplotlib.figure import Figure
@@ -38,12 +40,7 @@ def write_report(report: Report, folder: Path, workers: int = 1) -> None:
 
 
 def _write(report: Report, folder: Path, workers: int) -> None:
-    draw = joblib.Parallel(workers, backend="multiprocessing")
-    pictures = report.pictures
-    contents = draw(
-        joblib.delayed(write_figure)(picture.figure, folder / "figures" / picture.name) for picture in pictures
-    )
-    images = {picture.name: image for picture, image in zip(pictures, contents, strict=True)}
+    images = _draw(report.pictures, folder / "figures", workers)
     for table in report.tables:
         stem = folder / "tables" / table.name
         write_whole(stem.with_suffix(".csv"), csv(table.numbers, report.caption))
@@ -57,6 +54,26 @@ def _write(report: Report, folder: Path, workers: int) -> None:
     _remove_others(folder / "figures", {f"{name}.{kind}" for name in images for kind in FIGURE_KINDS})
     tables = {f"{table.name}.{kind}" for table in report.tables for kind in TABLE_KINDS}
     _remove_others(folder / "tables", tables | {f"{name}.csv" for name in report.records})
+
+
+def _draw(pictures: Sequence[Picture], folder: Path, workers: int) -> dict[str, bytes]:
+    """Name -> PNG of the pictures, which are written into the folder."""
+    if workers == 1:
+        return {picture.name: write_figure(picture.figure, folder / picture.name) for picture in pictures}
+    # To send a figure to a process takes as long as to draw half of it: forks have it by inheritance
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(workers, fork, initializer=_inherited.extend, initargs=(pictures,)) as pool:
+        images = pool.map(_draw_inherited, range(len(pictures)), [folder] * len(pictures))
+        return {picture.name: image for picture, image in zip(pictures, images, strict=True)}
+
+
+# In a forked process, the pictures of the one that it is a fork of
+_inherited: list[Picture] = []
+
+
+def _draw_inherited(number: int, folder: Path) -> bytes:
+    picture = _inherited[number]
+    return write_figure(picture.figure, folder / picture.name)
 
 
 def write_figure(figure: Figure, stem: Path) -> bytes:
