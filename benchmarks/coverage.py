@@ -25,10 +25,12 @@ import pandas as pd
 from scipy import stats
 from statsmodels.regression.mixed_linear_model import MixedLM
 
-from ser_lightning.report.statistics import QUESTIONS, Sample, estimate, p_value, two_way, variance
+from ser_lightning.report.statistics import QUESTIONS, Sample, estimate, p_value, two_way, unpaired, variance
 
 CLASSES = 4
 FOLDS = 5
+# What a known voice is worth
+BETWEEN = "between protocols"
 # Studies that share what a question takes as given
 GIVEN = 40
 
@@ -175,13 +177,16 @@ def divide(rng: np.random.Generator, corpus: Corpus, protocol: str) -> Iterator[
         yield np.flatnonzero((part != dev) & (part != test)), np.flatnonzero(part == test)
 
 
-def study(rng: np.random.Generator, world: World, corpus: Corpus, protocol: str, repeats: int) -> tuple[Sample, Sample]:
-    """What a study finds: the difference, and the level without what is studied."""
+def study(
+    rng: np.random.Generator, world: World, corpus: Corpus, protocol: str, repeats: int, most: int | None = None
+) -> tuple[Sample, Sample]:
+    """What a study finds: the difference, and the level without what is studied; at most so many utterances train."""
     tests, right, partitions = [], [], []
     for repeat in range(repeats):
         for train, test in divide(rng, corpus, protocol):
             tests.append(test)
-            right.append(100.0 * world.train(rng, corpus, train, test))
+            limited = train if most is None else rng.permutation(train)[:most]
+            right.append(100.0 * world.train(rng, corpus, limited, test))
             partitions.append(repeat)
     runs = np.repeat(np.arange(len(tests)), [len(test) for test in tests])
     utterances, values = np.concatenate(tests), np.concatenate(right, axis=1)
@@ -313,6 +318,23 @@ def answers(sample: Sample, question: str, rng: np.random.Generator) -> dict[str
     return rows
 
 
+def outcomes(
+    rng: np.random.Generator, world: World, corpus: Corpus, protocol: str, repeats: int, question: str
+) -> Iterator[tuple[str, float, dict[str, tuple[float, float, float]]]]:
+    """Each quantity of a study, what it finds, and what `answers` makes of it.
+
+    Between protocols it is the level with known voices less that with unknown ones, after equally long trainings.
+    """
+    if protocol == BETWEEN:
+        most = 3 * len(corpus.label) // 5
+        unknown, known = (study(rng, world, corpus, one, repeats, most)[1] for one in ("speaker", "paper"))
+        interval = unpaired(unknown, known, question)
+        yield protocol, interval.mean, {"report": (interval.high - interval.mean, p_value(interval), interval.error)}
+        return
+    for quantity, sample in zip(("difference", "level"), study(rng, world, corpus, protocol, repeats), strict=True):
+        yield quantity, sample.value, answers(sample, question, rng)
+
+
 def simulate(
     world: World, size: int, speakers: int, protocol: str, repeats: int, question: str, draws: int, seed: int = 0
 ) -> pd.DataFrame:
@@ -320,7 +342,7 @@ def simulate(
     power of an oracle that knows the standard error."""
     rng = np.random.default_rng([seed, size, speakers, repeats, len(protocol), len(question)])
     outer, inner = (draws, 1) if question == "new people" else (max(1, draws // GIVEN), GIVEN)
-    values: dict[str, list[float]] = {"difference": [], "level": []}
+    values: dict[str, list[float]] = {}
     rows: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for _ in range(outer):
         people = world.people(rng, speakers)
@@ -328,10 +350,10 @@ def simulate(
         for _ in range(inner):
             if question == "same people":
                 corpus = world.record(rng, people, size)
-            for quantity, sample in zip(values, study(rng, world, corpus, protocol, repeats), strict=True):
-                values[quantity].append(sample.value)
-                for name, told in answers(sample, question, rng).items():
-                    rows.setdefault((quantity, name), []).append(told)
+            for quantity, value, intervals in outcomes(rng, world, corpus, protocol, repeats, question):
+                values.setdefault(quantity, []).append(value)
+                for name, interval in intervals.items():
+                    rows.setdefault((quantity, name), []).append(interval)
     return pd.DataFrame([_judge(*key, np.array(one), np.array(values[key[0]]), inner) for key, one in rows.items()])
 
 
@@ -370,17 +392,21 @@ def cells(sizes: Sequence[tuple[int, int]], repeats: Sequence[int]) -> list[tupl
     return [
         (world, size, speakers, protocol, number, question)
         for world, (size, speakers), protocol, number, question in product(
-            WORLDS, sizes, ("paper", "speaker"), repeats, QUESTIONS
+            WORLDS, sizes, ("paper", "speaker", BETWEEN), repeats, QUESTIONS
         )
         # Voices that were trained on say nothing of others
-        if not (question == "new people" and protocol == "paper")
+        if question in {"paper": ("same people", "repeat"), "speaker": QUESTIONS, BETWEEN: ("new people",)}[protocol]
     ]
 
 
 def coverage_table(table: pd.DataFrame) -> pd.DataFrame:
-    """What the report's intervals of differences cover (%), latent world / learner, and in brackets their width."""
-    chosen = table[(table["method"] == "report") & (table["quantity"] == "difference")].sort_values("world")
+    """What the report's intervals of differences cover (%), latent world / learner, and in brackets their width.
+
+    Where most studies have none there is no number.
+    """
+    chosen = table[(table["method"] == "report") & (table["quantity"] != "level")].sort_values("world")
     text = (100 * chosen["coverage"]).map("{:.1f}".format) + chosen["width"].map(" ({:.1f})".format)
+    text = text.where(chosen["answered"] > 0.5, "refused")
     rows = chosen.assign(text=text).pivot_table(
         index=["question", "protocol", "size", "speakers"], columns="repeats", values="text", aggfunc=" / ".join
     )

@@ -14,7 +14,7 @@ from rich.table import Table
 from ser_lightning.errors import UserError, end_clearly
 from ser_lightning.invocation import command_line
 from ser_lightning.metrics import METRICS, metric_key
-from ser_lightning.report.compare import Side, choose, compare, show
+from ser_lightning.report.compare import Side, choose, compare, question_of, show
 from ser_lightning.report.files import PAGE
 from ser_lightning.report.material import read_material
 from ser_lightning.report.power import plan
@@ -86,14 +86,16 @@ def print_comparison(first: Side, second: Side, metrics: Sequence[str] = ()) -> 
     console = Console()
     if not console.is_terminal:
         console.width = 240
-    print(f"A: {first.name}\nB: {second.name}\n{first.material.facts.caption}")
+    print(f"A: {first.name}\nB: {second.name}")
+    for caption in dict.fromkeys(side.material.facts.caption for side in (first, second)):
+        print(caption)
     grid = Table()
     for name in shown.columns:
         grid.add_column(name, justify="left" if name == "setting" else "right")
     for row in shown.itertuples(index=False):
         grid.add_row(*row)
     console.print(grid)
-    meaning = QUESTIONS[first.material.question]
+    meaning = QUESTIONS[question_of(first, second)]
     print(
         f"± is half of the 95 % interval for {meaning}; p is two-sided, of the hypothesis that there is no difference."
     )

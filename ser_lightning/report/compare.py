@@ -10,9 +10,9 @@ import pandas as pd
 from ser_lightning.errors import UserError
 from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.material import Material
-from ser_lightning.report.samples import difference_row, score_row
+from ser_lightning.report.samples import difference_row, score_row, unpaired_row
 from ser_lightning.report.scored import ScoredRun, on_same_divisions
-from ser_lightning.report.statistics import holm, p_value, with_ends
+from ser_lightning.report.statistics import holm
 from ser_lightning.report.tables import show_number, show_p, with_halves
 from ser_lightning.runs.study import Job
 from ser_lightning.runs.varying import settings_key
@@ -43,11 +43,12 @@ def compare(first: Side, second: Side) -> tuple[pd.DataFrame, list[str]]:
     """A row per pair of settings, the second minus the first, and remarks.
 
     Columns: first, second (names of the settings), pairs (runs on the same division; 0 where there are none, and the
-    means are compared as of independent runs), for every metric the two means, the difference, half of its 95 %
-    interval and p, for all rows by Holm's method; same (runs of which both made the very same predictions).
+    means of unlike divisions are compared), for every metric the two means, the difference, half of its 95 % interval
+    for `question_of` both and p, for all rows by Holm's method; same (runs of which both made the very same
+    predictions).
 
-    Raises `UserError` where the corpora, their utterances, classes or protocols differ, and where no setting of one
-    has its like in the other.
+    Raises `UserError` where the corpora, their utterances or classes differ, and where no setting of one has its like
+    in the other.
     """
     _refuse_unlike(first.material, second.material)
     matched = _matched(first, second)
@@ -74,21 +75,27 @@ def show(table: pd.DataFrame, metrics: Sequence[str] = ()) -> pd.DataFrame:
     return shown
 
 
+def question_of(first: Side, second: Side) -> str:
+    """Of `statistics.QUESTIONS` the one that a comparison answers: *new people* if a protocol has speakers apart, so
+    that between `paper` and `speaker` it is what a known voice is worth."""
+    questions = {first.material.question, second.material.question}
+    return "new people" if "new people" in questions else "same people"
+
+
 def _refuse_unlike(first: Material, second: Material) -> None:
     kinds = [
-        f"{one.facts.corpus}, {one.facts.utterances} utterances of {' '.join(one.classes)}, {one.facts.protocol} "
-        "protocol"
-        for one in (first, second)
+        f"{one.facts.corpus}, {one.facts.utterances} utterances of {' '.join(one.classes)}" for one in (first, second)
     ]
     if kinds[0] != kinds[1]:
         raise UserError(f"these cannot be compared: {kinds[0]} against {kinds[1]}")
 
 
 def _matched(first: Side, second: Side) -> list[tuple[int, int]]:
-    """Settings that belong together: the only ones, else those with equal settings, else those of equal name."""
+    """Settings that belong together: the only ones, else those with equal settings, whatever the protocols, else those
+    of equal name."""
     if len(first.jobs) == len(second.jobs) == 1:
         return [(first.jobs[0], second.jobs[0])]
-    for key in (lambda job: settings_key(job.settings), lambda job: job.name):
+    for key in (lambda job: settings_key({**job.settings, "split": {}}), lambda job: job.name):
         jobs: Mapping[str, int] = {key(second.material.jobs[j]): j for j in second.jobs}
         pairs = [(i, jobs[like]) for i in first.jobs if (like := key(first.material.jobs[i])) in jobs]
         if pairs:
@@ -100,7 +107,7 @@ def _row(first: Side, i: int, second: Side, j: int) -> dict[str, Any]:
     sides = [first.material.finished(i), second.material.finished(j)]
     speaker_of = first.material.speaker_of
     common = on_same_divisions(sides[1], sides[0])
-    row: dict[str, Any] = {"first": first.material.jobs[i].name, "second": second.material.jobs[j].name}
+    row: dict[str, Any] = {"first": first.material.names[i], "second": second.material.names[j]}
     row["pairs"] = len(common)
     row["same"] = sum(_same(*pair) for pair in common)
     if common:
@@ -109,20 +116,9 @@ def _row(first: Side, i: int, second: Side, j: int) -> dict[str, Any]:
     a, b = (score_row(side, speaker_of) for side in sides)
     for metric in METRICS:
         row |= {f"{metric}_a": a[metric], f"{metric}_b": b[metric]}
-        if not common:
-            row |= _unpaired(metric, a, b)
+    if not common:
+        row |= unpaired_row(sides[0], sides[1], speaker_of, question_of(first, second))
     return row
-
-
-def _unpaired(metric: str, a: Mapping[str, float], b: Mapping[str, float]) -> dict[str, float]:
-    """Means of unlike divisions: their variances add up; freedom as of the side with less."""
-    error, freedom = np.hypot(a[f"{metric}_error"], b[f"{metric}_error"]), min(x[f"{metric}_freedom"] for x in (a, b))
-    interval = with_ends(b[metric] - a[metric], error**2, int(freedom))
-    return {
-        metric: interval.mean,
-        f"{metric}_half": interval.high - interval.mean,
-        f"{metric}_p": p_value(interval),
-    }
 
 
 def _same(one: ScoredRun, other: ScoredRun) -> bool:
@@ -134,12 +130,31 @@ def _remarks(first: Side, second: Side, matched: list[tuple[int, int]], table: p
     if table["same"].any():
         remarks.append(f"{table['same'].sum()} of {table['pairs'].sum()} pairs made the very same predictions.")
     if (table["pairs"] == 0).any():
-        remarks.append("Where there are no pairs, the divisions differ: the means are compared as of independent runs.")
+        remarks.append("Where there are no pairs, the divisions differ: means are compared, speaker by speaker.")
+        remarks += _unlike_protocols(first, second)
     for side, place in ((first, 0), (second, 1)):
         alone = [side.material.jobs[job] for job in side.jobs if job not in {pair[place] for pair in matched}]
         if alone:
             remarks.append(f"In {side.name} alone: {_names(alone)}.")
     return remarks
+
+
+def _unlike_protocols(first: Side, second: Side) -> list[str]:
+    """Which protocols are compared, and what each leaves for training."""
+    protocols = [side.material.facts.protocol for side in (first, second)]
+    if protocols[0] == protocols[1]:
+        return []
+    sizes = [
+        np.mean([run.result.utterances["train"] for job in side.jobs for run in side.material.finished(job)])
+        for side in (first, second)
+    ]
+    words = (
+        f"A is of the {protocols[0]} protocol, trained on {sizes[0]:.0f} utterances, B of {protocols[1]}, "
+        f"on {sizes[1]:.0f}"
+    )
+    if abs(sizes[0] - sizes[1]) < 1:
+        return [f"{words}."]
+    return [f"{words}: the difference is of both; split.max_train=... limits both alike."]
 
 
 def _names(jobs: list[Job]) -> str:

@@ -230,6 +230,9 @@ def read_material(
     facts = provenance(jobs, runs)
     scored = score_runs(jobs, runs)
     utterances = read_utterances(study, scored)
+    if utterances is not None:
+        counts = utterances["label"].value_counts()
+        facts = replace(facts, class_counts={name: int(counts.get(name, 0)) for name in facts.class_counts})
     summary = average(jobs, scored, speakers_by_id(utterances))
     whole = Material(study, runs, jobs, members, read_study(study), scored, summary, facts, utterances)
     selection = tuple(_choose(whole, name.strip()) for name in _split(show))

@@ -8,7 +8,16 @@ import pandas as pd
 
 from ser_lightning.metrics import HEADLINE, METRICS, Metric
 from ser_lightning.report.scored import ScoredRun
-from ser_lightning.report.statistics import QUESTIONS, Interval, Sample, detectable, estimate, over_runs, p_value
+from ser_lightning.report.statistics import (
+    QUESTIONS,
+    Interval,
+    Sample,
+    detectable,
+    estimate,
+    over_runs,
+    p_value,
+    unpaired,
+)
 
 # What columns call the questions
 SHORT = dict(zip(QUESTIONS, ("new", "same", "repeat"), strict=True))
@@ -16,6 +25,8 @@ SHORT = dict(zip(QUESTIONS, ("new", "same", "repeat"), strict=True))
 STEP = 1e-3
 
 Pair = tuple[ScoredRun, ScoredRun]
+# Of utterances and speakers [terms], and whether all speakers are known
+Codes = tuple[np.ndarray, np.ndarray, bool]
 
 
 def score_samples(runs: Sequence[ScoredRun], speaker_of: Mapping[str, str]) -> dict[str, Sample]:
@@ -25,7 +36,10 @@ def score_samples(runs: Sequence[ScoredRun], speaker_of: Mapping[str, str]) -> d
         runs: at least one.
         speaker_of: id -> who spoke, see `comparison.speakers_by_id`.
     """
-    codes = _codes(runs, speaker_of)
+    return _score_samples(runs, _codes(runs, speaker_of))
+
+
+def _score_samples(runs: Sequence[ScoredRun], codes: Codes) -> dict[str, Sample]:
     return {
         key: _sample(runs, codes, _terms(runs, metric), np.array([run.score(key) for run in runs]), paired=False)
         for key, metric in METRICS.items()
@@ -49,6 +63,22 @@ def difference_samples(pairs: Sequence[Pair], speaker_of: Mapping[str, str]) -> 
         scores = np.array([one.score(key) - other.score(key) for one, other in pairs])
         samples[key] = _sample(first, codes, gains, scores)
     return samples
+
+
+def unpaired_row(
+    first: Sequence[ScoredRun], second: Sequence[ScoredRun], speaker_of: Mapping[str, str], question: str
+) -> dict[str, Any]:
+    """For every metric the second's mean less the first's (ua), half of its 95 % interval for a question (ua_half) and
+    the p-value of no difference (ua_p), of runs on unlike divisions of one corpus."""
+    utterances, speakers, known = _codes([*first, *second], speaker_of)
+    number = sum(len(run.test.ids) for run in first)
+    one = _score_samples(first, (utterances[:number], speakers[:number], known))
+    other = _score_samples(second, (utterances[number:], speakers[number:], known))
+    row: dict[str, Any] = {}
+    for key in METRICS:
+        interval = unpaired(one[key], other[key], question)
+        row |= {key: interval.mean, f"{key}_half": interval.high - interval.mean, f"{key}_p": p_value(interval)}
+    return row
 
 
 def mean_sample(
@@ -165,7 +195,7 @@ def _mean_of_known(shares: np.ndarray) -> np.ndarray:
     )
 
 
-def _codes(runs: Sequence[ScoredRun], speaker_of: Mapping[str, str]) -> tuple[np.ndarray, np.ndarray, bool]:
+def _codes(runs: Sequence[ScoredRun], speaker_of: Mapping[str, str]) -> Codes:
     """Codes of utterances and speakers [terms], and whether all speakers are known; an utterance of nobody known has a
     code of its own."""
     utterances, names = pd.factorize(np.concatenate([run.test.ids for run in runs]))
@@ -175,7 +205,7 @@ def _codes(runs: Sequence[ScoredRun], speaker_of: Mapping[str, str]) -> tuple[np
 
 def _sample(
     runs: Sequence[ScoredRun],
-    codes: tuple[np.ndarray, np.ndarray, bool],
+    codes: Codes,
     deviations: Sequence[np.ndarray],
     scores: np.ndarray,
     paired: bool = True,
@@ -197,5 +227,5 @@ def _sample(
         speakers=codes[1],
         partitions=np.array([runs[number].result.repeat for number in first]),
         paired=paired,
-        apart=False if any(known) else None if None in known or not codes[2] else True,
+        apart=None if None in known or not codes[2] else not any(known),
     )

@@ -13,7 +13,7 @@ variances less that of the clusters' intersections (Cameron, Gelbach, Miller, Jo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -133,6 +133,41 @@ def over_runs(values: Sequence[float] | np.ndarray) -> Interval:
     return with_ends(mean, _over_runs(values), len(values) - 1)
 
 
+def unpaired(first: Sample, second: Sample, question: str) -> Interval:
+    """The second's value less the first's, of runs on unlike divisions of one corpus, with its interval for a question.
+
+    What speakers, or utterances, add to both cancels as far as they add it to both; the codes of the two are common.
+    For `new people` voices may be trained on by one of the two: then it is what a known voice is worth.
+    """
+    value = second.value - first.value
+    for sample in (first, second):
+        if refusal := _refusal_unpaired(replace(sample, paired=False), question):
+            return Interval(value, np.nan, np.nan, np.nan, 0, refusal)
+    freedom = min(_variance(replace(sample, paired=False), question)[1] for sample in (first, second))
+    squared = _over_runs(first.scores) + _over_runs(second.scores)
+    if question != "repeat":
+        squared = _two_way_unpaired(first, second, "speakers" if question == "new people" else "utterances")
+    return with_ends(value, max(squared, first.least + second.least), freedom)
+
+
+def _refusal_unpaired(sample: Sample, question: str) -> str:
+    if question != "new people" or sample.apart is not False:
+        return _refusal(sample, question)
+    # Voices that are trained on are not tested in groups
+    few = sample.speakers_tested < FEWEST_FOR_A_SCORE
+    return _refusal(sample, "same people") or (_too_few_speakers(sample) if few else "")
+
+
+def _two_way_unpaired(first: Sample, second: Sample, clusters: str) -> float:
+    """As `two_way`, of runs that belong to either side and clusters that belong to both."""
+    terms = np.concatenate([-first.terms, second.terms])
+    codes = np.concatenate([getattr(first, clusters), getattr(second, clusters)])
+    runs = np.concatenate([first.divisions, second.divisions + len(first.scores)])
+    one = variance(terms, codes)
+    other = variance(first.terms, first.divisions) + variance(second.terms, second.divisions)
+    return max(one + other - variance(terms, codes * (int(runs.max()) + 1) + runs), one, other)
+
+
 def p_value(interval: Interval) -> float:
     """Of no difference, two-sided; NaN where there is no interval."""
     if not interval.freedom:
@@ -228,9 +263,8 @@ def _refusal(sample: Sample, question: str) -> str:
         return _too_few(runs, "run", "on divisions of their own") if runs < FEWEST else ""
     if not sample.apart:
         return "who spoke is not known of all utterances" if sample.apart is None else "their voices are trained on"
-    fewest = FEWEST if sample.paired else FEWEST_FOR_A_SCORE
-    if sample.speakers_tested < fewest:
-        return _too_few(sample.speakers_tested, "speaker", "tested", fewest)
+    if sample.speakers_tested < (FEWEST if sample.paired else FEWEST_FOR_A_SCORE):
+        return _too_few_speakers(sample)
     if runs == 1:
         return ""
     groups = min(sample.speakers_tested, sample.groups, sample.folds)
@@ -256,6 +290,10 @@ def _over_runs(values: Sequence[float] | np.ndarray) -> float:
 
 def _too_few(number: int, noun: str, rest: str, fewest: int = FEWEST) -> str:
     return f"{number} {noun}{'s' * (number != 1)} {rest}, where an interval needs {fewest}"
+
+
+def _too_few_speakers(sample: Sample) -> str:
+    return _too_few(sample.speakers_tested, "speaker", "tested", FEWEST if sample.paired else FEWEST_FOR_A_SCORE)
 
 
 def _variance(sample: Sample, question: str) -> tuple[float, int]:

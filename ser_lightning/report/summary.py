@@ -188,9 +188,11 @@ def _audit(results: Sequence[RunResult]) -> FoldAudit:
 
 
 def _refuse_mixture(results: Sequence[RunResult]) -> None:
+    # Of a limited training part runs use what their division leaves them
+    limited = any(result.settings["split"].get("max_train") for result in results)
     kinds = {
-        f"{result.corpus} ({sum(result.utterances.values())} utterances of {' '.join(result.classes)}), "
-        f"{result.protocol} protocol"
+        f"{result.corpus} ({'' if limited else f'{sum(result.utterances.values())} utterances of '}"
+        f"{' '.join(result.classes)}), {result.protocol} protocol"
         for result in results
     }
     if len(kinds) > 1:

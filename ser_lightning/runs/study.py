@@ -331,8 +331,12 @@ def shared_words(names: Sequence[str]) -> list[str]:
 
 
 def job_name(overrides: Sequence[str]) -> str:
-    """How a job is called in tables: what it sets, e.g. 'loss.alpha=0.1 loss.lam=0.5'. Read-outs name no job."""
-    others = ("study.", "paths.", "logger", "rerun", "corpus.root", "readout")
+    """How a job is called in tables: what it sets, e.g. 'loss.alpha=0.1 loss.lam=0.5'.
+
+    Neither read-outs nor where and how many at a time it trains name a job.
+    """
+    machine = ("trainer.workers", "trainer.accelerator", "trainer.devices")
+    others = ("study.", "paths.", "logger", "rerun", "corpus.root", "readout", *machine)
     words = [word for word in overrides if not word.startswith(others)]
     return " ".join(words) or "default"
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 import yaml
@@ -116,12 +117,12 @@ def say(key: str, word: str, value: Any, equals: str = " = ") -> str:
 
 
 def symbols(text: str) -> str:
-    """Text for a figure, its Greek letters as such.
+    """Text for a figure, its Greek letters as such, in lines that half a page has room for.
 
     >>> symbols("lambda = 0.3, alphabet = 2")
     '$\\\\lambda$ = 0.3, alphabet = 2'
     """
-    return re.sub(r"(?<![\w.])(lambda|alpha)(?![\w.])", r"$\\\1$", text)
+    return re.sub(r"(?<![\w.])(lambda|alpha)(?![\w.])", r"$\\\1$", fill(text, 44, break_on_hyphens=False))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from scipy import stats
 
 from ser_lightning.errors import UserError
 from ser_lightning.report.__main__ import main
-from ser_lightning.report.compare import choose, compare
+from ser_lightning.report.compare import choose, compare, question_of
 from ser_lightning.report.material import read_material
 from tests.report.simulated import CLASSES, Simulation, predictions, settings_of
 
@@ -49,7 +49,7 @@ def test_two_settings_of_a_study_are_paired(tmp_path):
     assert remarks == ["2 of 5 pairs made the very same predictions."]
 
 
-def test_other_divisions_are_compared_as_independent(tmp_path):
+def test_other_divisions_of_other_utterances_are_independent(tmp_path):
     mine = make(tmp_path / "mine", [FIVE] * 2)
     yours = make(tmp_path / "yours", [SIX] * 2, first_fold=3)
     shared = make(tmp_path / "shared", [SIX] * 2, first_fold=5)
@@ -59,7 +59,7 @@ def test_other_divisions_are_compared_as_independent(tmp_path):
     error, difference = np.sqrt(VARIANCE_OF_FIVE + VARIANCE_OF_SIX), 250 / 3 - 70
     assert (row["pairs"], row["ua"], row["ua_half"]) == pytest.approx((0, difference, T4 * error), rel=1e-5)
     assert row["ua_p"] == pytest.approx(2 * stats.t.sf(difference / error, 4), rel=1e-5)
-    assert "as of independent runs" in remarks[0]
+    assert remarks == ["Where there are no pairs, the divisions differ: means are compared, speaker by speaker."]
 
 
 def test_independent_means_without_spread_differ_by_an_utterance_a_run_more_or_less(tmp_path):
@@ -153,11 +153,22 @@ def test_what_only_one_has_is_named(tmp_path):
     assert remarks[-1] == f"In {mine.study} alone: loss.lam=3."
 
 
-@pytest.mark.parametrize("other", [{"corpus": "emodb"}, {"protocol": "speaker"}])
-def test_unlike_studies_are_refused(tmp_path, other):
-    mine, yours = make(tmp_path / "mine", [[HALF], [RIGHT]]), make(tmp_path / "yours", [[HALF], [RIGHT]], **other)
-    with pytest.raises(UserError, match=r"these cannot be compared: demo, 12 utterances .* against"):
+def test_other_corpora_are_refused(tmp_path):
+    mine, yours = (make(tmp_path / corpus, [[HALF], [RIGHT]], corpus=corpus) for corpus in ("demo", "emodb"))
+    with pytest.raises(UserError, match=r"these cannot be compared: demo, 12 utterances .* against emodb, 12"):
         compare(side(mine), side(yours))
+
+
+def test_between_protocols_it_is_said_what_each_trains_on(tmp_path):
+    known = make(tmp_path / "paper", [FIVE] * 2)
+    unknown = make(tmp_path / "speaker", [SIX] * 2, protocol="speaker", speaker=0.0, first_fold=6)
+    sides = side(unknown, "loss.lam=0"), side(known, "loss.lam=0")
+    table, remarks = compare(*sides)
+    assert question_of(*sides) == question_of(*sides[::-1]) == "new people"
+    # Nobody is known to have spoken: there is a difference and no interval for other speakers
+    assert (table["pairs"][0], table["ua"][0]) == (0, pytest.approx(70 - 250 / 3))
+    assert np.isnan(table["ua_half"][0])
+    assert remarks[-1] == "A is of the speaker protocol, trained on 32 utterances, B of paper, on 32."
 
 
 def test_studies_without_a_setting_in_common_are_refused(tmp_path):
@@ -187,9 +198,9 @@ def test_the_command_prints_a_comparison_of_other_divisions(tmp_path, capsys):
     main(["--output", str(tmp_path / "mine"), "compare", "simulated:loss.lam=0", f"{yours.study}:loss.lam=0.3"])
     said = " ".join(capsys.readouterr().out.split())
     assert f"A: simulated:loss.lam=0 B: {yours.study}:loss.lam=0.3 synthetic demo | paper protocol" in said
-    # As in test_other_divisions_are_compared_as_independent; the half interval is 2.7764 x 16.159
+    # As in test_other_divisions_of_other_utterances_are_independent; the half interval is 2.7764 x 16.159
     assert "loss.lam=0 | loss.lam=0.3 │ 0 │ 70.00 │ 83.33 │ +13.33 ± 44.86" in said
-    assert said.endswith("the divisions differ: the means are compared as of independent runs.")
+    assert said.endswith("the divisions differ: means are compared, speaker by speaker.")
 
 
 def test_the_command_prints_the_comparison(tmp_path, capsys):

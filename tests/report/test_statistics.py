@@ -19,6 +19,7 @@ from ser_lightning.report.statistics import (
     p_value,
     power,
     two_way,
+    unpaired,
     variance,
     with_ends,
 )
@@ -76,6 +77,49 @@ def test_p_is_5_percent_where_an_end_of_the_interval_is_zero():
     interval = with_ends(T4, 1.0, 4)
     assert interval.low == pytest.approx(0)
     assert p_value(interval) == pytest.approx(0.05)
+
+
+RECALLS = np.repeat([60.0, 70.0], 5)
+
+
+def two_speakers_a_run(luck, recalls):
+    """Ten speakers, two a run, with 200 utterances each around their recall and the run's luck [runs]."""
+    pairs = [(number, number + 5) for number in range(5)]
+    values = [
+        np.concatenate(halves_around(recalls[list(pair)] + shift)) for pair, shift in zip(pairs, luck, strict=True)
+    ]
+    return sample_of(values, speakers=[np.repeat(pair, 200) for pair in pairs])
+
+
+def test_unpaired_what_speakers_add_to_both_sides_cancels():
+    # Alone, speakers of 60 and 70 give either side a variance of 10 x 25 / (10 x 9); the difference has the runs' luck
+    # alone, 2.5 / 5 on the second side, and 4 degrees of freedom
+    luck = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+    first, second = two_speakers_a_run(np.zeros(5), RECALLS), two_speakers_a_run(10 + luck, RECALLS)
+    interval = unpaired(replace(first, apart=False), second, "new people")
+    assert (interval.mean, interval.freedom) == (pytest.approx(10), 4)
+    assert estimate(replace(first, paired=False), "new people").error ** 2 == pytest.approx(25 / 9)
+    # Each speaker's luck is a tenth of the sum of the squares, 10 / 9 of it; less the intersections', the same here
+    assert interval.error**2 == pytest.approx(2.5 / 5)
+
+
+def test_unpaired_unlike_speakers_make_the_interval_wide():
+    first, second = two_speakers_a_run(np.zeros(5), RECALLS), two_speakers_a_run(np.full(5, 10.0), RECALLS[::-1])
+    # Half of the speakers differ by 0 and half by 20: ten terms of 10 / 10, 10 / 9 of the sum of their squares
+    assert unpaired(first, second, "new people").error ** 2 == pytest.approx(10 / 9 * 10)
+
+
+def test_unpaired_for_repeating_variances_of_both_sides_add_up():
+    first, second = sample_of(halves_around(SCORES)), sample_of(halves_around([one + 5 for one in SCORES]))
+    interval = unpaired(first, second, "repeat")
+    assert (interval.mean, interval.error**2, interval.freedom) == (pytest.approx(5), pytest.approx(2 + 2), 4)
+
+
+def test_unpaired_fewer_than_ten_speakers_have_no_interval_for_others():
+    few = sample_of(halves_around(SCORES))
+    interval = unpaired(few, few, "new people")
+    assert np.isnan(interval.low)
+    assert interval.refusal == "5 speakers tested, where an interval needs 10"
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])

@@ -235,6 +235,19 @@ def test_corpora_and_protocols_are_never_mixed(simulation, other):
         provenance(jobs, simulation.runs)
 
 
+def test_runs_with_a_limited_training_part_may_use_unlike_numbers_of_utterances(simulation):
+    limited = {**SETTINGS, "split": {**SETTINGS["split"], "max_train": 182}}
+    jobs = [simulation.add_job(0, "one", limited, folds=[0, 1])]
+    for fold, recordings in enumerate((FIRST, FIRST.iloc[:-1])):
+        simulation.finish(limited, 0, fold, recordings)
+    assert provenance(jobs, simulation.runs).finished == 2
+    more = simulation.add_job(1, "other", SETTINGS, folds=[0, 1])
+    for fold, recordings in enumerate((FIRST, FIRST.iloc[:-1])):
+        simulation.finish(SETTINGS, 0, fold, recordings)
+    with pytest.raises(UserError, match="different corpora or protocols"):
+        provenance([more], simulation.runs)
+
+
 def test_without_a_finished_run_there_is_nothing_to_report(simulation):
     jobs = [simulation.add_job(0, "centre", SETTINGS)]
     with pytest.raises(UserError, match="no run of this study has finished"):

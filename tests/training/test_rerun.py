@@ -167,4 +167,4 @@ def test_a_rerun_that_fails_has_lost_nothing_and_goes_on(outdated, renewed, monk
 def test_rerun_is_no_part_of_what_a_run_is(run, renewed):
     assert run.signature == renewed.signature
     assert settings(run.config) == settings(renewed.config)
-    assert job_name(["loss.lam=0.5", "rerun=true", "readout.svm.C=1"]) == "loss.lam=0.5"
+    assert job_name(["loss.lam=0.5", "rerun=true", "readout.svm.C=1", "trainer.workers=9"]) == "loss.lam=0.5"
