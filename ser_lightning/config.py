@@ -187,6 +187,12 @@ class StudyConfig(BaseModel):
         list[Text], says("the report compares each job with the one that has these, e.g. \"['loss.lam=0']\"")
     ]
     paper: Annotated[Text | None, says("the paper of ser_lightning/papers/ whose chapter the report has; null: none")]
+    level_margin: Annotated[
+        float, says("points of UA or WA from the paper's within which the report says that a level agrees", gt=0)
+    ]
+    effect_margin: Annotated[
+        float, says("points from the paper's effect on UA within which the report says that an effect agrees", gt=0)
+    ]
     epochs: Annotated[
         dict[Text, dict[Text, Annotated[float, Field(gt=0)]]],
         says("reproduce: corpus -> features -> corpus.training.epochs, where the study has its own"),

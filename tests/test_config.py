@@ -59,6 +59,8 @@ def test_training_follows_the_corpus_whatever_the_features():
         ("+trainer.step=1", "trainer.step is not a setting"),
         ("trainer.epochs=0", "trainer.epochs=0: must be above 0"),
         ("trainer.check_epochs=-1", "trainer.check_epochs=-1: must be above 0"),
+        ("study.level_margin=0", "study.level_margin=0: must be above 0 (points of UA or WA"),
+        ("study.effect_margin=-1.5", "study.effect_margin=-1.5: must be above 0 (points"),
         ("trainer.first_check_share=1.5", "trainer.first_check_share=1.5: must be at most 1"),
         ("+corpus.training.steps={logmel: 600}", "did you mean corpus.training.epochs?"),
     ],

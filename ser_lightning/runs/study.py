@@ -59,10 +59,18 @@ class Purpose:
     Attributes:
         baseline: overrides; the jobs that have these settings are what the others are compared with.
         paper: the room of `ser_lightning.papers` that its report is attached to, if any.
+        level_margin: points within which a level is said to agree with the paper's.
+        effect_margin: the same of an effect.
     """
 
     baseline: tuple[str, ...] = ("loss.lam=0",)
     paper: str | None = "icassp2019"
+    level_margin: float = 3.0
+    effect_margin: float = 1.5
+
+    def __str__(self) -> str:
+        margins = f"margins: {self.level_margin:g} and {self.effect_margin:g} points"
+        return f"{' '.join(self.baseline) or 'its first job'} (paper: {self.paper or 'none'}, {margins})"
 
 
 def study_folder(output: str, name: str) -> Path:
@@ -120,7 +128,9 @@ def begin_study(
     Raises `UserError` as `refuse_other_corpus` and `write_study` do.
     """
     refuse_other_corpus(folder, folder.parent.parent / "runs", config.corpus.name, config.split.name)
-    write_study(folder, Purpose(tuple(config.study.baseline), config.study.paper), settings)
+    chosen = config.study
+    purpose = Purpose(tuple(chosen.baseline), chosen.paper, chosen.level_margin, chosen.effect_margin)
+    write_study(folder, purpose, settings)
     write_command(folder, entry, overrides)
 
 
@@ -141,15 +151,16 @@ def write_study(folder: Path, purpose: Purpose, settings: Sequence[Mapping[str, 
     if purpose.paper is not None and purpose.paper not in known_papers():
         raise UserError(f"study.paper={purpose.paper}: choose one of {', '.join(known_papers())}, or null for none")
     if (folder / STUDY).exists() and (former := read_study(folder)) != purpose:
-        log.info("%s is now compared with %s, before with %s", folder.name, _words(purpose), _words(former))
+        log.info("%s is now compared with %s, before with %s", folder.name, purpose, former)
     write_whole(folder / STUDY, json.dumps(asdict(purpose), indent=1))
 
 
 def read_study(folder: Path) -> Purpose:
-    """What a study is for; one of an earlier version did not say, and was for the paper. Raises `UserError`."""
+    """What a study is for; what one of an earlier version did not say is as by default. Raises `UserError`."""
     try:
         purpose = json.loads((folder / STUDY).read_text())
-        return Purpose(tuple(purpose["baseline"]), purpose["paper"])
+        margins = {key: float(purpose[key]) for key in ("level_margin", "effect_margin") if key in purpose}
+        return Purpose(tuple(purpose["baseline"]), purpose["paper"], **margins)
     except FileNotFoundError:
         return Purpose()
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -371,10 +382,6 @@ def _is_same(one: Job, other: Job) -> bool:
     if one.runs and other.runs:
         return set(one.runs) == set(other.runs)
     return same_settings(one, other)
-
-
-def _words(purpose: Purpose) -> str:
-    return f"{' '.join(purpose.baseline) or 'its first job'} (paper: {purpose.paper or 'none'})"
 
 
 def _job_files(folder: Path) -> dict[int, Path]:

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from ser_lightning.config import compose
 from ser_lightning.errors import UserError
 from ser_lightning.runs import study
 from ser_lightning.runs.ledger import RESULT
+from ser_lightning.runs.signature import settings
 from ser_lightning.runs.status import study_status
 from ser_lightning.runs.study import (
     COMMAND,
@@ -18,7 +20,9 @@ from ser_lightning.runs.study import (
     Job,
     Purpose,
     all_studies,
+    begin_study,
     distinct_jobs,
+    job_name,
     join_names,
     known_papers,
     mixed_origins,
@@ -171,13 +175,31 @@ def test_losses_with_lambda_zero_are_one_job(tmp_path):
 
 
 def test_a_study_of_before_is_for_the_paper(tmp_path):
-    assert read_study(tmp_path) == Purpose(("loss.lam=0",), "icassp2019")
+    assert read_study(tmp_path) == Purpose(("loss.lam=0",), "icassp2019", 3, 1.5)
+    (tmp_path / STUDY).write_text('{"baseline": ["model=crnn"], "paper": null}')
+    assert read_study(tmp_path) == Purpose(("model=crnn",), None, 3, 1.5)
+
+
+def test_other_margins_are_another_purpose_of_the_same_runs(tmp_path, caplog):
+    """What jobs and runs are called by does not know them."""
+    configs = [compose([f"study.level_margin={level}", "study.effect_margin=1"]) for level in (2, 4.5)]
+    assert settings(configs[0]) == settings(configs[1])
+    assert job_name(["loss.lam=0", "study.level_margin=2", "study.effect_margin=1"]) == "loss.lam=0"
+    for config in configs:
+        with caplog.at_level("INFO"):
+            begin_study(config, tmp_path / "studies" / "one", "train", [], [settings(config)])
+    assert read_study(tmp_path / "studies" / "one") == Purpose(level_margin=4.5, effect_margin=1)
+    assert (
+        "(paper: icassp2019, margins: 4.5 and 1 points), before with loss.lam=0 (paper: icassp2019, margins: 2 and 1"
+        in (caplog.text)
+    )
 
 
 def test_what_a_study_is_for_is_written_and_read(tmp_path):
-    purpose = Purpose(("model=crnn",), None)
+    purpose = Purpose(("model=crnn",), None, 2.5, 0.75)
     write_study(tmp_path, purpose, [parts_of("mine", 0.1)])
-    assert json.loads((tmp_path / STUDY).read_text()) == {"baseline": ["model=crnn"], "paper": None}
+    written = {"baseline": ["model=crnn"], "paper": None, "level_margin": 2.5, "effect_margin": 0.75}
+    assert json.loads((tmp_path / STUDY).read_text()) == written
     assert read_study(tmp_path) == purpose
     (tmp_path / STUDY).write_text('{"baseline": 3}')
     with pytest.raises(UserError, match=r"study.json cannot be read .*; repeat the study's command"):

@@ -1,8 +1,9 @@
-"""Does what we measured agree with the paper's effects and levels, within a margin that was set beforehand?
+"""Does what we measured agree with the paper's effects and levels, within the margins that the study sets?
 
-Agreement is shown, not presumed: where the 90 % interval of our number minus the paper's lies within the margin
-(two one-sided tests at 5 %, Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987). A difference is
-shown where the 95 % interval excludes zero and agreement is not. All else cannot be told with so many runs.
+The margins are keys of the study, to be chosen before a number is known. Agreement is shown, not presumed: where the
+90 % interval of our number minus the paper's lies within the margin (two one-sided tests at 5 %, Schuirmann, Journal of
+Pharmacokinetics and Biopharmaceutics 15, 1987). A difference is shown where the 95 % interval excludes zero and
+agreement is not. All else cannot be told with so many runs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,8 +24,6 @@ from ser_lightning.report.statistics import FEWEST, LEVEL, POWER
 from ser_lightning.report.tables import show_number, with_half
 from ser_lightning.runs.varying import show_value
 
-# Points within which a level, and an effect, is said to agree; set before any number of ours was known
-LEVEL_MARGIN, EFFECT_MARGIN = 3.0, 1.5
 # Runs that the paper's numbers are means of, on the corpus that ours are of
 RUNS = 25
 # Above so many runs it is said that no number would tell
@@ -104,8 +103,8 @@ def _effects(material: Material) -> Iterator[dict[str, Any]]:
         common = pairs(material.jobs[job], material.jobs[reference], material.scored)
         gains = difference_samples(common, {})["ua"].scores if common else np.empty(0)
         if len(gains) >= FEWEST:
-            effect = values[0] - before[0]
-            yield {"kind": "effect", **_setting(row), "measure": "UA", **judge(gains, effect, EFFECT_MARGIN)}
+            effect, margin = values[0] - before[0], material.purpose.effect_margin
+            yield {"kind": "effect", **_setting(row), "measure": "UA", **judge(gains, effect, margin)}
 
 
 def _levels(material: Material) -> Iterator[dict[str, Any]]:
@@ -115,8 +114,8 @@ def _levels(material: Material) -> Iterator[dict[str, Any]]:
         if samples and len(samples["ua"].scores) >= FEWEST:
             for metric, value in zip(("ua", "wa"), values or (), strict=True):
                 scores = samples[metric].scores
-                label = METRICS[metric].label
-                yield {"kind": "level", **_setting(row), "measure": label, **judge(scores, value, LEVEL_MARGIN)}
+                verdict = judge(scores, value, material.purpose.level_margin)
+                yield {"kind": "level", **_setting(row), "measure": METRICS[metric].label, **verdict}
 
 
 def _is_headline(row: pd.Series) -> bool:

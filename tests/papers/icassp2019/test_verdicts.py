@@ -10,14 +10,13 @@ from ser_lightning.papers.icassp2019 import numbers as paper
 from ser_lightning.papers.icassp2019.verdicts import (
     AGREES,
     DIFFERS,
-    EFFECT_MARGIN,
-    LEVEL_MARGIN,
     UNKNOWN,
     judge,
     runs_to_tell,
     section,
 )
 from ser_lightning.report.material import read_material
+from ser_lightning.runs.study import Purpose, read_jobs, write_study
 from tests.report.simulated import CLASSES, Simulation, predictions, settings_of
 
 # Mean 64, variance (12 x 4 + 12 x 4) / 24 = 4; the error of the difference of two means of 25 is 2 sqrt(2 / 25)
@@ -111,7 +110,7 @@ TRUTHS = {
     "as in the paper": (0, 0, 0),
 }
 # Spread over runs, and margin
-NUMBERS = [(3.0, LEVEL_MARGIN), (3.0, LEVEL_MARGIN), (2.0, EFFECT_MARGIN)]
+NUMBERS = [(3.0, Purpose.level_margin), (3.0, Purpose.level_margin), (2.0, Purpose.effect_margin)]
 # Of 300 more than this are seen once in a thousand times where the probability is 5 %
 MOST = stats.binom.isf(0.001, 300, 0.05)
 
@@ -209,6 +208,25 @@ def test_a_first_effect_that_is_met(iemocap):
     assert headline.words.endswith(
         "+3.0 points of UA here, +3.1 in the paper; it agrees within 1.5 points (shown within 0.1)."
     )
+
+
+def test_the_study_sets_the_margins(iemocap):
+    """Setting 1 is 0.2 from the paper's UA and 2.17 from its WA, shown within 0.2 + 2.1318 x 0.5 sqrt(0.24) = 0.72 and
+    2.69; the effect of setting 2 is 16.56 off, shown within 16.56 + 2.1318 sqrt(2.5 / 4 x 0.24) = 17.39."""
+    made = make(iemocap, {0.0: SOFTMAX, 0.3: CENTRE})
+    runs = [job.runs for job in read_jobs(made.study)]
+    for margins, verdicts in [
+        ((2.6, 17.3), [DIFFERS, AGREES, DIFFERS]),
+        ((0.7, 17.3), [DIFFERS, UNKNOWN, DIFFERS]),
+        ((2.7, 17.4), [AGREES, AGREES, AGREES]),
+    ]:
+        write_study(made.study, Purpose(made.purpose.baseline, made.purpose.paper, *margins), [])
+        headline, *_, table = section(read_material(made.study, made.runs)).blocks
+        rows = table.numbers
+        assert rows["verdict"].tolist()[:3] == verdicts
+        assert rows["margin"].tolist()[:3] == [margins[1], margins[0], margins[0]]
+        assert ("it agrees within 17.4 points" in headline.words) == (verdicts[0] == AGREES)
+    assert [job.runs for job in read_jobs(made.study)] == runs
 
 
 def test_a_first_effect_that_was_not_measured(iemocap):
