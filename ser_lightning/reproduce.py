@@ -23,9 +23,6 @@ def main(config: Config) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from ser_lightning.report.files import PAGE
-    from ser_lightning.report.study import report_study
-    from ser_lightning.report.upload import upload_report
     from ser_lightning.runs.signature import settings
     from ser_lightning.runs.study import begin_study, study_folder
     from ser_lightning.training.job import train_all
@@ -35,7 +32,6 @@ def main(config: Config) -> None:
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         raise UserError(f"reproduce is a study already; give it without -m, or sweep with {command_line('train')} -m")
     overrides = list(HydraConfig.get().overrides.task)
-    output = Path(config.paths.output)
     study = study_folder(config.paths.output, config.study.name)
     jobs = {name: compose_setting(overrides, words) for name, words in config.study.settings.items()}
     begin_study(config, study, "reproduce", overrides, [settings(job) for job in jobs.values()])
@@ -53,13 +49,25 @@ def main(config: Config) -> None:
                     failures.append(str(error))
                 start = time.monotonic()
                 if any(run.finished for run in planned) and (planned is rounds[-1] or start >= due):
-                    report = report_study(study, output / "runs")
-                    upload_report(config.logger, study)
-                    words = f"{report.answer[0]}\nReport: {study / PAGE}"
-                    progress.console.print(words, soft_wrap=True, highlight=False)
+                    progress.console.print(report_so_far(config, study), soft_wrap=True, highlight=False)
                     due = start + 20 * (time.monotonic() - start)
     if failures:
         raise FailedRunsError("\n".join(failures))
+
+
+def report_so_far(config: Config, study: Path) -> str:
+    """Write the study's report and upload it; returns its answer, what limits it, and where it lies, a line each."""
+    from ser_lightning.report.files import PAGE, report_lock
+    from ser_lightning.report.looks import later_pairs
+    from ser_lightning.report.material import read_material
+    from ser_lightning.report.study import keep_report
+    from ser_lightning.report.upload import upload_report
+
+    with report_lock(study):
+        material = read_material(study, Path(config.paths.output) / "runs")
+        report = keep_report(material)
+    upload_report(config.logger, study)
+    return "\n".join(filter(None, [report.answer[0], later_pairs(material), f"Report: {study / PAGE}"]))
 
 
 def record_plan(jobs: dict[str, Config], study: Path) -> list[list["PlannedRun"]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ser_lightning.report.document import Report
 from ser_lightning.report.files import report_lock, write_report
+from ser_lightning.report.looks import record_look
 from ser_lightning.report.material import Material, read_material
 from ser_lightning.report.sections import (
     annotators,
@@ -34,8 +35,18 @@ def report_study(
     are of different corpora or protocols, and where a file is missing or damaged: which one, and what mends it.
     """
     with report_lock(study):
-        report = compile_report(read_material(study, runs, show, metrics, interim))
-        write_report(report, study, workers)
+        return keep_report(read_material(study, runs, show, metrics, interim), workers)
+
+
+def keep_report(material: Material, workers: int = 1) -> Report:
+    """Write what a report says into the study's folder, and that its answer has been seen; returns it.
+
+    The material is to be read, and this called, under one `report_lock`; `workers` as for `write_report`.
+    """
+    report = compile_report(material)
+    # First, lest a report be there whose answer nobody has seen
+    record_look(material)
+    write_report(report, material.study, workers)
     return report
 
 

@@ -76,10 +76,11 @@ class SweepReport(Callback):
 
 
 def _report(study: Path, runs: Path, logger: LoggerConfig) -> None:
-    from ser_lightning.report.files import PAGE, report_lock, write_report
+    from ser_lightning.report.files import PAGE, report_lock
+    from ser_lightning.report.looks import later_pairs
     from ser_lightning.report.material import read_material
     from ser_lightning.report.sections.readouts import readout_lines
-    from ser_lightning.report.study import compile_report
+    from ser_lightning.report.study import keep_report
     from ser_lightning.report.tables import print_table
     from ser_lightning.report.upload import upload_report
     from ser_lightning.runs.code import describe_other_code
@@ -91,15 +92,15 @@ def _report(study: Path, runs: Path, logger: LoggerConfig) -> None:
         return
     with report_lock(study):
         material = read_material(study, runs)
-        report = compile_report(material)
-        write_report(report, study)
+        report = keep_report(material)
     upload_report(logger, study)
     print_table(material.summary, report.caption)
     note = describe_other_code(results)
     # Of several jobs the test part's scores are for the report, see `print_table`
     alone = material.jobs if len(material.jobs) == 1 else []
     lines = readout_lines(alone, material.scored, runs, material.speaker_of)
-    print("\n".join([*lines, *filter(None, [note]), *report.answer, f"Report: {study / PAGE}"]))
+    ending = filter(None, [*report.answer, later_pairs(material), f"Report: {study / PAGE}"])
+    print("\n".join([*lines, *filter(None, [note]), *ending]))
 
 
 def _stop_at_failures(study: Path, runs: Path, jobs: Sequence[Job]) -> None:

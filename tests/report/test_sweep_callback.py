@@ -4,7 +4,6 @@ import sys
 from dataclasses import replace
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
 
 from ser_lightning.report.sweep import SweepReport
 from ser_lightning.runs.attempt import Attempt
@@ -12,21 +11,6 @@ from ser_lightning.runs.study import Job, Purpose, read_jobs, read_study, write_
 from tests.report.simulated import Simulation, predictions, settings_of
 
 RIGHT = predictions([(name, name) for name in ("neu", "ang", "hap", "sad")])
-
-
-@pytest.fixture
-def sweep(simulation, capsys):
-    """What Hydra hands to the callback for `train -m` with some overrides."""
-
-    def composed(*overrides: str) -> DictConfig:
-        sweeper = {"_target_": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"}
-        hydra = {"overrides": {"task": list(overrides)}, "job": {"config_name": "train"}, "sweeper": sweeper}
-        logger = {"name": "csv", "project": None, "entity": None}
-        paths = {"output": str(simulation.output)}
-        study = {"name": "simulated", "baseline": ["loss.lam=0"], "paper": None}
-        return OmegaConf.create({"hydra": hydra, "paths": paths, "study": study, "logger": logger})
-
-    return composed
 
 
 def test_a_study_is_told_of_all_jobs_before_the_first_and_keeps_earlier_ones(simulation, sweep):

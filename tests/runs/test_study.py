@@ -189,10 +189,8 @@ def test_other_margins_are_another_purpose_of_the_same_runs(tmp_path, caplog):
         with caplog.at_level("INFO"):
             begin_study(config, tmp_path / "studies" / "one", "train", [], [settings(config)])
     assert read_study(tmp_path / "studies" / "one") == Purpose(level_margin=4.5, effect_margin=1)
-    assert (
-        "(paper: icassp2019, margins: 4.5 and 1 points), before with loss.lam=0 (paper: icassp2019, margins: 2 and 1"
-        in (caplog.text)
-    )
+    told = "loss.lam=0 (paper: icassp2019, margins: {} and 1 points)"
+    assert f"one is now compared with {told.format(4.5)}, before with {told.format(2)}" in caplog.text
 
 
 def test_what_a_study_is_for_is_written_and_read(tmp_path):

@@ -9,6 +9,7 @@ import yaml
 from ser_lightning.data.leakage import audit_line, dev_line
 from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.document import Block, Code, Section, Text
+from ser_lightning.report.looks import later_pairs
 from ser_lightning.report.material import Material
 from ser_lightning.report.summary import Provenance, ScoredRun, counted, describe_protocol, setting_columns
 from ser_lightning.runs.signature import flat
@@ -34,7 +35,7 @@ def warnings(material: Material) -> list[str]:
     unbegun = [name for name, job in zip(material.names, material.jobs, strict=True) if not job.runs]
     if unbegun:
         words.append(f"Without a single planned run: {'; '.join(unbegun)}.")
-    words += filter(None, (_repeated_divisions(material), _trivial_cues(material)))
+    words += filter(None, (later_pairs(material), _repeated_divisions(material), _trivial_cues(material)))
     if mixed := mixed_origins([job for job in material.jobs if any(run in material.scored for run in job.runs)]):
         words.append(
             f"Not all settings were trained with one version of {' and '.join(mixed)}, changed between this study's "
