@@ -11,7 +11,8 @@ from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from ser_lightning.components.code import UserCode, read_code
 from ser_lightning.components.groups import SEVERAL, Choice, all_choices, register, registered_code
@@ -30,6 +31,17 @@ def says(meaning: str, **ranges: Any) -> Any:
     return Field(description=meaning, **ranges)
 
 
+def _distinct(numbers: list[int]) -> list[int]:
+    """A fold that is named twice would be counted twice."""
+    for place, number in enumerate(numbers):
+        if number in numbers[:place]:
+            raise PydanticCustomError("repeated", f"{number} stands there twice; name each once")
+    return numbers
+
+
+Numbers = Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct)]
+
+
 class TrainingConfig(BaseModel):
     """What a corpus of this size needs; `trainer`, `optimizer`, `batching` and `reproduce` point here."""
 
@@ -38,7 +50,11 @@ class TrainingConfig(BaseModel):
     check_epochs: Annotated[float | None, says("epochs between dev evaluations; null: one", gt=0)]
     batch_size: Annotated[int, says("utterances per batch", ge=1)]
     learning_rate: Annotated[float, says("Adam's step size", gt=0)]
-    study_folds: Annotated[list[Annotated[int, Field(ge=0, le=4)]], says("folds of the whole study, `reproduce`")]
+    study_folds: Annotated[
+        list[Annotated[int, Field(ge=0, le=4)]],
+        AfterValidator(_distinct),
+        says("folds of the whole study, `reproduce`"),
+    ]
     note: Annotated[Text, says("a sentence on why these values, stated in every report")]
 
 
@@ -68,13 +84,8 @@ class SplitConfig(Part):
     """Who trains, selects and tests."""
 
     group: ClassVar[str] = "split"
-    folds: Annotated[
-        list[Annotated[int, Field(ge=0)]] | None,
-        says("which folds are run; null: all that the protocol has", min_length=1),
-    ]
-    repeats: Annotated[
-        list[Annotated[int, Field(ge=0)]], says("which repetitions of the cross-validation are run", min_length=1)
-    ]
+    folds: Annotated[Numbers | None, says("which folds are run; null: all that the protocol has", min_length=1)]
+    repeats: Annotated[Numbers, says("which repetitions of the cross-validation are run", min_length=1)]
     max_train: Annotated[
         int | None,
         says(

@@ -48,6 +48,8 @@ def test_training_follows_the_corpus_whatever_the_features():
         ("loss.lam=inf", "loss.lam=inf: must be finite"),
         ("model.tied=1", "model.tied=1: must be true or false"),
         ("split.folds=[-1]", "split.folds=-1: must be at least 0"),
+        ("split.folds=[0,0,1]", "split.folds=[0, 0, 1]: 0 stands there twice; name each once"),
+        ("split.repeats=[1,0,1]", "split.repeats=[1, 0, 1]: 1 stands there twice"),
         ("split=file", "split.table is not set: CSV with the columns id and part"),
         ("split.folds=[]", "split.folds is empty"),
         ("split.folds=3", "split.folds=3: must be a list, e.g. split.folds=[0]"),

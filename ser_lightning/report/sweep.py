@@ -152,8 +152,12 @@ def _lacking(jobs: Sequence[tuple[list[str], Config]]) -> list[str]:
 
 
 def _refuse_mixture(jobs: list[Config]) -> None:
-    """Jobs of several corpora or protocols have no table in common."""
+    """Jobs of several corpora or protocols have no table in common, and those of several studies no report."""
     for first, job in pairwise(jobs):
+        if (job.study, job.paths) != (first.study, first.paths):
+            raise UserError(
+                "study. or paths. differs between the jobs of this sweep, which has one study; give each its own sweep"
+            )
         if job.split.name != first.split.name:
             raise UserError(
                 "the protocol (split) differs between the jobs of this sweep; give each protocol its own sweep"

@@ -111,6 +111,8 @@ def test_another_corpus_needs_another_study(simulation, sweep, capsys):
         (["loss.lam=0,1", "study.paper=unknown"], "study.paper=unknown: choose one of icassp2019, or null for none"),
         (["loss.alpha=0.1,1.5"], "loss.alpha=1.5: must be at most 1"),
         (["loss.alpha=0.1,half"], "loss.alpha=half: must be a number"),
+        (["loss.lam=0,1", "study.name=a,b"], "study. or paths. differs between the jobs"),
+        (["loss.lam=0,1", "paths.output=a,b"], "study. or paths. differs between the jobs"),
         (["corpus=demo,emodb", "corpus.root=."], "the corpus differs between the jobs"),
     ],
 )
