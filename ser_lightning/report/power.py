@@ -68,7 +68,8 @@ def plan(material: Material, effect: float) -> Plan:
         owners = "speakers" if question == "new people" else "utterances"
         words = (
             f"No number of repetitions up to {MOST} would show {scope}: what {label} gains differs between "
-            f"{owners} by a standard error of {lasting:.1f} points that no repetition makes less; more {owners} are needed."
+            f"{owners} by a standard error of {lasting:.1f} points that no repetition makes less; more "
+            f"{owners} are needed."
         )
         return Plan(table[table["repetitions"].isin(SHOWN)], None, words)
     first = int(enough.iloc[0]["repetitions"])
