@@ -156,7 +156,8 @@ def blamed(*parts: Part) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:
+    # A part that ends the program would end it without a word
+    except (Exception, SystemExit) as error:
         own = [part for part in parts if part.folder]
         if not own:
             raise

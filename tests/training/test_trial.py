@@ -259,6 +259,8 @@ def test_a_constructor(attempt):
     assert refusal(attempt, "loss", code.replace("nn.Linear(features, 1)", "nn.Linear(features)")).startswith(
         "loss=mine: mine.py:8: TypeError: "
     )
+    leaving = code.replace("nn.Linear(features, 1)", "exit('no licence')")
+    assert refusal(attempt, "loss", leaving) == "loss=mine: mine.py:8: SystemExit: no licence"
     assert refusal(attempt, "loss", code.replace("class_counts", "counts")).startswith(
         "mine.py:6: Mine takes counts, which is not among what a part of this kind is given (features, classes, class"
     )
