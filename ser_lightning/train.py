@@ -68,18 +68,18 @@ def train_job(config: Config, study: Path, name: str, alone: bool = False) -> li
 
 def show(config: Config, study: Path) -> None:
     """Print the mean and spread over the job's runs, and a line per read-out."""
-    from ser_lightning.report.comparison import speakers_by_id
     from ser_lightning.report.material import read_utterances
     from ser_lightning.report.scored import score_runs
     from ser_lightning.report.sections.readouts import readout_lines
-    from ser_lightning.report.summary import average, provenance
+    from ser_lightning.report.summary import average, provenance, speakers_by_id
     from ser_lightning.report.tables import print_table
 
     own = Job("", settings(config))
     jobs, runs = [job for job in read_jobs(study) if same_settings(job, own)], Path(config.paths.output) / "runs"
     scored = score_runs(jobs, runs)
-    speaker_of = speakers_by_id(read_utterances(study, scored))
-    print_table(average(jobs, scored, speaker_of), provenance(jobs, runs).caption)
+    utterances = read_utterances(study, scored)
+    speaker_of = speakers_by_id(utterances)
+    print_table(average(jobs, scored, speaker_of), provenance(jobs, runs, utterances).caption)
     for line in readout_lines(jobs, scored, runs, speaker_of):
         print(line)
     print(f"Runs: {', '.join(jobs[0].runs)} in {runs}")

@@ -62,6 +62,8 @@ def findings(audit: FoldAudit) -> list[str]:
     leaks = []
     if audit.audio:
         leaks.append(f"{percent(audit.audio)} of the test recordings are also in training, sample for sample")
+    if copied := copies_line(audit):
+        leaks.append(copied)
     # of the mean of class recalls, were all classes of like size
     luck = 2 * np.sqrt(audit.chance * (1 - audit.chance) / audit.utterances)
     if audit.cue_ua > audit.chance + ALARM * (1 - audit.chance) + luck:
@@ -70,6 +72,16 @@ def findings(audit: FoldAudit) -> list[str]:
             f"{percent(audit.chance)}: the recordings give the label away"
         )
     return leaks
+
+
+def copies_line(audit: FoldAudit) -> str:
+    """That training has copies of test recordings that are not the same samples; empty where it has none."""
+    if not audit.copy or audit.copy <= audit.audio:
+        return ""
+    return (
+        f"{percent(audit.copy - audit.audio)} of the test recordings have a likely copy in training, trimmed, scaled "
+        "or encoded anew"
+    )
 
 
 def audit_line(audit: FoldAudit) -> str:

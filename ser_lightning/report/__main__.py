@@ -15,7 +15,8 @@ from ser_lightning.errors import UserError, end_clearly
 from ser_lightning.invocation import command_line
 from ser_lightning.metrics import METRICS, metric_key
 from ser_lightning.report.compare import Side, choose, compare, question_of, show
-from ser_lightning.report.files import PAGE
+from ser_lightning.report.files import PAGE, report_lock
+from ser_lightning.report.looks import record_look
 from ser_lightning.report.material import read_material
 from ser_lightning.report.power import plan
 from ser_lightning.report.statistics import QUESTIONS
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
         if options.show:
             raise UserError("--show names the settings of a study's figures; compare names its own: STUDY:SETTING")
-        first, second = (_side(name, output) for name in options.study[1:])
+        first, second = (_side(name, output, options.interim) for name in options.study[1:])
         print_comparison(first, second, metrics)
         return
     if options.study[0] == "power":
@@ -101,6 +102,9 @@ def print_comparison(first: Side, second: Side, metrics: Sequence[str] = ()) -> 
     )
     for remark in remarks:
         print(remark)
+    if first.material.study == second.material.study:
+        with report_lock(first.material.study):
+            record_look(first.material)
 
 
 def print_plan(study: Path, effect: float) -> None:
@@ -117,17 +121,17 @@ def print_plan(study: Path, effect: float) -> None:
     console.print(made.words, soft_wrap=True, highlight=False)
 
 
-def _side(name: str, output: Path) -> Side:
+def _side(name: str, output: Path, interim: bool) -> Side:
     study, _, job = name.partition(":")
     folder = find_study(study, output)
-    return choose(name, read_material(folder, folder.parent.parent / "runs"), job or None)
+    return choose(name, read_material(folder, folder.parent.parent / "runs", interim=interim), job or None)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=command_line("report"),
         usage="%(prog)s [--output FOLDER] [--metrics A,B] [--show A,B] [--interim] STUDY [STUDY ...]\n"
-        "       %(prog)s [--output FOLDER] [--metrics A,B] compare A B\n"
+        "       %(prog)s [--output FOLDER] [--metrics A,B] [--interim] compare A B\n"
         "       %(prog)s [--output FOLDER] power STUDY --effect POINTS",
         description="Write the report of a study from the runs finished so far; or compare two studies, or two "
         "settings of studies (STUDY:SETTING); or tell from a pilot how many repetitions would show an effect.",

@@ -10,7 +10,7 @@ import pandas as pd
 from ser_lightning.errors import UserError
 from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.material import Material
-from ser_lightning.report.samples import difference_row, score_row, unpaired_row
+from ser_lightning.report.samples import difference_row, pair_refusals, score_row, unpaired_row
 from ser_lightning.report.scored import ScoredRun, on_same_divisions
 from ser_lightning.report.statistics import holm
 from ser_lightning.report.tables import show_number, show_p, with_halves
@@ -45,11 +45,13 @@ def compare(first: Side, second: Side) -> tuple[pd.DataFrame, list[str]]:
     Columns: first, second (names of the settings), pairs (runs on the same division; 0 where there are none, and the
     means of unlike divisions are compared), for every metric the two means, the difference, half of its 95 % interval
     for `question_of` both and p, for all rows by Holm's method; same (runs of which both made the very same
-    predictions).
+    predictions); refusal (why UA has no interval).
 
-    Raises `UserError` where the corpora, their utterances or classes differ, and where no setting of one has its like
-    in the other.
+    Raises `UserError` where a study is not finished and `--interim` was not said, where the corpora, their utterances
+    or classes differ, and where no setting of one has its like in the other.
     """
+    for side in (first, second):
+        _refuse_unfinished(side)
     _refuse_unlike(first.material, second.material)
     matched = _matched(first, second)
     rows = [_row(first, i, second, j) for i, j in matched]
@@ -80,6 +82,15 @@ def question_of(first: Side, second: Side) -> str:
     that between `paper` and `speaker` it is what a known voice is worth."""
     questions = {first.material.question, second.material.question}
     return "new people" if "new people" in questions else "same people"
+
+
+def _refuse_unfinished(side: Side) -> None:
+    facts = side.material.facts
+    if not side.material.decided:
+        raise UserError(
+            f"{side.name}: {facts.finished} of {facts.planned} runs have finished, and a comparison waits for all of "
+            "them; --interim compares what there is"
+        )
 
 
 def _refuse_unlike(first: Material, second: Material) -> None:
@@ -113,6 +124,7 @@ def _row(first: Side, i: int, second: Side, j: int) -> dict[str, Any]:
     if common:
         sides = [[pair[side] for pair in common] for side in (1, 0)]
         row |= difference_row(common, speaker_of)
+        row["refusal"] = pair_refusals(common, speaker_of).get(question_of(first, second), "")
     a, b = (score_row(side, speaker_of) for side in sides)
     for metric in METRICS:
         row |= {f"{metric}_a": a[metric], f"{metric}_b": b[metric]}
@@ -132,6 +144,7 @@ def _remarks(first: Side, second: Side, matched: list[tuple[int, int]], table: p
     if (table["pairs"] == 0).any():
         remarks.append("Where there are no pairs, the divisions differ: means are compared, speaker by speaker.")
         remarks += _unlike_protocols(first, second)
+    remarks += [f"No interval: {reason}." for reason in table["refusal"].unique() if reason]
     for side, place in ((first, 0), (second, 1)):
         alone = [side.material.jobs[job] for job in side.jobs if job not in {pair[place] for pair in matched}]
         if alone:

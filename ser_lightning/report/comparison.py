@@ -66,7 +66,7 @@ def differences(
         jobs: of the study.
         compared: job -> its reference.
         scored: the finished runs.
-        speaker_of: id -> who spoke, see `speakers_by_id`.
+        speaker_of: id -> who spoke, see `summary.speakers_by_id`.
     """
     common = {number: pairs(jobs[number], jobs[reference], scored) for number, reference in compared.items()}
     rows: list[dict[str, Any]] = [
@@ -78,10 +78,3 @@ def differences(
         return pd.DataFrame(columns=["job", "reference", "runs"])
     table = add_detectable(pd.DataFrame(rows))
     return table.assign(**{f"{metric}_p_holm": holm(table[f"{metric}_p"].tolist()) for metric in METRICS})
-
-
-def speakers_by_id(utterances: pd.DataFrame | None) -> dict[str, str]:
-    """id -> speaker, from a study's table of utterances; empty where the corpus does not tell of every utterance."""
-    if utterances is None or (utterances["speaker"] == "").any():
-        return {}
-    return dict(zip(utterances["id"], utterances["speaker"], strict=True))

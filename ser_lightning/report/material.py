@@ -12,9 +12,9 @@ import pandas as pd
 from ser_lightning.errors import UserError
 from ser_lightning.metrics import METRICS
 from ser_lightning.report.chapter import Chapter, Group, open_chapter
-from ser_lightning.report.comparison import differences, references, speakers_by_id
+from ser_lightning.report.comparison import differences, references
 from ser_lightning.report.scored import ScoredRun, score_runs
-from ser_lightning.report.summary import Provenance, average, column_names, provenance
+from ser_lightning.report.summary import Provenance, average, column_names, provenance, speakers_by_id
 from ser_lightning.report.tables import FEW
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import (
@@ -227,12 +227,9 @@ def read_material(
     rows = replications(distinct)
     jobs = [pool_seeds([distinct[number] for number in numbers]) for numbers in rows]
     members = [[job.name for number in numbers for job in groups[number]] for numbers in rows]
-    facts = provenance(jobs, runs)
     scored = score_runs(jobs, runs)
     utterances = read_utterances(study, scored)
-    if utterances is not None:
-        counts = utterances["label"].value_counts()
-        facts = replace(facts, class_counts={name: int(counts.get(name, 0)) for name in facts.class_counts})
+    facts = provenance(jobs, runs, utterances)
     summary = average(jobs, scored, speakers_by_id(utterances))
     whole = Material(study, runs, jobs, members, read_study(study), scored, summary, facts, utterances)
     selection = tuple(_choose(whole, name.strip()) for name in _split(show))

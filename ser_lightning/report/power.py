@@ -10,7 +10,15 @@ from ser_lightning.metrics import HEADLINE
 from ser_lightning.report.material import Material
 from ser_lightning.report.samples import difference_samples
 from ser_lightning.report.scored import pairs
-from ser_lightning.report.statistics import FEWEST, POWER, QUESTIONS, Sample, after, power
+from ser_lightning.report.statistics import (
+    MOST_REPETITIONS,
+    POWER,
+    QUESTIONS,
+    Sample,
+    after,
+    estimate,
+    power,
+)
 
 # Repetitions that are tried
 MOST = 100
@@ -37,19 +45,17 @@ def plan(material: Material, effect: float) -> Plan:
     """How many repetitions of a study would show an effect, by the rule that its answer goes by.
 
     Of the study's differences that with the largest standard error is planned for. Raises `UserError` where the pilot
-    has no pair of settings, fewer than two repetitions or fewer than five folds.
+    has no pair of settings, fewer than two repetitions, or what no number of them gives an interval.
     """
     label, sample = _widest(material)
     question, comparisons = sample.question, len(material.compared)
     seconds = np.mean([run.result.seconds for run in material.scored.values()])
-    if sample.folds < FEWEST:
-        raise UserError(
-            f"{material.study.name} has {sample.folds} folds; an interval needs {FEWEST}, whatever the repetitions"
-        )
-    rows = []
+    if refusal := estimate(sample, question).refusal:
+        raise UserError(f"{material.study.name} has no interval for {QUESTIONS[question]}: {refusal}")
+    rows, seeds = [], _seeds(material)
     for repetitions in range(1, MOST + 1):
         error, freedom = after(sample, question, repetitions)
-        runs = repetitions * sample.folds * len(material.jobs)
+        runs = round(repetitions * sample.folds * seeds)
         rows.append(
             {
                 "repetitions": repetitions,
@@ -64,17 +70,33 @@ def plan(material: Material, effect: float) -> Plan:
     several = f", with {comparisons} comparisons" if comparisons > 1 else ""
     scope = f"a true difference of {effect:g} points for {QUESTIONS[question]}{several}"
     if enough.empty:
-        lasting, _ = after(sample, question, 10**6)
-        owners = "speakers" if question == "new people" else "utterances"
-        words = (
-            f"No number of repetitions up to {MOST} would show {scope}: what {label} gains differs between "
-            f"{owners} by a standard error of {lasting:.1f} points that no repetition makes less; more "
-            f"{owners} are needed."
-        )
+        words = f"No number of repetitions up to {MOST} would show {scope}: {_limit(label, sample, question)}."
         return Plan(table[table["repetitions"].isin(SHOWN)], None, words)
     first = int(enough.iloc[0]["repetitions"])
     words = f"{first} repetition{'s' * (first > 1)} would show {scope} with a probability of {POWER:.0%} or more."
     return Plan(table[table["repetitions"].isin({*SHOWN, first})], first, words)
+
+
+def _seeds(material: Material) -> float:
+    """Runs of one division, of all settings."""
+    finished = [material.finished(job) for job in range(len(material.jobs))]
+    return sum(len(runs) / len({run.result.split for run in runs}) for runs in finished if runs)
+
+
+def _limit(label: str, sample: Sample, question: str) -> str:
+    """What no repetition mends, and what would."""
+    lasting, freedom = after(sample, question, MOST)
+    if question != "new people":
+        return (
+            f"all repetitions train on the same recordings, so that beyond {MOST_REPETITIONS} of them the standard "
+            f"error of what {label} gains stays {lasting:.1f} points; more recordings are needed"
+        )
+    grouped = freedom < sample.speakers_tested - 1
+    mend = f"speakers, or more than {freedom + 1} groups of them (split.groups)," if grouped else "speakers"
+    return (
+        f"what {label} gains differs between speakers by a standard error of {lasting:.1f} points that no repetition "
+        f"makes less; more {mend} are needed"
+    )
 
 
 def _widest(material: Material) -> tuple[str, Sample]:
@@ -89,6 +111,6 @@ def _widest(material: Material) -> tuple[str, Sample]:
     if any(sample.repetitions < 2 for _, sample in samples):
         raise UserError(
             f"{material.study.name} is a pilot of one repetition, of which it cannot be told what more would bring; "
-            "run two: split.repeats=[0,1]"
+            "run two: split.repeats=[0,1]; a protocol that draws nothing, as session, has but one"
         )
     return max(samples, key=lambda pair: after(pair[1], pair[1].question, 1)[0])

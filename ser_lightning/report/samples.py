@@ -34,7 +34,7 @@ def score_samples(runs: Sequence[ScoredRun], speaker_of: Mapping[str, str]) -> d
 
     Args:
         runs: at least one.
-        speaker_of: id -> who spoke, see `comparison.speakers_by_id`.
+        speaker_of: id -> who spoke, see `summary.speakers_by_id`.
     """
     return _score_samples(runs, _codes(runs, speaker_of))
 
@@ -69,7 +69,7 @@ def unpaired_row(
     first: Sequence[ScoredRun], second: Sequence[ScoredRun], speaker_of: Mapping[str, str], question: str
 ) -> dict[str, Any]:
     """For every metric the second's mean less the first's (ua), half of its 95 % interval for a question (ua_half) and
-    the p-value of no difference (ua_p), of runs on unlike divisions of one corpus."""
+    the p-value of no difference (ua_p), of runs on unlike divisions of one corpus; why UA has none (refusal)."""
     utterances, speakers, known = _codes([*first, *second], speaker_of)
     number = sum(len(run.test.ids) for run in first)
     one = _score_samples(first, (utterances[:number], speakers[:number], known))
@@ -78,6 +78,8 @@ def unpaired_row(
     for key in METRICS:
         interval = unpaired(one[key], other[key], question)
         row |= {key: interval.mean, f"{key}_half": interval.high - interval.mean, f"{key}_p": p_value(interval)}
+        if key == HEADLINE:
+            row["refusal"] = interval.refusal
     return row
 
 

@@ -25,6 +25,9 @@ POWER = 0.8
 FEWEST = 5
 # The same of speakers for a score, which differs more between them than a difference of scores does
 FEWEST_FOR_A_SCORE = 10
+# What all trainings owe to the recordings that they share does not show in their spread: further repetitions make an
+# interval for the same people no narrower
+MOST_REPETITIONS = 4
 # The questions, and what an interval for each is about
 QUESTIONS = {
     "new people": "other speakers",
@@ -86,8 +89,8 @@ class Sample:
 
     @property
     def folds(self) -> int:
-        """Runs of one repetition; where repetitions have unlike numbers, their mean, rounded down."""
-        return len(self.scores) // self.repetitions
+        """Runs of one repetition; where repetitions have unlike numbers, the most."""
+        return int(np.unique(self.partitions, return_counts=True)[1].max())
 
     @property
     def least(self) -> float:
@@ -151,11 +154,14 @@ def unpaired(first: Sample, second: Sample, question: str) -> Interval:
 
 
 def _refusal_unpaired(sample: Sample, question: str) -> str:
-    if question != "new people" or sample.apart is not False:
+    # Each side's spread over its runs is needed, whatever the question
+    refusal = _refusal(sample, "same people")
+    if refusal or question != "new people":
+        return refusal
+    if sample.apart is not False:
         return _refusal(sample, question)
     # Voices that are trained on are not tested in groups
-    few = sample.speakers_tested < FEWEST_FOR_A_SCORE
-    return _refusal(sample, "same people") or (_too_few_speakers(sample) if few else "")
+    return _too_few_speakers(sample) if sample.speakers_tested < FEWEST_FOR_A_SCORE else ""
 
 
 def _two_way_unpaired(first: Sample, second: Sample, clusters: str) -> float:
@@ -207,14 +213,18 @@ def after(sample: Sample, question: str, repetitions: int) -> tuple[float, int]:
     """
     if sample.repetitions < 2:
         raise ValueError("of one repetition it cannot be told what a further one would bring")
-    clusters = sample.speakers if question == "new people" else sample.utterances
+    new_people = question == "new people"
+    clusters = sample.speakers if new_people else sample.utterances
     both = variance(sample.terms, clusters * (int(sample.divisions.max()) + 1) + sample.divisions)
     lasting = max(0.0, variance(sample.terms, clusters) - both)
-    fewer = sample.repetitions / repetitions
     # As `two_way`: at least what either kind of cluster has alone
-    passing = max(both, variance(sample.terms, sample.divisions)) * fewer
-    units = min(sample.speakers_tested, sample.folds) if question == "new people" else sample.folds + repetitions - 1
-    return float(np.sqrt(lasting + passing)), units - 1
+    passing = max(both, variance(sample.terms, sample.divisions))
+    if new_people:
+        units = sample.speakers_tested if repetitions == 1 else min(sample.speakers_tested, sample.folds)
+    else:
+        repetitions = min(repetitions, MOST_REPETITIONS)
+        units = sample.folds + repetitions - 1
+    return float(np.sqrt(lasting + passing * sample.repetitions / repetitions)), units - 1
 
 
 @cache
@@ -267,8 +277,10 @@ def _refusal(sample: Sample, question: str) -> str:
         return _too_few_speakers(sample)
     if runs == 1:
         return ""
-    groups = min(sample.speakers_tested, sample.groups, sample.folds)
-    return _too_few(groups, "group", "of speakers tested apart") if groups < FEWEST else ""
+    groups = min(sample.speakers_tested, sample.groups)
+    if groups < FEWEST:
+        return _too_few(groups, "group", "of speakers tested apart")
+    return _too_few(sample.folds, "fold", "in a repetition") if sample.folds < FEWEST else ""
 
 
 def with_ends(mean: float, squared: float, freedom: int) -> Interval:
@@ -303,7 +315,9 @@ def _variance(sample: Sample, question: str) -> tuple[float, int]:
         return _over_runs(sample.scores), runs - 1
     if question == "same people":
         squared = two_way(sample.terms, sample.utterances, sample.divisions)
-        return squared, sample.folds - 1 + sample.repetitions - 1
+        repetitions = min(sample.repetitions, MOST_REPETITIONS)
+        squared += variance(sample.terms, sample.divisions) * (sample.repetitions / repetitions - 1)
+        return squared, sample.folds - 1 + repetitions - 1
     if runs == 1:
         return variance(sample.terms, sample.speakers), sample.speakers_tested - 1
     squared = two_way(sample.terms, sample.speakers, sample.divisions)

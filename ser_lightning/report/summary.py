@@ -43,6 +43,13 @@ def describe_protocol(name: str) -> str:
     return PROTOCOLS.get(name, "a division of one's own")
 
 
+def speakers_by_id(utterances: pd.DataFrame | None) -> dict[str, str]:
+    """id -> speaker, from a study's table of utterances; empty where the corpus does not tell of every utterance."""
+    if utterances is None or (utterances["speaker"] == "").any():
+        return {}
+    return dict(zip(utterances["id"], utterances["speaker"], strict=True))
+
+
 def average(jobs: Sequence[Job], scored: Mapping[str, ScoredRun], speaker_of: Mapping[str, str]) -> pd.DataFrame:
     """A row per job, in their order.
 
@@ -53,7 +60,7 @@ def average(jobs: Sequence[Job], scored: Mapping[str, ScoredRun], speaker_of: Ma
     Args:
         jobs: of a study.
         scored: their finished runs by signature.
-        speaker_of: id -> who spoke, see `comparison.speakers_by_id`.
+        speaker_of: id -> who spoke, see `speakers_by_id`.
     """
     rows = []
     for job in jobs:
@@ -121,6 +128,7 @@ class Provenance:
     device: str
     seconds: float
     versions: str
+    speakers_known: bool
 
     @property
     def utterances(self) -> int:
@@ -129,8 +137,9 @@ class Provenance:
 
     @property
     def question(self) -> str:
-        """Of `statistics.QUESTIONS` the one that is answered first: by whether tested voices are trained on."""
-        return "new people" if self.audit.speaker == 0 else "same people"
+        """Of `statistics.QUESTIONS` the one that is answered first: by whether tested voices are trained on, if it is
+        known of every utterance who spoke."""
+        return "new people" if self.audit.speaker == 0 and self.speakers_known else "same people"
 
     @property
     def caption(self) -> str:
@@ -145,8 +154,10 @@ class Provenance:
         return " | ".join([*words, f"95 % intervals for {QUESTIONS[self.question]}{others}", audit_line(self.audit)])
 
 
-def provenance(jobs: Sequence[Job], runs: Path) -> Provenance:
+def provenance(jobs: Sequence[Job], runs: Path, utterances: pd.DataFrame | None = None) -> Provenance:
     """What the finished runs of the jobs were trained on, and how.
+
+    `utterances` are the study's, see `material.read_utterances`; None where an earlier version made it.
 
     Raises `UserError` where no run is finished, or where runs are of different corpora or protocols: their numbers
     must not stand in one table.
@@ -166,7 +177,7 @@ def provenance(jobs: Sequence[Job], runs: Path) -> Provenance:
         seeds=len({result.settings.get("seed", 0) for result in results}),
         finished=len(results),
         planned=len(names),
-        class_counts=_class_counts(runs / first.signature, first.classes),
+        class_counts=_class_counts(runs / first.signature, first.classes, utterances),
         left_out=first.left_out,
         audit=_audit(results),
         steps=_by_features(results, lambda result: result.steps),
@@ -178,6 +189,7 @@ def provenance(jobs: Sequence[Job], runs: Path) -> Provenance:
         device=_distinct(result.device for result in results),
         seconds=sum(result.seconds for result in results),
         versions=_distinct(map(_versions, results)),
+        speakers_known=bool(speakers_by_id(utterances)),
     )
 
 
@@ -202,10 +214,10 @@ def _refuse_mixture(results: Sequence[RunResult]) -> None:
         )
 
 
-def _class_counts(folder: Path, classes: Sequence[str]) -> dict[str, int]:
-    """Utterances per class in all three parts of a run."""
+def _class_counts(folder: Path, classes: Sequence[str], utterances: pd.DataFrame | None) -> dict[str, int]:
+    """Usable utterances per class; where the study does not tell of them, those in the three parts of a run."""
     try:
-        counts = read_features(folder)["label"].value_counts()
+        counts = (read_features(folder) if utterances is None else utterances)["label"].value_counts()
     except (OSError, ValueError, KeyError) as error:
         raise damaged(folder, FEATURES, error) from error
     return {name: int(counts.get(name, 0)) for name in classes}

@@ -9,7 +9,7 @@ import pytest
 import ser_lightning.data.audit
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.audit import audit_split, audit_splits
-from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit, dev_line, findings
+from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit, copies_line, dev_line, findings
 from ser_lightning.data.splits import Split
 
 CLASSES = ("neu", "ang", "hap", "sad")
@@ -32,6 +32,15 @@ def clean():
     table = table.assign(raw_label=table["label"], gender="", session="", kind="")
     split = Split("speaker", 0, 0, pd.DataFrame({"id": table["id"], "part": part}))
     return Manifest("test", CLASSES, table), sound, split
+
+
+def test_a_likely_copy_in_training_is_a_leak():
+    audit = FoldAudit(60, 0.0, None, None, 0.1, 0.1, 0.1, 0.3, 0.25, copy=0.35)
+    assert findings(audit) == [
+        "10 % of the test recordings are also in training, sample for sample",
+        "25 % of the test recordings have a likely copy in training, trimmed, scaled or encoded anew",
+    ]
+    assert copies_line(FoldAudit(60, 0.0, None, None, 0.1, 0.1, 0.1, 0.3, 0.25, copy=0.1)) == ""
 
 
 def test_a_clean_split_is_clean(clean):

@@ -1,6 +1,7 @@
 """`report` and `report compare` as a user types them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -114,7 +115,10 @@ def test_settings_that_share_their_runs_are_compared_once(tmp_path):
     names = ["loss.lam=0", "loss.alpha=0.1 loss.lam=0.3", "loss.alpha=0.5 loss.lam=0.3"]
     table, remarks = compare(side(study), side(study))
     assert table["first"].tolist() == table["second"].tolist() == names
-    assert remarks == ["3 of 3 pairs made the very same predictions."]
+    assert remarks == [
+        "3 of 3 pairs made the very same predictions.",
+        "No interval: 1 run on divisions of their own, where an interval needs 5.",
+    ]
     # By name it is still found
     assert side(study, "loss.alpha=0.5 loss.lam=0").jobs == side(study, "loss.lam=0").jobs == [0]
 
@@ -128,7 +132,7 @@ def test_settings_of_equal_name_belong_together_where_none_are_equal(tmp_path):
         yours.finish(settings, 0, 0, HALF)
     table, remarks = compare(side(mine), side(yours))
     assert table[["first", "second", "pairs", "ua"]].to_numpy().tolist() == [["loss.lam=0.3", "loss.lam=0.3", 1, -50]]
-    assert remarks == [f"In {mine.study} alone: loss.lam=0.", f"In {yours.study} alone: loss.lam=3."]
+    assert remarks[1:] == [f"In {mine.study} alone: loss.lam=0.", f"In {yours.study} alone: loss.lam=3."]
 
 
 def test_studies_with_other_seeds_are_paired_by_their_divisions(tmp_path):
@@ -162,13 +166,41 @@ def test_other_corpora_are_refused(tmp_path):
 def test_between_protocols_it_is_said_what_each_trains_on(tmp_path):
     known = make(tmp_path / "paper", [FIVE] * 2)
     unknown = make(tmp_path / "speaker", [SIX] * 2, protocol="speaker", speaker=0.0, first_fold=6)
+    ids = [f"f{fold}{name}" for fold in (*range(5), *range(6, 12)) for name in RIGHT["id"]]
+    for study in (known, unknown):
+        # Everybody says one utterance, so that nothing cancels
+        study.add_utterances(pd.DataFrame({"id": ids, "label": list(RIGHT["label"]) * 11, "speaker": ids}))
     sides = side(unknown, "loss.lam=0"), side(known, "loss.lam=0")
     table, remarks = compare(*sides)
     assert question_of(*sides) == question_of(*sides[::-1]) == "new people"
-    # Nobody is known to have spoken: there is a difference and no interval for other speakers
     assert (table["pairs"][0], table["ua"][0]) == (0, pytest.approx(70 - 250 / 3))
-    assert np.isnan(table["ua_half"][0])
+    assert table["ua_half"][0] == pytest.approx(T4 * np.sqrt(VARIANCE_OF_FIVE + VARIANCE_OF_SIX), rel=1e-5)
     assert remarks[-1] == "A is of the speaker protocol, trained on 32 utterances, B of paper, on 32."
+
+
+def test_whose_speakers_are_not_all_known_answers_for_the_same_people(tmp_path):
+    study = make(tmp_path, [FIVE, SIX[:5]], protocol="speaker", speaker=0.0)
+    ids = [f"f{fold}{name}" for fold in range(5) for name in RIGHT["id"]]
+    people = [f"{number % 10}" for number in range(len(ids))]
+    table = pd.DataFrame({"id": ids, "label": list(RIGHT["label"]) * 5, "speaker": people})
+    for speakers, question in ((people, "new people"), ([*people[1:], ""], "same people")):
+        study.add_utterances(table.assign(speaker=speakers))
+        material = read_material(study.study, study.runs)
+        assert material.question == question
+        low = material.differences[f"ua_{question.partition(' ')[0]}_low"][0]
+        assert material.differences["ua"][0] - material.differences["ua_half"][0] == pytest.approx(low)
+
+
+def test_an_unfinished_study_is_compared_if_that_is_asked_for(tmp_path):
+    study = make(tmp_path, [FIVE, [RIGHT] * 5])
+    study.add_job(2, "loss.lam=3", settings_of("logmel", 3.0, 0.5), folds=[0])
+    with pytest.raises(
+        UserError, match=r"10 of 11 runs have finished, and a comparison waits for all of them; --inter"
+    ):
+        compare(side(study, "loss.lam=0"), side(study, "loss.lam=0.3"))
+    material = read_material(study.study, study.runs, interim=True)
+    sides = [choose("study", material, name) for name in ("loss.lam=0", "loss.lam=0.3")]
+    assert compare(*sides)[0]["ua"].tolist() == [30]
 
 
 def test_studies_without_a_setting_in_common_are_refused(tmp_path):

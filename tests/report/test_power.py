@@ -41,6 +41,19 @@ def test_as_many_repetitions_as_there_are_have_the_error_that_the_interval_has()
     assert (error, freedom) == (pytest.approx(interval.error), interval.freedom)
 
 
+def test_one_repetition_counts_its_speakers_as_the_interval_does():
+    one = sample(1)
+    assert after(sample(3), "new people", 1)[1] == estimate(one, "new people").freedom == 9
+
+
+def test_for_the_same_people_repetitions_beyond_four_bring_nothing():
+    pilot = sample(2)
+    errors = [after(pilot, "same people", number) for number in (1, 4, 5, 100)]
+    assert errors[1] == errors[2] == errors[3]
+    assert errors[0][0] > errors[1][0]
+    assert errors[1][1] == 4 + 3
+
+
 def test_repetitions_take_away_what_lies_between_runs_alone():
     errors = [after(sample(4), "new people", number)[0] ** 2 for number in (1, 2, 4, 10**6)]
     # a + b, a + b / 2, a + b / 4, a

@@ -196,6 +196,27 @@ def test_for_the_same_people_utterances_and_runs_are_the_units():
     assert interval.freedom == 4 + 1
 
 
+def test_for_the_same_people_four_repetitions_are_as_good_as_eight():
+    rng = np.random.default_rng(3)
+    utterances = [part for _ in range(8) for part in rng.permutation(200).reshape(5, 40)]
+    values = [60 + rng.normal(0, 20, 40) + rng.normal(0, 10) for _ in utterances]
+    sample = sample_of(values, utterances, partitions=np.repeat(np.arange(8), 5).tolist(), apart=False)
+    interval = estimate(sample, "same people")
+    # Eight repetitions have half of the variance between runs that four have
+    runs = plain_one_way(sample.terms, sample.divisions)
+    both = plain_two_way(sample.terms, sample.utterances, sample.divisions)
+    assert interval.error**2 == pytest.approx(both + runs)
+    assert interval.freedom == 4 + 3
+
+
+def test_a_repetition_of_which_a_run_is_missing_has_as_many_folds_as_the_others():
+    rng = np.random.default_rng(0)
+    speakers = [np.repeat(pair, 100) for _ in range(2) for pair in rng.permutation(10).reshape(5, 2)][:9]
+    sample = sample_of(halves_around((SCORES * 2)[:9]), speakers=speakers, partitions=[0] * 5 + [1] * 4)
+    interval = estimate(sample, "new people")
+    assert (interval.refusal, interval.freedom) == ("", 4)
+
+
 def test_whose_voices_are_trained_on_says_nothing_of_other_people():
     sample = sample_of(halves_around(SCORES), apart=False)
     assert estimate(sample, "new people").refusal == "their voices are trained on"
@@ -233,7 +254,7 @@ def test_four_folds_are_too_few_for_new_people_however_often_they_are_drawn():
     partitions = np.repeat(np.arange(3), 4)
     sample = sample_of(halves_around(SCORES[:4] * 3), speakers=speakers, partitions=partitions)
     assert sample.groups > 4
-    assert estimate(sample, "new people").refusal.startswith("4 groups ")
+    assert estimate(sample, "new people").refusal == "4 folds in a repetition, where an interval needs 5"
 
 
 # The variance never vanishes

@@ -158,9 +158,11 @@ def test_the_caption_says_whom_the_intervals_are_for(simulation, share, question
     simulation.speaker = share
     jobs = [simulation.add_job(0, "centre", SETTINGS, folds=[0])]
     simulation.finish(SETTINGS, 0, 0, FIRST)
-    facts = provenance(jobs, simulation.runs)
+    utterances = FIRST[["id", "label"]].assign(speaker="anna")
+    facts = provenance(jobs, simulation.runs, utterances)
     assert facts.question == question
     assert facts.caption.split(" | ")[3] == words
+    assert provenance(jobs, simulation.runs, utterances.assign(speaker="")).question == "same people"
 
 
 def test_one_run_that_shares_its_speakers_is_enough_to_say_nothing_of_others(simulation):

@@ -28,8 +28,10 @@ def of_its_kind(material: Material) -> bool:
 
 
 def is_comparable(material: Material) -> bool:
-    """Whether the numbers of such a study may stand beside the published ones: the corpus, whole, classes, protocol."""
+    """Whether the numbers of such a study may stand beside the published ones: corpus, classes, protocol, all whole."""
     facts = material.facts
+    if any(flat(job.settings).get("split.max_train") for job in material.jobs):
+        return False
     same = (facts.corpus, facts.protocol, facts.synthetic) == (numbers.CORPUS, numbers.PROTOCOL, False)
     return same and facts.class_counts == numbers.COUNTS
 

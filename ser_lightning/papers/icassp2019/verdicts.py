@@ -53,13 +53,16 @@ def section(material: Material) -> Section | None:
     return Section(title, [*blocks, Table("verdicts", title, table, _show(table))])
 
 
-def judge(values: Sequence[float] | np.ndarray, paper: float, margin: float) -> dict[str, Any]:
+def judge(values: Sequence[float] | np.ndarray, paper: float, margin: float, least: float = 0.0) -> dict[str, Any]:
     """Our mean over runs [runs] against the paper's of `RUNS`, whose spread is taken to be ours.
+
+    `least` is a variance that the mean is taken to have at least, see `Sample.least`.
 
     Keys: ours, paper, difference, half (of its 95 % interval), margin, within (the smallest margin for which agreement
     is shown), verdict, runs_to_tell (NaN where no number of runs would).
     """
-    count, spread = len(values), float(np.std(values, ddof=1))
+    count = len(values)
+    spread = float(np.sqrt(max(np.var(values, ddof=1), least * count)))
     error = spread * np.sqrt(1 / count + 1 / RUNS)
     difference = float(np.mean(values)) - paper
     within = abs(difference) + stats.t.ppf(LEVEL, count - 1) * error
@@ -101,10 +104,11 @@ def _effects(material: Material) -> Iterator[dict[str, Any]]:
         if not row["lam"] or reference is None or values is None or before is None:
             continue
         common = pairs(material.jobs[job], material.jobs[reference], material.scored)
-        gains = difference_samples(common, {})["ua"].scores if common else np.empty(0)
-        if len(gains) >= FEWEST:
+        sample = difference_samples(common, {})["ua"] if common else None
+        if sample and len(sample.scores) >= FEWEST:
             effect, margin = values[0] - before[0], material.purpose.effect_margin
-            yield {"kind": "effect", **_setting(row), "measure": "UA", **judge(gains, effect, margin)}
+            verdict = judge(sample.scores, effect, margin, sample.least)
+            yield {"kind": "effect", **_setting(row), "measure": "UA", **verdict}
 
 
 def _levels(material: Material) -> Iterator[dict[str, Any]]:
@@ -113,8 +117,8 @@ def _levels(material: Material) -> Iterator[dict[str, Any]]:
         samples = score_samples(runs, {}) if values and runs else {}
         if samples and len(samples["ua"].scores) >= FEWEST:
             for metric, value in zip(("ua", "wa"), values or (), strict=True):
-                scores = samples[metric].scores
-                verdict = judge(scores, value, material.purpose.level_margin)
+                sample = samples[metric]
+                verdict = judge(sample.scores, value, material.purpose.level_margin, sample.least)
                 yield {"kind": "level", **_setting(row), "measure": METRICS[metric].label, **verdict}
 
 

@@ -27,11 +27,8 @@ INTERIM = (
 
 EXPLAINED = (
     "Differences are paired: both runs of a pair are trained and tested on the same division. ± is half of the 95 % "
-    "interval for {meaning}."
-)
-DECIDED = (
-    "p is two-sided, of no difference; p for all is corrected for the number of rows (Holm). Detectable: the smallest "
-    "true difference that this study would show, by p for all, with a probability of 80 %."
+    "interval for {meaning}. p is two-sided, of no difference; p for all is corrected for the number of rows (Holm). "
+    "Detectable: the smallest true difference that this study would show, by p for all, with a probability of 80 %."
 )
 
 
@@ -101,28 +98,19 @@ def _answers(material: Material) -> list[str]:
 
 
 def section(material: Material) -> Section:
-    """All differences from the reference."""
-    blocks: list[Block] = []
+    """All differences from the reference; of an unfinished study none, since an interval is an answer too."""
     rows = material.differences
+    if not (material.compared and material.decided):
+        return Section("Differences", [Text(answer(material)[0])])
     if rows.empty:
-        words = (
-            "No two settings have a finished run on the same division yet."
-            if material.compared
-            else answer(material)[0]
-        )
-        return Section("Differences", [Text(words)])
-    words = EXPLAINED.format(meaning=QUESTIONS[material.question])
-    blocks.append(Text(f"{words} {DECIDED}" if material.decided else words, aside=True))
+        return Section("Differences", [Text("No two settings have a finished run on the same division yet.")])
+    blocks: list[Block] = [Text(EXPLAINED.format(meaning=QUESTIONS[material.question]), aside=True)]
     numbers = rows.assign(
         setting=[material.label(job) for job in rows["job"]],
         against=[material.label(job) for job in rows["reference"]],
     ).drop(columns=["job", "reference"])
     front = ["setting", "against", "runs"]
     numbers = numbers[[*front, *numbers.columns.drop(front)]]
-    if not material.decided:
-        numbers = numbers.drop(
-            columns=[name for name in numbers if str(name).endswith(("_p", "_p_holm", "_detectable"))]
-        )
     blocks.append(Table("differences", "Differences in points", numbers, _show(numbers, material)))
     blocks += intervals("difference", numbers["setting"].tolist(), rows, _reasons(material), material.metrics)
     missing = [material.label(job) for job in material.compared if job not in set(rows["job"])]
@@ -154,6 +142,8 @@ def _sentences(material: Material, row: dict[Any, Any] | None, group: Group) -> 
     scope = (
         f"on {material.facts.corpus} under the {material.facts.protocol} protocol, for {QUESTIONS[material.question]}"
     )
+    if row["divisions"] == 1:
+        scope += ", given this training part"
     numbers = (
         f"{label} against {baseline} changes UA{place} by {row['ua']:+.1f} points {scope} (95 % interval {ends}; {p}; "
         f"{number})."
@@ -180,8 +170,6 @@ def _show(rows: pd.DataFrame, material: Material) -> pd.DataFrame:
     for metric in material.metrics:
         label = METRICS[metric].label
         shown[label] = with_halves(rows, metric, signed=True)
-        if not material.decided:
-            continue
         shown["p" if metric == HEADLINE else f"{label}, p"] = rows[f"{metric}_p"].map(show_p)
         if metric == HEADLINE:
             if len(rows) > 1:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from ser_lightning.data.leakage import audit_line, dev_line
+from ser_lightning.data.leakage import audit_line, copies_line, dev_line
 from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.document import Block, Code, Section, Text
 from ser_lightning.report.looks import later_pairs
@@ -35,13 +35,34 @@ def warnings(material: Material) -> list[str]:
     unbegun = [name for name, job in zip(material.names, material.jobs, strict=True) if not job.runs]
     if unbegun:
         words.append(f"Without a single planned run: {'; '.join(unbegun)}.")
-    words += filter(None, (later_pairs(material), _repeated_divisions(material), _trivial_cues(material)))
+    if copied := copies_line(facts.audit):
+        words.append(f"{copied}: what was trained on is tested.")
+    words += filter(
+        None,
+        (
+            later_pairs(material),
+            _single_division(material),
+            _repeated_divisions(material),
+            _trivial_cues(material),
+        ),
+    )
     if mixed := mixed_origins([job for job in material.jobs if any(run in material.scored for run in job.runs)]):
         words.append(
             f"Not all settings were trained with one version of {' and '.join(mixed)}, changed between this study's "
             "commands; those commands, given again, train all settings with the present one."
         )
     return [*words, *(material.chapter.warnings if material.chapter else [])]
+
+
+def _single_division(material: Material) -> str | None:
+    """That an interval is of one training part; None where there is none, or it is of several."""
+    rows = material.differences
+    if material.question != "new people" or rows.empty or not (rows["divisions"] == 1).any():
+        return None
+    return (
+        "There is one division into parts: its intervals hold given its training part, and know nothing of the luck of "
+        "another training. Runs with other seeds (-m seed=0,1,2) make that luck smaller."
+    )
 
 
 def _repeated_divisions(material: Material) -> str | None:
