@@ -9,11 +9,14 @@ from ser_lightning.config import Config
 from ser_lightning.errors import UserError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ser_lightning.corpora import Manifest
 
 
 def main(config: Config) -> None:
     """Print what the corpus is, what is wrong with its recordings, and what leaks under the configured protocol."""
+    from ser_lightning.corpora.manifest import refuse_empty_classes
     from ser_lightning.data.audit import audit_splits
     from ser_lightning.data.splits import make_splits, write_splits
     from ser_lightning.features.sound import measure_corpus
@@ -21,13 +24,15 @@ def main(config: Config) -> None:
 
     cache = Path(config.paths.output) / "cache"
     manifest, ills = load_tolerantly(config, cache)
-    sound = measure_corpus(manifest, cache)
+    sound, problems = measure_corpus(manifest, cache)
+    manifest = manifest.without(problems | too_short(sound, config), max_share=1)
+    sound = sound[sound["id"].isin(manifest.table["id"])]
+    refuse_empty_classes(manifest)
     ills += examination.show_corpus(manifest, sound)
     if config.corpus.own.get("complete") and not ills:
         print("The counts of every speaker, kind and code are those of the full release.")
-    usable = manifest.without(examination.unmeasured(manifest, sound), max_share=1)
-    splits = make_splits(usable, config.split)
-    ills += examination.show_leaks(splits, audit_splits(usable, sound, splits, cache))
+    splits = make_splits(manifest, config.split)
+    ills += examination.show_leaks(splits, audit_splits(manifest, sound, splits, cache))
     division = Path(config.paths.output) / "splits" / f"{config.corpus.name}-{config.split.name}.csv"
     write_splits(splits, division)
     print(f"This division: {division} (to train on it: split=file split.table=...)")
@@ -50,6 +55,16 @@ def load_tolerantly(config: Config, cache: Path) -> tuple["Manifest", list[str]]
             return load_manifest(corpus, cache, shortest), [str(error)]
         except UserError:
             raise error from None
+
+
+def too_short(sound: "pd.DataFrame", config: Config) -> dict[str, str]:
+    """The recordings that turned out shorter than the network needs: id -> how short; `sound` by `measure_corpus`."""
+    from ser_lightning.training.plan import shortest_seconds
+
+    shortest = shortest_seconds(config)
+    short = sound[sound["seconds"] < shortest]
+    lengths = zip(short["id"], short["seconds"], strict=True)
+    return {str(name): f"{seconds:.2f} s is shorter than the {shortest:g} s needed" for name, seconds in lengths}
 
 
 def command() -> None:

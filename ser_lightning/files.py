@@ -28,30 +28,31 @@ def write_whole(path: Path, content: str | bytes | memoryview) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def make_once(path: Path, make: Callable[[], None]) -> None:
+def make_once(path: Path, make: Callable[[], None], intact: Callable[[Path], bool] = Path.exists) -> None:
     """Call `make`, which makes a file or folder, unless it is there; of several processes one does, the others wait.
 
-    What is there is not written to, so that it may lie where nobody can write. Raises `UserError` where it has to be
-    made and nobody can.
+    What is there is not written to, so that it may lie where nobody can write; what is not `intact` is removed first.
+    Raises `UserError` where it has to be made and nobody can.
     """
-    if path.exists():
+    if intact(path):
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f"{path.name}.lock")):
-            if not path.exists():
+            if not intact(path):
+                _remove(path)
                 make()
     except OSError as error:
         # else it is what it is made of that cannot be read
         if not read_only(error) or os.access(path.parent, os.W_OK):
             raise
         raise UserError(
-            f"{path} is not there and cannot be made ({error.strerror}); give the command once where {path.parent} can "
-            "be written"
+            f"{path} is not there, or damaged, and cannot be made ({error.strerror}); give the command once where "
+            f"{path.parent} can be written"
         ) from error
 
 
-def make_folder_once(folder: Path, fill: Callable[[Path], None]) -> None:
+def make_folder_once(folder: Path, fill: Callable[[Path], None], intact: Callable[[Path], bool] = Path.exists) -> None:
     """Make a folder as `make_once` does: `fill` is called with one beside it, which is moved there when complete."""
 
     def make() -> None:
@@ -68,7 +69,7 @@ def make_folder_once(folder: Path, fill: Callable[[Path], None]) -> None:
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 
-    make_once(folder, make)
+    make_once(folder, make, intact)
 
 
 def read_only(error: OSError) -> bool:
@@ -79,6 +80,13 @@ def read_only(error: OSError) -> bool:
 def no_space(error: BaseException) -> bool:
     """Whether an error says that a disk, or the user's share of it, is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _beside(path: Path) -> Path:

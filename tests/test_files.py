@@ -42,7 +42,9 @@ def test_of_two_at_a_time_one_makes_it(tmp_path):
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
 def test_what_cannot_be_made_is_named(tmp_path, monkeypatch, number):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(UserError, match=r"a is not there and cannot be made .*; give the command once where"):
+    with pytest.raises(
+        UserError, match=r"a is not there, or damaged, and cannot be made .*; give the command once where"
+    ):
         make_once(tmp_path / "a", refuse(OSError(number, "no")))
 
 

@@ -14,6 +14,8 @@ ROOMS = [
     "identity",
     "invocation",
     "files",
+    "contents",
+    "crashes",
     "memory",
     "drawing",
     "components",

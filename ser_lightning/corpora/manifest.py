@@ -3,16 +3,17 @@
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import soundfile
 
 from ser_lightning.config import CorpusConfig
+from ser_lightning.corpora.containers import BadHeaderError, duration, examine
+from ser_lightning.crashes import CrashWatch
 from ser_lightning.errors import UserError
 from ser_lightning.files import write_whole
 from ser_lightning.identity import digest_rows
@@ -32,7 +33,8 @@ class Manifest:
     `table` has a row per utterance, sorted by id: `id`, `path` (absolute), `raw_label` (the corpus's own), `label` (the
     class), `speaker`, `gender`, `session`, `dialogue`, `kind`, `text_id`, `transcript` (each "" where unknown), `votes`
     (evaluator -> the raw labels chosen; empty where unknown), `valence`, `activation`, `dominance` (the evaluators'
-    means on the corpus's scale; NaN where unknown), `seconds`.
+    means on the corpus's scale; NaN where unknown), `seconds`. `left_out` says of the unusable ones why (id -> reason),
+    `inexact` what in the header of a usable one does not fit its file.
     """
 
     corpus: str
@@ -40,6 +42,7 @@ class Manifest:
     table: pd.DataFrame
     synthetic: bool = False
     left_out: dict[str, str] = field(default_factory=dict)
+    inexact: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -103,18 +106,19 @@ def build_manifest(
     votes = rows["votes"] if "votes" in rows else [None] * len(rows)
     rows["votes"] = pd.Series([one if isinstance(one, dict) else {} for one in votes], rows.index, dtype=object)
     rows = rows.sort_values("id", ignore_index=True)
-    with ThreadPoolExecutor(8) as pool:
-        headers = list(pool.map(lambda path: _read_header(path, shortest), rows["path"]))
-    rows["seconds"] = [seconds for seconds, _ in headers]
-    recordings = zip(rows["id"], rows["path"], headers, strict=True)
-    problems = {utterance: f"{path}: {why}" for utterance, path, (_, why) in recordings if why}
+    headers = _read_headers(rows["path"], shortest)
+    rows["seconds"] = [header.seconds for header in headers]
+    recordings = list(zip(rows["id"], rows["path"], headers, strict=True))
+    problems = {name: f"{path}: {header.problem}" for name, path, header in recordings if header.problem}
+    inexact = {name: f"{path}: {header.inexact}" for name, path, header in recordings if header.inexact}
     classes = tuple(config.classes or sorted(set(rows["label"])))
     if len(classes) == 1:
         raise UserError(
             f"{config.name}: {classes[0]} is the only class, and there must be two or more; see corpus.classes and "
             "corpus.ignore, or the labels that the corpus gives"
         )
-    manifest = Manifest(config.name, classes, rows[list(COLUMNS)], synthetic).without(problems, config.max_bad_share)
+    everything = Manifest(config.name, classes, rows[list(COLUMNS)], synthetic, inexact=inexact)
+    manifest = everything.without(problems, config.max_bad_share)
     refuse_empty_classes(manifest)
     return manifest
 
@@ -177,30 +181,37 @@ def _class_of(classes: Mapping[str, Sequence[str]], corpus: str) -> dict[str, st
     return mapping
 
 
-def _read_header(path: str, shortest: float) -> tuple[float, str]:
-    """A recording's length in seconds, and why it cannot be used ('' if it can)."""
-    file = Path(path)
+@dataclass(frozen=True)
+class _Header:
+    """A recording's length, why it cannot be used, and what in it is merely inexact; '' where nothing is."""
+
+    seconds: float = 0.0
+    problem: str = ""
+    inexact: str = ""
+
+
+def _read_headers(paths: Iterable[str], shortest: float) -> list[_Header]:
+    with CrashWatch() as watch, ThreadPoolExecutor(8) as pool:
+
+        def read(path: str) -> _Header:
+            with watch.over(path):
+                return _read_header(Path(path), shortest)
+
+        return list(pool.map(read, paths))
+
+
+def _read_header(file: Path, shortest: float) -> _Header:
     if not file.is_file():
-        return 0.0, "the file does not exist"
-    if file.stat().st_size == 0:
-        return 0.0, "the file is empty"
+        return _Header(problem="it is not a regular file" if file.exists() else "the file does not exist")
     try:
-        info = soundfile.info(path)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        return 0.0, f"not readable as audio ({str(error).split(': ')[-1].rstrip('.')})"
-    if missing := _missing_bytes(file):
-        return info.duration, f"truncated: {missing} of the bytes that its header announces are missing"
-    if info.duration < shortest:
-        return info.duration, f"{info.duration:.2f} s is shorter than the {shortest:g} s that the network needs"
-    return info.duration, ""
-
-
-def _missing_bytes(file: Path) -> int:
-    """How many bytes a RIFF file lacks of what its header announces; libsndfile reads such a file without a word."""
-    with file.open("rb") as handle:
-        head = handle.read(8)
-    announced = int.from_bytes(head[4:8], "little")
-    # Programs that write to a pipe cannot know the size and announce one near the maximum.
-    if head[:4] != b"RIFF" or announced >= 0x7FFFF000:
-        return 0
-    return max(0, announced + 8 - file.stat().st_size)
+        fault = examine(file)
+        if fault.truncated:
+            return _Header(problem=fault.truncated)
+        seconds = duration(file)
+    except BadHeaderError as error:
+        return _Header(problem=str(error))
+    except OSError as error:
+        return _Header(problem=f"the file cannot be read ({error.strerror})")
+    if seconds < shortest:
+        return _Header(seconds, f"{seconds:.2f} s is shorter than the {shortest:g} s that the network needs")
+    return _Header(seconds, inexact=fault.inexact)

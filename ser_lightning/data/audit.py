@@ -1,6 +1,5 @@
 """Leak audit: what a fold's test part shares with its training part, and what the recording alone gives away."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -8,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ser_lightning.contents import read_sealed, write_sealed
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.leakage import FoldAudit
 from ser_lightning.data.splits import Split
 from ser_lightning.features.fingerprint import ALIKE
 from ser_lightning.features.sound import CUES
-from ser_lightning.files import read_only, write_whole
+from ser_lightning.files import read_only
 from ser_lightning.identity import digest
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy
 
@@ -56,12 +56,12 @@ def audit_splits(manifest: Manifest, sound: pd.DataFrame, splits: Sequence[Split
     audits = []
     for split in splits:
         target = folder / f"{manifest.corpus}-{key}-{split.digest}.json"
-        if target.exists():
-            audits.append(FoldAudit(**json.loads(target.read_text())))
+        if kept := read_sealed(target):
+            audits.append(FoldAudit(**kept))
             continue
         audits.append(audit_split(manifest, sound, split))
         try:
-            write_whole(target, json.dumps(asdict(audits[-1])))
+            write_sealed(target, asdict(audits[-1]))
         except OSError as error:
             # A cache that was made elsewhere for all to read may know other divisions than this one.
             if not read_only(error):

@@ -1,16 +1,39 @@
 """From a file on disk to mono samples at 16 kHz."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
+from ser_lightning.corpora.containers import UNKNOWN, BadHeaderError, Stream, mpeg_samples, refuse_other_rates
+
 RATE = 16_000
+# Samples beyond, +20 dB above full scale, are on another scale than [-1, 1], such as that of 16-bit integers
+LOUDEST = 10.0
+# Lossy codecs pad, and no header counts that exactly
+INEXACT = 0.1  # seconds
+BLOCK = 2**22  # samples that are read at a time, whatever a header promises
 
 
 class BadRecordingError(Exception):
     """A recording that holds nothing to learn from; the message says why."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording as it lies in its file.
+
+    Attributes:
+        wave: samples [n, channels], float32, full scale is 1.
+        rate: samples per second.
+        unread: how many more samples the file's header, or the frames of an MP3, mean.
+    """
+
+    wave: np.ndarray
+    rate: int
+    unread: int
 
 
 def read_audio(path: str | Path, sample_rate: int = RATE) -> np.ndarray:
@@ -18,24 +41,74 @@ def read_audio(path: str | Path, sample_rate: int = RATE) -> np.ndarray:
 
     Raises `BadRecordingError` as `decode` does.
     """
-    wave, rate = decode(path)  # [n, channels]
-    mono = wave.mean(axis=1)  # [n]
-    return mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate)
+    recording = decode(path)
+    mono = recording.wave.mean(axis=1)  # [n]
+    return mono if recording.rate == sample_rate else soxr.resample(mono, recording.rate, sample_rate)
 
 
-def decode(path: str | Path) -> tuple[np.ndarray, int]:
-    """The samples [n, channels] of a recording as they lie in the file, float32 in [-1, 1], and their rate in Hz.
+def decode(path: str | Path) -> Recording:
+    """The samples of a recording as they lie in the file.
 
-    Raises `BadRecordingError` for a file that cannot be decoded, has no samples, or is zero throughout.
+    Raises `BadRecordingError` for a file that cannot be decoded or ends before its header says, one that has no
+    samples, is zero throughout, or is not on the scale of [-1, 1].
     """
     try:
-        wave, rate = soundfile.read(path, dtype="float32", always_2d=True)  # [n, channels]
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+        with Stream(str(path)) as file:
+            refuse_other_rates(file.samplerate)
+            wave = _read_all(file)  # [n, channels]
+            rate, unread = file.samplerate, _unread(file, len(wave))
+    # TypeError: a name that ends in .raw
+    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
         raise BadRecordingError(f"not readable as audio ({str(error).split(': ')[-1].rstrip('.')})") from error
+    except BadHeaderError as error:
+        raise BadRecordingError(str(error)) from error
+    except MemoryError as error:
+        raise BadRecordingError("longer than what fits into memory") from error
     if not len(wave):
         raise BadRecordingError("no samples")
     if not np.isfinite(wave).all():
         raise BadRecordingError("samples that are not numbers")
     if not wave.mean(axis=1).any():
         raise BadRecordingError("all samples are zero")
-    return wave, rate
+    peak = float(np.abs(wave).max())
+    if peak > LOUDEST:
+        raise BadRecordingError(
+            f"samples {20 * np.log10(peak):.0f} dB above full scale; write them again on the scale of -1 to 1"
+        )
+    return Recording(wave, rate, unread)
+
+
+def _read_all(file: Stream) -> np.ndarray:
+    """All samples [n, channels], block by block, for a header may promise more than fits into memory."""
+    left, blocks = file.frames, []
+    while left > 0:
+        blocks.append(file.read(min(left, BLOCK), dtype="float32", always_2d=True))
+        if len(blocks[-1]) < min(left, BLOCK):
+            break
+        left -= len(blocks[-1])
+    if not blocks:
+        return np.zeros((0, file.channels), dtype=np.float32)
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def _unread(file: Stream, samples: int) -> int:
+    """How many samples there should be beside those that were read; raises `BadRecordingError` where they are cut."""
+    promised, counted, margin = file.frames, 0, 0
+    if file.format == "FLAC":
+        promised = 0 if promised >= UNKNOWN else promised
+    elif file.format == "MP3":
+        margin = round(INEXACT * file.samplerate)
+        said, counted = mpeg_samples(Path(file.name)) or (0, 0)
+        promised = promised if said else 0
+    elif file.format == "OGG":
+        margin = round(INEXACT * file.samplerate)
+    else:
+        # These formats' containers have been looked at, and some of their codecs only estimate
+        margin = promised
+    if promised - samples > margin:
+        raise BadRecordingError(
+            f"truncated: {samples / file.samplerate:.2f} s of the {promised / file.samplerate:.2f} s that its header "
+            "announces can be decoded"
+        )
+    beyond = counted - samples if counted - samples > margin else 0
+    return max(0, promised - samples, beyond)

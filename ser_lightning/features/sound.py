@@ -1,6 +1,7 @@
 """What a recording is besides its words: format, length, silence, level, clipping, and a name for its samples."""
 
 import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -10,14 +11,17 @@ import numpy as np
 import pandas as pd
 from rich.progress import track
 
+from ser_lightning.contents import make_sealed_folder
 from ser_lightning.corpora import Manifest
+from ser_lightning.crashes import CrashWatch
 from ser_lightning.features.audio import BadRecordingError, decode
 from ser_lightning.features.fingerprint import fingerprint
-from ser_lightning.files import make_once, write_whole
+from ser_lightning.features.store import recording_hashes
 from ser_lightning.identity import digest_rows
 
 # Raised when a column is computed differently.
-VERSION = 2
+VERSION = 3
+TABLE, PROBLEMS = "sound.parquet", "problems.json"
 BLOCK = 0.01  # seconds
 # Below the loudest block by more than this is silence.
 SILENCE = 40.0  # dB
@@ -36,6 +40,7 @@ class Sound:
         trail: the same at the end.
         peak: dB below full scale.
         level: RMS, dB below full scale.
+        unread: seconds that the file's header, or the frames of an MP3, mean beyond those that can be read.
         digital: share of samples that are exactly zero at the two ends.
         clipped: share of samples at full scale.
         content: names the samples; equal for equal sound under whatever name.
@@ -49,6 +54,7 @@ class Sound:
     trail: float
     peak: float
     level: float
+    unread: float
     digital: float
     clipped: float
     content: str
@@ -61,11 +67,13 @@ CUES = ("seconds", "lead", "trail", "peak", "level")
 
 def measure(path: str | Path) -> Sound:
     """Measure a recording. Raises `BadRecordingError` where it cannot be decoded or holds no sound."""
-    wave, rate = decode(path)  # [n, channels]
+    recording = decode(path)
+    wave, rate = recording.wave, recording.rate  # [n, channels]
     mono = wave.mean(axis=1)  # [n]
+    # The squares of what float32 can hold are beyond it
+    wide = mono.astype(np.float64)
     sounding = np.flatnonzero(mono)
-    lead, trail = _silence(mono, rate)
-    peak = float(np.abs(mono).max())
+    lead, trail = _silence(wide, rate)
     ends = sounding[0] + len(mono) - 1 - sounding[-1]
     return Sound(
         rate=rate,
@@ -73,8 +81,9 @@ def measure(path: str | Path) -> Sound:
         seconds=len(mono) / rate,
         lead=lead,
         trail=trail,
-        peak=20 * float(np.log10(peak)),
-        level=10 * float(np.log10(np.dot(mono, mono) / len(mono))),
+        peak=20 * float(np.log10(np.abs(wide).max())),
+        level=10 * float(np.log10(np.dot(wide, wide) / len(wide))),
+        unread=recording.unread / rate,
         digital=float(ends / len(mono)),
         clipped=float(np.mean(np.abs(wave) >= FULL_SCALE)),
         content=hashlib.sha256(mono.tobytes()).hexdigest()[:16],
@@ -82,38 +91,45 @@ def measure(path: str | Path) -> Sound:
     )
 
 
-def measure_corpus(manifest: Manifest, cache: Path) -> pd.DataFrame:
-    """A row per usable utterance: id and the fields of `Sound`; measured once, then read from `cache`.
+def measure_corpus(manifest: Manifest, cache: Path) -> tuple[pd.DataFrame, dict[str, str]]:
+    """A row per usable utterance, id and the fields of `Sound`, and of the others why there is none: id -> reason.
 
-    Recordings that cannot be measured have no row; the feature store names them.
+    Measured once for the bytes of the recordings, then read from `cache`.
     """
-    # not the whole path: a cache may be reached by several
-    files = [
-        (name, Path(path).name, *_stamp(path))
-        for name, path in zip(manifest.table["id"], manifest.table["path"], strict=True)
-    ]
-    target = cache / "sound" / f"{manifest.corpus}-{digest_rows([(VERSION,), *files])}.parquet"
-    make_once(target, lambda: write_whole(target, _measure_all(manifest).to_parquet(index=False)))
-    return pd.read_parquet(target)
+    contents = recording_hashes(manifest, cache)
+    folder = cache / "sound" / f"{manifest.corpus}-{digest_rows([(VERSION,), *contents.items()])}"
+    make_sealed_folder(
+        folder,
+        lambda unfinished: _measure_all(unfinished, manifest),
+        cache / "contents" / "sound" / f"{folder.name}.json",
+    )
+    paths = dict(zip(manifest.table["id"], manifest.table["path"], strict=True))
+    reasons = json.loads((folder / PROBLEMS).read_text())
+    return pd.read_parquet(folder / TABLE), {name: f"{paths[name]}: {why}" for name, why in reasons.items()}
 
 
-def _measure_all(manifest: Manifest) -> pd.DataFrame:
-    def one(path: str) -> Sound | None:
-        try:
-            return measure(path)
-        except BadRecordingError:
-            return None
-
+def _measure_all(folder: Path, manifest: Manifest) -> None:
     # Threads, for reading, hashing and NumPy's sums all release Python's lock.
-    with ThreadPoolExecutor(joblib.cpu_count()) as pool:
+    with CrashWatch() as watch, ThreadPoolExecutor(joblib.cpu_count()) as pool:
+
+        def one(path: str) -> Sound | str:
+            try:
+                with watch.over(path):
+                    return measure(path)
+            except BadRecordingError as error:
+                return str(error)
+
         sounds = track(
             pool.map(one, manifest.table["path"]),
             f"sound of {manifest.corpus}",
             total=len(manifest),
         )
-        pairs = zip(manifest.table["id"], sounds, strict=True)
-        rows = [{"id": name, **asdict(sound)} for name, sound in pairs if sound]
-    return pd.DataFrame(rows, columns=["id", *(field.name for field in fields(Sound))])
+        measured = dict(zip(manifest.table["id"], sounds, strict=True))
+    rows = [{"id": name, **asdict(sound)} for name, sound in measured.items() if isinstance(sound, Sound)]
+    table = pd.DataFrame(rows, columns=["id", *(field.name for field in fields(Sound))])
+    table.to_parquet(folder / TABLE, index=False)
+    problems = {name: reason for name, reason in measured.items() if isinstance(reason, str)}
+    (folder / PROBLEMS).write_text(json.dumps(problems))
 
 
 def _silence(mono: np.ndarray, rate: int) -> tuple[float, float]:
@@ -126,9 +142,3 @@ def _silence(mono: np.ndarray, rate: int) -> tuple[float, float]:
     energy = squares.mean(axis=1)  # [blocks]
     loud = np.flatnonzero(energy >= energy.max() * 10 ** (-SILENCE / 10))
     return float(loud[0] * size / rate), float((blocks - 1 - loud[-1]) * size / rate)
-
-
-def _stamp(path: str) -> tuple[int, int]:
-    """Size and time of change, by which a replaced recording is noticed."""
-    facts = Path(path).stat()
-    return facts.st_size, facts.st_mtime_ns

@@ -1,6 +1,7 @@
 """All frames of a corpus in one memory-mapped file, made once for a corpus and its feature settings.
 
-`frames.npy` [total frames, bins] float32 in dB, `index.npz` (ids, offsets, per-utterance sums), `header.json`.
+`frames.npy` [total frames, bins] float32 in dB, `index.npz` (ids, offsets, per-utterance sums), `header.json`, and
+`seal.json` with the hashes of these.
 """
 
 import hashlib
@@ -8,8 +9,8 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -21,11 +22,12 @@ from rich.progress import track
 
 from ser_lightning.components import blamed
 from ser_lightning.config import FeaturesConfig
+from ser_lightning.contents import hash_files, make_sealed_folder
 from ser_lightning.corpora import Manifest
+from ser_lightning.crashes import CrashWatch
 from ser_lightning.errors import UserError
 from ser_lightning.features.audio import BadRecordingError, read_audio
 from ser_lightning.features.spectrogram import middle
-from ser_lightning.files import make_folder_once
 from ser_lightning.identity import digest, digest_rows
 from ser_lightning.memory import keep_memory
 
@@ -114,14 +116,27 @@ class FrontEnd(Protocol):
 
 
 def build_store(manifest: Manifest, config: FeaturesConfig, cache: Path) -> FeatureStore:
-    """The corpus's store in `cache`, computed first if it is not there; two processes compute it once.
+    """The corpus's store in `cache`, computed first if it is not there, or damaged; two processes compute it once.
 
     Recordings without usable sound are in `problems` instead of in the store.
     """
-    name = f"{manifest.corpus}-{config.name}-{_key(manifest, config)}"
-    folder = cache / "features" / name
-    make_folder_once(folder, lambda unfinished: _write(unfinished, manifest, config))
-    return open_store(folder)
+    contents = recording_hashes(manifest, cache)
+    folder = cache / "features" / f"{manifest.corpus}-{config.name}-{_key(manifest, config, contents)}"
+    make_sealed_folder(
+        folder,
+        lambda unfinished: _write(unfinished, manifest, config, contents),
+        cache / "contents" / "features" / f"{folder.name}.json",
+    )
+    store = open_store(folder)
+    # The store may have been made of equal recordings in another folder
+    paths = dict(zip(manifest.table["id"], manifest.table["path"], strict=True))
+    return replace(store, problems={name: f"{paths[name]}: {why}" for name, why in store.problems.items()})
+
+
+def recording_hashes(manifest: Manifest, cache: Path) -> dict[str, str]:
+    """id -> SHA-256 of its recording's bytes; see `hash_files` for what `cache` is told."""
+    hashes = hash_files(manifest.table["path"].tolist(), cache / "contents" / f"{manifest.corpus}.json")
+    return dict(zip(manifest.table["id"], hashes, strict=True))
 
 
 def open_store(folder: Path) -> FeatureStore:
@@ -149,22 +164,23 @@ def _on_gpu(folder: Path, device: torch.device) -> torch.Tensor:
     return frames.to(device) if frames.nbytes < free / 4 else frames
 
 
-def _key(manifest: Manifest, config: FeaturesConfig) -> str:
-    """Names the store: another file, another size or time of one, or another setting is another store."""
-    files = []
-    for row in manifest.table.itertuples():
-        status = Path(str(row.path)).stat()
-        files.append([row.id, Path(str(row.path)).name, status.st_size, status.st_mtime_ns])
+def _key(manifest: Manifest, config: FeaturesConfig, contents: Mapping[str, str]) -> str:
+    """Names the store: another recording, by its bytes, or another setting is another store."""
+    rows = zip(manifest.table["id"], manifest.table["path"], strict=True)
+    # What a file is called may decide how it is read
+    files = [[name, Path(path).name, contents[name]] for name, path in rows]
     return digest([VERSION, config.target, config.code, config.content, config.max_seconds, files])
 
 
-def _write(folder: Path, manifest: Manifest, config: FeaturesConfig) -> None:
+def _write(folder: Path, manifest: Manifest, config: FeaturesConfig, contents: Mapping[str, str]) -> None:
     front_end: FrontEnd = config.make()
     bins = front_end.bins
-    offsets, sums, squares, ids, contents, problems = [0], [], [], [], [], {}
+    offsets, sums, squares, ids, problems = [0], [], [], [], {}
     with (folder / "frames.npy").open("wb+") as file:
         _write_npy_header(file, 0, bins)
         for name, content, spectrogram in all_frames(manifest, front_end, config):
+            if content != contents[name]:
+                raise UserError(f"the recording of {name} has changed while it was read; give the command again")
             if isinstance(spectrogram, str):
                 problems[name] = spectrogram
                 continue
@@ -172,7 +188,6 @@ def _write(folder: Path, manifest: Manifest, config: FeaturesConfig) -> None:
             file.write(spectrogram.data)
             wide = spectrogram.astype(np.float64)
             ids.append(name)
-            contents.append((name, content))
             offsets.append(offsets[-1] + len(spectrogram))
             sums.append(wide.sum(axis=0))
             squares.append((wide**2).sum(axis=0))
@@ -189,7 +204,7 @@ def _write(folder: Path, manifest: Manifest, config: FeaturesConfig) -> None:
         "corpus": manifest.corpus,
         "features": config.settings,
         "version": VERSION,
-        "audio": digest_rows(contents),
+        "audio": digest_rows((name, contents[name]) for name in ids),
         "problems": problems,
     }
     (folder / "header.json").write_text(json.dumps(header, indent=1))
@@ -243,17 +258,18 @@ def all_frames(
     sparse: dict[str, str] = {}
     longest = round(config.max_seconds * front_end.rate) if front_end.rate else 1
 
-    def one(name: str, path: str) -> tuple[str, str, np.ndarray | str]:
+    def one(watch: CrashWatch, name: str, path: str) -> tuple[str, str, np.ndarray | str]:
         content = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         try:
-            wave = read_audio(path, front_end.sample_rate)
+            with watch.over(path):
+                wave = read_audio(path, front_end.sample_rate)
         except BadRecordingError as error:
-            return name, content, f"{path}: {error}"
+            return name, content, str(error)
         if len(wave) < front_end.shortest:
-            return name, content, f"{path}: {len(wave)} samples are fewer than the {front_end.shortest} of a frame"
+            return name, content, f"{len(wave)} samples are fewer than the {front_end.shortest} of a frame"
         frames = transform(config, front_end, wave, path)
         if not len(frames):
-            return name, content, f"{path}: features={config.name} makes no frames of it"
+            return name, content, f"features={config.name} makes no frames of it"
         announced = _announced(front_end, wave)
         if len(frames) < min(announced / ROOM, announced - SLACK):
             sparse[name] = f"of {path} {len(frames)} where {announced:.0f} are expected"
@@ -262,16 +278,16 @@ def all_frames(
     threads, workers = torch.get_num_threads(), joblib.cpu_count()
     torch.set_num_threads(1)
     keep_memory(True)
+    rows = zip(manifest.table["id"], manifest.table["path"], strict=True)
+    made = 0
     try:
-        jobs = joblib.Parallel(workers, backend="threading", return_as="generator")
-        results = jobs(
-            joblib.delayed(one)(*row) for row in zip(manifest.table["id"], manifest.table["path"], strict=True)
-        )
-        text = f"{config.name} of {manifest.corpus}"
-        made = 0
-        for row in track(results, text, total=len(manifest), disable=not progress):
-            made += not isinstance(row[2], str)
-            yield row
+        with CrashWatch() as watch:
+            jobs = joblib.Parallel(workers, backend="threading", return_as="generator")
+            results = jobs(joblib.delayed(one)(watch, *row) for row in rows)
+            text = f"{config.name} of {manifest.corpus}"
+            for row in track(results, text, total=len(manifest), disable=not progress):
+                made += not isinstance(row[2], str)
+                yield row
         if sparse and len(sparse) == made:
             raise UserError(
                 f"features={config.name} makes of every recording far fewer frames than its rate of {front_end.rate} "

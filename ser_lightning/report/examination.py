@@ -18,6 +18,8 @@ from ser_lightning.features.fingerprint import ALIKE
 
 # Shares of samples above which a recording is named
 CLIPPED, DIGITAL_SILENCE = 0.001, 0.1
+# dB re full scale, below which a recording is named
+QUIET = -60
 NAMED = 10
 
 
@@ -42,13 +44,6 @@ def show_corpus(manifest: Manifest, sound: pd.DataFrame) -> list[str]:
         soft_wrap=True,
     )
     return _show_faults(console, manifest, sound)
-
-
-def unmeasured(manifest: Manifest, sound: pd.DataFrame) -> dict[str, str]:
-    """The utterances whose recording could not be measured: id -> where it lies."""
-    absent = manifest.table[~manifest.table["id"].isin(sound["id"])]
-    pairs = zip(absent["id"], absent["path"], strict=True)
-    return {str(name): f"{path}: not readable, or zero throughout" for name, path in pairs}
 
 
 def show_leaks(splits: Sequence[Split], audits: Sequence[FoldAudit]) -> list[str]:
@@ -89,10 +84,9 @@ def show_leaks(splits: Sequence[Split], audits: Sequence[FoldAudit]) -> list[str
 def _show_faults(console: Console, manifest: Manifest, sound: pd.DataFrame) -> list[str]:
     """Only what cannot be trained on, or scores twice, is an ill; the rest is said and no more."""
     ills = []
-    bad = {**manifest.left_out, **unmeasured(manifest, sound)}
-    if bad:
-        ills.append(f"{len(bad)} recordings cannot be used")
-        _name(console, "Recordings that cannot be used", list(bad.values()))
+    if manifest.left_out:
+        ills.append(f"{len(manifest.left_out)} recordings cannot be used")
+        _name(console, "Recordings that cannot be used", list(manifest.left_out.values()))
     label_of = manifest.table.set_index("id")["label"]
     twins = [group["id"].tolist() for _, group in sound.groupby("content") if len(group) > 1]
     if twins:
@@ -101,6 +95,17 @@ def _show_faults(console: Console, manifest: Manifest, sound: pd.DataFrame) -> l
     _name(console, "Likely copies of one recording, trimmed, scaled or encoded anew", _copies(sound))
     if sound["rate"].nunique() > 1:
         console.print("[yellow]Sample rates are mixed[/yellow]; all are resampled to 16 kHz.")
+    short = sound[sound["unread"] > 0]
+    inexact = {
+        **manifest.inexact,
+        **{
+            name: f"{name}: {gap:.2f} s fewer than it announces"
+            for name, gap in zip(short["id"], short["unread"], strict=True)
+        },
+    }
+    _name(console, "Inexact headers (used as they are)", list(inexact.values()))
+    quiet = sound[sound["peak"] < QUIET]
+    _name(console, f"Very quiet (peak more than {-QUIET} dB below full scale)", quiet["id"].tolist())
     clipped = sound[sound["clipped"] > CLIPPED]
     _name(console, "Clipped (more than 0.1 % of samples at full scale)", clipped["id"].tolist())
     silent = sound[sound["digital"] > DIGITAL_SILENCE]

@@ -75,7 +75,8 @@ def plan_job(config: Config) -> list[PlannedRun]:
     manifest, store = prepare(config)
     splits = make_splits(manifest, config.split)
     cache = Path(config.paths.output) / "cache"
-    audits = audit_splits(manifest, measure_corpus(manifest, cache), splits, cache)
+    sound, _ = measure_corpus(manifest, cache)
+    audits = audit_splits(manifest, sound, splits, cache)
     schedules = [make_schedule(config, split) for split in splits]
     names = [
         signature(config, manifest, store.audio, split, schedule)

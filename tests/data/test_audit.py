@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import ser_lightning.data.audit
+from ser_lightning.contents import read_sealed, write_sealed
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.audit import audit_split, audit_splits
 from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit, copies_line, dev_line, findings
@@ -128,8 +129,10 @@ def test_an_audit_is_kept_and_is_another_for_other_sound(clean, tmp_path):
     manifest, sound, split = clean
     (first,) = audit_splits(manifest, sound, [split], tmp_path)
     (file,) = (tmp_path / "audit").glob("*.json")
-    file.write_text(file.read_text().replace('"utterances": 100', '"utterances": 77'))
+    write_sealed(file, {**read_sealed(file), "utterances": 77})
     assert audit_splits(manifest, sound, [split], tmp_path)[0].utterances == 77
+    file.write_text(file.read_text().replace('"utterances": 77', '"utterances": 70'))
+    assert audit_splits(manifest, sound, [split], tmp_path) == [first]
     sound.loc[399, "content"] = "c0"
     (other,) = audit_splits(manifest, sound, [split], tmp_path)
     assert (first.audio, other.audio) == (0.0, 0.01)
@@ -141,7 +144,7 @@ def test_an_audit_that_cannot_be_kept_is_made_all_the_same(clean, tmp_path, monk
 
     manifest, sound, split = clean
     expected = audit_splits(manifest, sound, [split], tmp_path / "kept")
-    monkeypatch.setattr(ser_lightning.data.audit, "write_whole", refuse)
+    monkeypatch.setattr(ser_lightning.data.audit, "write_sealed", refuse)
     assert audit_splits(manifest, sound, [split], tmp_path) == expected
 
 

@@ -68,14 +68,15 @@ def test_a_corpus_is_measured_once_until_a_file_changes(tmp_path):
     write(tmp_path / "c.wav", np.zeros(8000))
     table = pd.DataFrame({"id": ["a", "b", "c"], "path": [*paths, str(tmp_path / "c.wav")]})
     manifest = Manifest("test", ("x",), table)
-    first = measure_corpus(manifest, tmp_path / "cache")
+    first, problems = measure_corpus(manifest, tmp_path / "cache")
+    assert problems == {"c": f"{tmp_path / 'c.wav'}: all samples are zero"}
     assert first["id"].tolist() == ["a", "b"]
     assert first["peak"].round(1).tolist() == [-6.0, -12.0]
-    (kept,) = (tmp_path / "cache" / "sound").glob("*.parquet")
+    (kept,) = (tmp_path / "cache" / "sound").glob("*/*.parquet")
     write(tmp_path / "b.wav", tone(0.7, 0.5))
-    again = measure_corpus(manifest, tmp_path / "cache")
+    again, _ = measure_corpus(manifest, tmp_path / "cache")
     assert again["peak"].round(1).tolist() == [-6.0, -6.0]
-    assert len(list(kept.parent.glob("*.parquet"))) == 2
+    assert len(list(kept.parent.parent.glob("*/*.parquet"))) == 2
 
 
 def test_a_corpus_that_is_reached_by_another_path_is_not_measured_again(tmp_path):
@@ -85,4 +86,4 @@ def test_a_corpus_that_is_reached_by_another_path_is_not_measured_again(tmp_path
     for folder in ("corpus", "link"):
         table = pd.DataFrame({"id": ["a"], "path": [str(tmp_path / folder / "a.wav")]})
         measure_corpus(Manifest("test", ("x",), table), tmp_path / "cache")
-    assert len(list((tmp_path / "cache" / "sound").glob("*.parquet"))) == 1
+    assert len(list((tmp_path / "cache" / "sound").glob("*/*.parquet"))) == 1

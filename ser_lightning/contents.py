@@ -1,0 +1,120 @@
+"""Files by their content: hashes, remembered while nothing says that a file changed, and what carries its own hash."""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ser_lightning.errors import UserError
+from ser_lightning.files import make_folder_once, read_only, write_whole
+
+log = logging.getLogger(__name__)
+
+SEAL = "seal.json"
+# A file may change again within one tick of its file system's clock: what changed later than this is not remembered
+SETTLED = 2.0  # seconds
+THREADS = 8
+
+
+def hash_files(paths: Sequence[str | Path], register: Path) -> list[str]:
+    """The SHA-256 of each file, 64 hexadecimal digits.
+
+    Size, times, and place on the disk decide only whether a file is read again: its hash is then taken from the
+    `register`, which is written anew where it can be. Raises `UserError` for a file that cannot be read.
+    """
+    names = [str(path) for path in paths]
+    known = _entries(register)
+    with ThreadPoolExecutor(THREADS) as pool:
+        entries = dict(zip(names, pool.map(lambda name: _entry(name, known.get(name)), names), strict=True))
+    latest = time.time_ns() - round(SETTLED * 1e9)
+    fresh = {name: entry for name, entry in entries.items() if entry != known.get(name) and max(entry[1:3]) < latest}
+    if fresh:
+        _remember(register, {**known, **fresh}, set(names))
+    return [str(entries[name][-1]) for name in names]
+
+
+def write_sealed(path: Path, content: Any) -> None:
+    """Write any nesting of plain types as JSON that carries its own hash."""
+    write_whole(path, _sealed(content))
+
+
+def read_sealed(path: Path) -> Any:
+    """What `write_sealed` wrote; None where there is no such file, or it is not as it was written."""
+    try:
+        # Else a pipe would be waited for
+        outer = json.loads(path.read_bytes()) if path.is_file() else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(outer, dict) or outer.get("sha256") != _hash(json.dumps(outer.get("content"))):
+        return None
+    return outer["content"]
+
+
+def make_sealed_folder(folder: Path, fill: Callable[[Path], None], register: Path) -> None:
+    """Make a folder as `make_folder_once` does, with the hashes of its files; one that is damaged is made anew.
+
+    `register` as in `hash_files`.
+    """
+
+    def fill_and_seal(unfinished: Path) -> None:
+        fill(unfinished)
+        files = sorted(file.name for file in unfinished.iterdir())
+        (unfinished / SEAL).write_text(_sealed({name: _hash_file(unfinished / name) for name in files}))
+
+    make_folder_once(folder, fill_and_seal, lambda path: _intact(path, register))
+
+
+def _intact(folder: Path, register: Path) -> bool:
+    seal = read_sealed(folder / SEAL)
+    if isinstance(seal, dict):
+        files = [folder / name for name in seal]
+        if all(file.is_file() for file in files) and hash_files(files, register) == list(seal.values()):
+            return True
+    if folder.exists():
+        log.warning("%s is damaged, and made anew", folder)
+    return False
+
+
+def _sealed(content: Any) -> str:
+    body = json.dumps(content)
+    return f'{{"sha256": "{_hash(body)}",\n"content": {body}}}\n'
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _hash_file(path: str | Path) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _entry(name: str, known: list[Any] | None) -> list[Any]:
+    """Size, times of change in nanoseconds, inode and hash of a file; the hash is the `known` one if the rest is."""
+    try:
+        # Before it is read: what changes meanwhile is then read again the next time
+        status = Path(name).stat()
+        facts = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+        return known if known and known[:-1] == facts else [*facts, _hash_file(name)]
+    except OSError as error:
+        raise UserError(f"{name} cannot be read ({error.strerror})") from error
+
+
+def _entries(register: Path) -> dict[str, list[Any]]:
+    entries = read_sealed(register)
+    return entries if isinstance(entries, dict) else {}
+
+
+def _remember(register: Path, entries: dict[str, list[Any]], present: set[str]) -> None:
+    """Write a register, less the files that have gone."""
+    kept = {name: entry for name, entry in entries.items() if name in present or Path(name).exists()}
+    try:
+        write_sealed(register, kept)
+    except OSError as error:
+        # A cache for all to read: hashing takes a second or two for some hours of sound
+        if not read_only(error):
+            raise
