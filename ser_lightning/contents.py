@@ -6,11 +6,12 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ser_lightning.errors import UserError
-from ser_lightning.files import make_folder_once, read_only, write_whole
+from ser_lightning.files import make_folder_once, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -112,9 +113,6 @@ def _entries(register: Path) -> dict[str, list[Any]]:
 def _remember(register: Path, entries: dict[str, list[Any]], present: set[str]) -> None:
     """Write a register, less the files that have gone."""
     kept = {name: entry for name, entry in entries.items() if name in present or Path(name).exists()}
-    try:
+    # Without it, as in a cache for all to read, files are hashed again: a second or two for some hours of sound
+    with suppress(OSError):
         write_sealed(register, kept)
-    except OSError as error:
-        # A cache for all to read: hashing takes a second or two for some hours of sound
-        if not read_only(error):
-            raise

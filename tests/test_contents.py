@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ def read(monkeypatch):
     names, hash_file = [], ser_lightning.contents._hash_file
 
     def record(path):
-        names.append(os.path.basename(path))
+        names.append(Path(path).name)
         return hash_file(path)
 
     monkeypatch.setattr(ser_lightning.contents, "_hash_file", record)
@@ -116,7 +117,7 @@ def test_a_damaged_register_is_not_believed(tmp_path, kind):
     register.write_bytes(damages(register.read_bytes())[kind])
     assert read_sealed(register) is None
     assert hash_files([tmp_path / "a"], register) == [sha256("a")]
-    assert hash_files([tmp_path / "a"], register) == list(entry[-1] for entry in read_sealed(register).values())
+    assert hash_files([tmp_path / "a"], register) == [entry[-1] for entry in read_sealed(register).values()]
 
 
 def test_what_is_sealed_is_read_as_it_was_written(tmp_path):

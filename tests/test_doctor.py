@@ -38,7 +38,7 @@ def test_ills_are_named_and_the_status_tells(run_module, tmp_path):
     done = run_module("doctor", *words)
     assert done.returncode == 1
     assert "007.wav = 008.wav (labels differ: rage, joy)" in done.stdout
-    assert "009.wav: not readable, or zero throughout" in done.stdout
+    assert "009.wav: all samples are zero" in done.stdout
     assert "010.wav: truncated" in done.stdout
     assert done.stderr.splitlines()[-1].startswith(
         "ser_lightning: 2 recordings cannot be used; 1 recordings occur under several names"

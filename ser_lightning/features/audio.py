@@ -93,22 +93,18 @@ def _read_all(file: Stream) -> np.ndarray:
 
 def _unread(file: Stream, samples: int) -> int:
     """How many samples there should be beside those that were read; raises `BadRecordingError` where they are cut."""
-    promised, counted, margin = file.frames, 0, 0
-    if file.format == "FLAC":
-        promised = 0 if promised >= UNKNOWN else promised
-    elif file.format == "MP3":
-        margin = round(INEXACT * file.samplerate)
+    promised, beyond = file.frames, 0
+    # No header of a lossy codec counts what it pads; other formats' containers have been looked at before
+    margin = {"FLAC": 0, "MP3": round(INEXACT * file.samplerate), "OGG": round(INEXACT * file.samplerate)}
+    if file.format == "MP3":
         said, counted = mpeg_samples(Path(file.name)) or (0, 0)
-        promised = promised if said else 0
-    elif file.format == "OGG":
-        margin = round(INEXACT * file.samplerate)
-    else:
-        # These formats' containers have been looked at, and some of their codecs only estimate
-        margin = promised
-    if promised - samples > margin:
+        promised = promised if said else samples
+        beyond = counted - (said or samples)
+    if promised >= UNKNOWN:
+        promised = samples
+    if promised - samples > margin.get(file.format, promised):
         raise BadRecordingError(
             f"truncated: {samples / file.samplerate:.2f} s of the {promised / file.samplerate:.2f} s that its header "
             "announces can be decoded"
         )
-    beyond = counted - samples if counted - samples > margin else 0
     return max(0, promised - samples, beyond)

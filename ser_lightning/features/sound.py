@@ -25,6 +25,8 @@ TABLE, PROBLEMS = "sound.parquet", "problems.json"
 BLOCK = 0.01  # seconds
 # Below the loudest block by more than this is silence.
 SILENCE = 40.0  # dB
+# A peak below is no level at which one speaks to a microphone
+QUIET = -60  # dB below full scale
 FULL_SCALE = 1 - 2**-15
 
 
@@ -106,6 +108,21 @@ def measure_corpus(manifest: Manifest, cache: Path) -> tuple[pd.DataFrame, dict[
     paths = dict(zip(manifest.table["id"], manifest.table["path"], strict=True))
     reasons = json.loads((folder / PROBLEMS).read_text())
     return pd.read_parquet(folder / TABLE), {name: f"{paths[name]}: {why}" for name, why in reasons.items()}
+
+
+def remarks(manifest: Manifest, sound: pd.DataFrame) -> dict[str, list[str]]:
+    """What should be said of usable recordings: a few words -> the recordings, each with what is the matter.
+
+    `sound` as `measure_corpus` returns it.
+    """
+    short, quiet = sound[sound["unread"] > 0], sound[sound["peak"] < QUIET]
+    gaps = zip(short["id"], short["unread"], strict=True)
+    unread = [f"{name}: {gap:.2f} s less can be read than it announces" for name, gap in gaps]
+    found = {
+        "Headers that are inexact": [*manifest.inexact.values(), *unread],
+        f"Very quiet (peak more than {-QUIET} dB below full scale)": quiet["id"].tolist(),
+    }
+    return {what: names for what, names in found.items() if names}
 
 
 def _measure_all(folder: Path, manifest: Manifest) -> None:

@@ -15,11 +15,10 @@ from ser_lightning.corpora import Manifest
 from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit, dev_line, findings, percent
 from ser_lightning.data.splits import Split
 from ser_lightning.features.fingerprint import ALIKE
+from ser_lightning.features.sound import remarks
 
 # Shares of samples above which a recording is named
 CLIPPED, DIGITAL_SILENCE = 0.001, 0.1
-# dB re full scale, below which a recording is named
-QUIET = -60
 NAMED = 10
 
 
@@ -95,17 +94,8 @@ def _show_faults(console: Console, manifest: Manifest, sound: pd.DataFrame) -> l
     _name(console, "Likely copies of one recording, trimmed, scaled or encoded anew", _copies(sound))
     if sound["rate"].nunique() > 1:
         console.print("[yellow]Sample rates are mixed[/yellow]; all are resampled to 16 kHz.")
-    short = sound[sound["unread"] > 0]
-    inexact = {
-        **manifest.inexact,
-        **{
-            name: f"{name}: {gap:.2f} s fewer than it announces"
-            for name, gap in zip(short["id"], short["unread"], strict=True)
-        },
-    }
-    _name(console, "Inexact headers (used as they are)", list(inexact.values()))
-    quiet = sound[sound["peak"] < QUIET]
-    _name(console, f"Very quiet (peak more than {-QUIET} dB below full scale)", quiet["id"].tolist())
+    for what, names in remarks(manifest, sound).items():
+        _name(console, what, names)
     clipped = sound[sound["clipped"] > CLIPPED]
     _name(console, "Clipped (more than 0.1 % of samples at full scale)", clipped["id"].tolist())
     silent = sound[sound["digital"] > DIGITAL_SILENCE]

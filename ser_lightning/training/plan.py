@@ -1,5 +1,6 @@
 """The runs of one Hydra job: a configuration on its folds and repetitions, with the data that each needs."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from ser_lightning.data.audit import audit_splits
 from ser_lightning.data.leakage import FoldAudit
 from ser_lightning.data.splits import Split, make_splits, split_table
 from ser_lightning.features import FeatureStore, build_store
-from ser_lightning.features.sound import measure_corpus
+from ser_lightning.features.sound import measure_corpus, remarks
 from ser_lightning.files import write_whole
 from ser_lightning.identity import digest
 from ser_lightning.runs.code import describe_other_code, is_current
@@ -22,6 +23,10 @@ from ser_lightning.runs.readouts import missing_readouts, readout_names
 from ser_lightning.runs.schedule import Schedule, make_schedule
 from ser_lightning.runs.signature import origin, settings, signature
 from ser_lightning.runs.study import SPLIT, UTTERANCES, Job, study_lock
+
+log = logging.getLogger(__name__)
+
+NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,9 @@ def plan_job(config: Config) -> list[PlannedRun]:
     splits = make_splits(manifest, config.split)
     cache = Path(config.paths.output) / "cache"
     sound, _ = measure_corpus(manifest, cache)
+    for what, names in remarks(manifest, sound).items():
+        more = f"; and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        log.warning("%s: %s: %d: %s%s", manifest.corpus, what, len(names), "; ".join(names[:NAMED]), more)
     audits = audit_splits(manifest, sound, splits, cache)
     schedules = [make_schedule(config, split) for split in splits]
     names = [

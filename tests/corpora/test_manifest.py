@@ -1,6 +1,7 @@
 """From rows to a manifest: labels, duplicates, and recordings that cannot be used."""
 
 import logging
+import os
 import shutil
 from collections import Counter
 
@@ -121,6 +122,24 @@ def test_a_wav_written_to_a_pipe_is_not_truncated(corpus):
     content[4:8] = (0xFFFFFFFF).to_bytes(4, "little")
     file.write_bytes(content)
     assert not corpus().left_out
+
+
+def test_what_is_merely_inexact_is_kept_and_said(corpus):
+    file = corpus.folder / "03.wav"
+    content = bytearray(file.read_bytes())
+    content[4:8] = (len(content)).to_bytes(4, "little")
+    file.write_bytes(content)
+    manifest = corpus()
+    assert len(manifest) == 40
+    assert manifest.inexact == {
+        "03.wav": f"{file}: its header announces 8 bytes more than there are, behind the sound",
+    }
+
+
+def test_a_pipe_in_the_place_of_a_recording_is_not_waited_for(corpus):
+    os.mkfifo(corpus.folder / "pipe.wav")
+    left_out = corpus(extra=["pipe.wav,sad,00"]).left_out
+    assert left_out == {"pipe.wav": f"{corpus.folder / 'pipe.wav'}: it is not a regular file"}
 
 
 def test_the_digest_ignores_where_the_corpus_lies_and_the_order_of_rows(corpus, tmp_path):

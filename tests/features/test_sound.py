@@ -63,6 +63,25 @@ def test_what_holds_no_sound_is_refused(tmp_path):
         measure(write(tmp_path / "a.wav", np.zeros(8000)))
 
 
+def test_what_is_very_quiet_has_a_level(tmp_path):
+    """Its squares are below what float32 can hold."""
+    sound = measure(write(tmp_path / "a.wav", tone(1.0, 1e-30), subtype="FLOAT"))
+    assert sound.peak == pytest.approx(-600, abs=0.01)
+    assert sound.level == pytest.approx(-603.01, abs=0.01)
+
+
+def test_a_damaged_measurement_is_made_anew(tmp_path):
+    write(tmp_path / "a.wav", tone(0.6))
+    manifest = Manifest("test", ("x",), pd.DataFrame({"id": ["a"], "path": [str(tmp_path / "a.wav")]}))
+    first, _ = measure_corpus(manifest, tmp_path / "cache")
+    (file,) = (tmp_path / "cache" / "sound").glob("*/*.parquet")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 1
+    file.write_bytes(content)
+    again, _ = measure_corpus(manifest, tmp_path / "cache")
+    pd.testing.assert_frame_equal(again, first)
+
+
 def test_a_corpus_is_measured_once_until_a_file_changes(tmp_path):
     paths = [str(write(tmp_path / f"{name}.wav", tone(0.6, level))) for name, level in (("a", 0.5), ("b", 0.25))]
     write(tmp_path / "c.wav", np.zeros(8000))

@@ -1,14 +1,27 @@
 """The store against frames computed one by one; its normalisation against NumPy; faults while it is built."""
 
+import errno
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import joblib
 import numpy as np
 import pytest
 import soundfile
 
+import ser_lightning.contents
+import ser_lightning.files
 from ser_lightning.config import compose
 from ser_lightning.corpora import load_manifest
+from ser_lightning.crashes import CrashWatch
 from ser_lightning.errors import UserError
 from ser_lightning.features import LogMel, build_store
 from ser_lightning.features.audio import read_audio
+from ser_lightning.features.sound import measure_corpus
 from tests.components.test_code import write
 
 MEL = compose([]).features
@@ -60,6 +73,74 @@ def test_a_store_is_built_once_and_again_when_a_file_changes(manifest, tmp_path)
     assert store.lengths[store.rows["0.wav"]] == 101
     build_store(manifest, MEL.model_copy(update={"max_seconds": 1.0}), tmp_path / "cache")
     assert len(list((tmp_path / "cache" / "features").glob("table-logmel-*[!k]"))) == 3
+
+
+def test_other_sound_under_equal_names_sizes_and_times_is_another_store(manifest, tmp_path):
+    first = build_store(manifest, MEL, tmp_path / "cache")
+    file = tmp_path / "1.wav"
+    times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+    soundfile.write(file, 0.1 * np.random.default_rng(7).standard_normal(16_000), 16_000)
+    os.utime(file, ns=times)
+    second = build_store(manifest, MEL, tmp_path / "cache")
+    assert second.audio != first.audio
+    np.testing.assert_array_equal(second.of(second.rows["1.wav"]), LogMel()(read_audio(file)))
+
+
+def test_equal_recordings_at_other_times_and_in_another_folder_are_the_same_store(manifest, tmp_path):
+    soundfile.write(tmp_path / "2.wav", np.zeros(16_000), 16_000)
+    first = build_store(manifest, MEL, tmp_path / "cache")
+    shutil.copytree(tmp_path, tmp_path / "copy", ignore=shutil.ignore_patterns("cache", "copy"))
+    paths = [str(tmp_path / "copy" / name) for name in manifest.table["id"]]
+    moved = replace(manifest, table=manifest.table.assign(path=paths))
+    second = build_store(moved, MEL, tmp_path / "cache")
+    assert second.folder == first.folder
+    assert second.problems == {"2.wav": f"{tmp_path}/copy/2.wav: all samples are zero"}
+
+
+def test_the_name_of_the_sound_is_that_of_the_bytes(manifest, tmp_path):
+    """It stands in the signature of every run, and must not change."""
+    store = build_store(manifest, MEL, tmp_path / "cache")
+    rows = zip(manifest.table["id"], manifest.table["path"], strict=True)
+    hashes = [[name, hashlib.sha256(Path(path).read_bytes()).hexdigest()] for name, path in rows]
+    text = json.dumps(hashes, separators=(",", ":"))
+    assert store.audio == hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@pytest.mark.parametrize("name", ["frames.npy", "index.npz", "header.json", "seal.json"])
+def test_a_damaged_store_is_made_anew(manifest, tmp_path, name):
+    first = build_store(manifest, MEL, tmp_path / "cache")
+    frames = np.array(first.frames)
+    content = bytearray((first.folder / name).read_bytes())
+    content[len(content) // 2] ^= 2
+    (first.folder / name).write_bytes(content)
+    again = build_store(manifest, MEL, tmp_path / "cache")
+    assert (again.folder, again.audio) == (first.folder, first.audio)
+    np.testing.assert_array_equal(again.frames, frames)
+
+
+def test_a_cache_that_nobody_can_write_serves_recordings_that_were_touched(manifest, tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    first = build_store(manifest, MEL, tmp_path / "cache")
+    for file in tmp_path.glob("*.wav"):
+        file.touch()
+    monkeypatch.setattr(ser_lightning.contents, "write_whole", refuse)
+    monkeypatch.setattr(ser_lightning.files, "FileLock", refuse)
+    assert build_store(manifest, MEL, tmp_path / "cache").folder == first.folder
+
+
+def test_a_recording_that_changes_while_it_is_read_is_named(manifest, tmp_path, monkeypatch):
+    transform = LogMel.scale
+
+    def change(self, power):
+        soundfile.write(tmp_path / "4.wav", 0.1 * np.ones(16_000), 16_000)
+        return transform(self, power)
+
+    monkeypatch.setattr(LogMel, "scale", change)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 1)
+    with pytest.raises(UserError, match=r"the recording of 4\.wav has changed while it was read"):
+        build_store(manifest, MEL, tmp_path / "cache")
 
 
 def test_an_interrupted_build_leaves_nothing(manifest, tmp_path, monkeypatch):
@@ -190,3 +271,16 @@ class Mine:
     assert load_manifest(config, tmp_path).classes == ("a", "b")
     (tmp_path / "levels.txt").write_text("a c")
     assert load_manifest(config, tmp_path).classes == ("a", "c")
+
+
+def test_every_recording_is_read_under_the_eye_of_a_watcher(manifest, tmp_path, monkeypatch):
+    over, names = CrashWatch.over, []
+
+    def record(self, path):
+        names.append(Path(path).name)
+        return over(self, path)
+
+    monkeypatch.setattr(CrashWatch, "over", record)
+    build_store(manifest, MEL, tmp_path / "cache")
+    measure_corpus(manifest, tmp_path / "cache")
+    assert sorted(names) == [f"{number}.wav" for number in range(5) for _ in range(2)]

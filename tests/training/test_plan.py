@@ -1,13 +1,18 @@
 """The corpus and frames of a job: what cannot be used is left out, with its reason."""
 
+import io
 import logging
 
 import numpy as np
+import pytest
 import soundfile
 
+from ser_lightning import doctor
 from ser_lightning.config import FeaturesConfig, compose
+from ser_lightning.errors import UserError
 from ser_lightning.features import LogMel
-from ser_lightning.training.plan import prepare
+from ser_lightning.training.plan import plan_job, prepare
+from tests.corpora.test_containers import content_of, flac, patched
 
 
 class Choosy(LogMel):
@@ -31,3 +36,51 @@ def test_what_a_front_end_leaves_too_little_of_for_the_encoder_is_left_out(tmp_p
     assert len(manifest) == 11
     assert manifest.left_out == {"11.wav": "30 frames are fewer than the 49 that model=crnn needs"}
     assert "1 of 12 recordings are left out. 11.wav: 30 frames" in caplog.text
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """Thirty seconds of noise in two classes, and a recording of each odd kind; the words that name the corpus."""
+    noise = np.random.default_rng(0)
+    files = {f"{number:02d}.wav": content_of("wav", noise.uniform(-0.1, 0.1, 16_000)) for number in range(30)}
+    for name, level in (("loud", 1e25), ("scale", 32_768), ("quiet", 1e-30)):
+        file = io.BytesIO()
+        soundfile.write(file, level * noise.uniform(-1, 1, 16_000), 16_000, format="WAV", subtype="FLOAT")
+        files[f"{name}.wav"] = file.getvalue()
+    mp3, wav, flacs = content_of("mp3"), content_of("wav"), flac(0)
+    files |= {"cut.mp3": mp3[: len(mp3) // 12], "stream.flac": flacs, "hertz.wav": patched(wav, (24, 1, 4, "little"))}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    rows = [f"{name},{'ab'[number % 2]}" for number, name in enumerate(files)]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label", *rows]))
+    return ["corpus=table", f"corpus.root={tmp_path}", "corpus.table=t.csv", f"paths.output={tmp_path}"]
+
+
+UNUSABLE = {
+    "loud.wav": "samples 500 dB above full scale",
+    "scale.wav": "samples 90 dB above full scale",
+    "cut.mp3": "truncated: 0.",
+    "hertz.wav": "its header says 1 samples per second",
+}
+
+
+def test_odd_recordings_are_left_out_or_named_and_the_rest_is_planned(odd, caplog):
+    with caplog.at_level(logging.WARNING):
+        planned = plan_job(compose([*odd, "corpus.max_bad_share=0.2"]))
+    assert planned[0].manifest.left_out.keys() == UNUSABLE.keys()
+    assert all(why in planned[0].manifest.left_out[name] for name, why in UNUSABLE.items())
+    assert {"stream.flac", "quiet.wav"} < set(planned[0].store.rows)
+    assert "table: Very quiet (peak more than 60 dB below full scale): 1: quiet.wav" in caplog.text
+
+
+def test_odd_recordings_are_counted_under_the_share_that_may_be_bad(odd):
+    with pytest.raises(UserError, match=r"4 of 36 recordings cannot be used, more than corpus.max_bad_share=0.05"):
+        prepare(compose(odd))
+
+
+def test_the_doctor_says_of_odd_recordings_what_a_training_says(odd, capsys):
+    with pytest.raises(SystemExit, match="4 recordings cannot be used"):
+        doctor.main(compose([*odd, "corpus.max_bad_share=0.2"]))
+    said = capsys.readouterr().out
+    assert all(f"{name}: {why}" in said for name, why in UNUSABLE.items())
+    assert "Very quiet (peak more than 60 dB below full scale): 1: quiet.wav" in said
