@@ -9,6 +9,7 @@ from importlib import import_module
 
 from ser_lightning import __version__
 from ser_lightning.errors import stop
+from ser_lightning.terminal import lasting_output
 
 # name -> the module whose `command` it is, and what it does
 COMMANDS = {
@@ -25,6 +26,11 @@ MISUSED = 2  # argparse's exit status
 
 def main() -> None:
     """Run the command that the first word names, on the words after it."""
+    with lasting_output():
+        _run()
+
+
+def _run() -> None:
     word, words = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("", [])
     if word in ("-h", "--help"):
         print(usage())

@@ -5,16 +5,18 @@ import platform
 import re
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ser_lightning.components.groups import PARTS, SEVERAL, hidden_choices, register
 from ser_lightning.components.sources import PACKAGE
 from ser_lightning.config import Config, check, choices, known_keys, launcher, nearest_key
 from ser_lightning.errors import UserError, stop
-from ser_lightning.files import no_space
+from ser_lightning.files import absolute, explain_file
 from ser_lightning.invocation import command_line
+from ser_lightning.terminal import last_in_worker, lasting_output
 
 # Paths and the study's own name do not name a study: the same sweep on another disk, or trained anew, is the same.
 _NOT_IN_STUDY_NAME = ("paths.", "study", "logger", "hydra", "rerun", "corpus.root", "corpus.table")
@@ -25,50 +27,26 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
 
     An error that the user can mend ends as one line on stderr and exit status 1; anything else as a traceback.
     """
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        # Hydra's own takes seconds to list the groups, and does not know what the keys mean
-        print(help_text(main))
-        return
+    with lasting_output():
+        if {"-h", "--help"} & set(sys.argv[1:]):
+            # Hydra's own takes seconds to list the groups, and does not know what the keys mean
+            print(help_text(main))
+            return
+        _compose_and_call(main, config_name)
 
-    import hydra
-    from hydra.core.hydra_config import HydraConfig
+
+def _compose_and_call(main: Callable[[Config], Any], config_name: str) -> None:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    def job(composed: Any) -> Any:
-        try:
-            if launcher():
-                _settle_in(HydraConfig.get().runtime.cwd)
-            return main(check(composed))
-        except UserError as error:
-            # In a sweep, what `main` lets through is to stop the other jobs too: Hydra would go on with them.
-            stop(error)
-        except OSError as error:
-            if no_space(error):
-                stop(_full(error))
-            raise
-
-    # Hydra's parser wants all overrides in one place
-    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     debugging = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach the lines below instead of Hydra's own printing
-    overrides = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
-    if config_name == "train":
-        for override in study_override(overrides):
-            _add(override)
-    if any(word.startswith("hydra/launcher=") for word in overrides):
-        if not {"-m", "--multirun", "--cfg", "-c", "--info", "-i"} & set(sys.argv):
-            stop(f"hydra/launcher is for sweeps: {command_line('train')} -m hydra/launcher=...")
-        _add(absolute_output(overrides))
-    if Path.cwd() != PACKAGE.parent:
-        # Processes that are started do not look into the user's folder first either, e.g. for random
-        os.environ.setdefault("PYTHONSAFEPATH", "1")
+    # Hydra makes a warning of what a callback raises, and goes on as if nothing had happened
+    warnings.filterwarnings("error", "Callback SweepReport")
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        tell_hidden()
-        _refuse_null(sys.argv[1:])
-        register(swept_choices(sys.argv[1:]))
-        hydra.main(version_base="1.3", config_path=None, config_name=config_name)(job)()
+        _complete(config_name)
+        _begin(_job(main, debugging), config_name)
     except KeyboardInterrupt:
         stop("interrupted; the same command goes on from there", status=130)
     except UserError as error:
@@ -78,10 +56,57 @@ def run_command(main: Callable[[Config], Any], config_name: str) -> None:
             raise
         stop(explain(error))
     except Exception as error:
-        message = _full(error) if no_space(error) else explain_launch(error)
+        message = explain_file(error) or explain_launch(error)
         if debugging or message is None:
             raise
         stop(message)
+
+
+def _complete(config_name: str) -> None:
+    """Make of the command line the one that Hydra is to read."""
+    sys.argv[1:] = flags_first(sys.argv[1:])
+    _find_home()
+    overrides = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
+    if config_name == "train":
+        for override in study_override(overrides):
+            _add(override)
+    if any(word.startswith("hydra/launcher=") for word in overrides):
+        if not {"-m", "--multirun", "--cfg", "-c", "--info", "-i"} & set(sys.argv):
+            stop(f"hydra/launcher is for sweeps: {command_line('train')} -m hydra/launcher=...")
+        _add(absolute_output(overrides))
+
+
+def _begin(job: Callable[[Any], Any], config_name: str) -> None:
+    import hydra
+
+    if Path.cwd() != PACKAGE.parent:
+        # Processes that are started do not look into the user's folder first either, e.g. for random
+        os.environ.setdefault("PYTHONSAFEPATH", "1")
+    tell_hidden()
+    _refuse_null(sys.argv[1:])
+    register(swept_choices(sys.argv[1:]))
+    hydra.main(version_base="1.3", config_path=None, config_name=config_name)(job)()
+
+
+def _job(main: Callable[[Config], Any], debugging: bool) -> Callable[[Any], Any]:
+    """What Hydra calls with the composed configuration of each job, in a process of its launcher."""
+    from hydra.core.hydra_config import HydraConfig
+
+    def job(composed: Any) -> Any:
+        try:
+            if launcher():
+                last_in_worker()
+                _settle_in(HydraConfig.get().runtime.cwd)
+            return main(check(composed))
+        except UserError as error:
+            # In a sweep, what `main` lets through is to stop the other jobs too: Hydra would go on with them.
+            stop(error)
+        except OSError as error:
+            if debugging or (message := explain_file(error)) is None:
+                raise
+            stop(message)
+
+    return job
 
 
 def tell_hidden() -> None:
@@ -142,10 +167,35 @@ def _terminate(number: int, frame: Any) -> None:
     sys.exit(128 + number)
 
 
-def _full(error: Exception) -> str:
-    name = getattr(error, "filename", None)
-    place = f" while writing {name}" if name else ""
-    return f"the disk is full{place}; free some space and give the same command again: what is finished is kept"
+def flags_first(words: Sequence[str]) -> list[str]:
+    """A command line with its flags before its overrides, since Hydra's parser wants all overrides in one place.
+
+    Ends the program where a flag is none.
+
+    >>> flags_first(["a=1", "-m", "b=2", "--cfg", "job"])
+    ['-m', '--cfg', 'job', 'a=1', 'b=2']
+    """
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        stop(f"{message}; settings are written KEY=VALUE, and --help names them and the flags", status=2)
+
+    parser.error = refuse  # type: ignore[method-assign]
+    overrides = parser.parse_intermixed_args(list(words)).overrides
+    return [*(word for word in words if word not in overrides), *overrides]
+
+
+def _find_home() -> None:
+    """Write ~ in `paths.output` and $SER_OUTPUT out, which Hydra takes for the name of a folder."""
+    if not os.environ.get("SER_OUTPUT", "outputs"):
+        del os.environ["SER_OUTPUT"]
+    if os.environ.get("SER_OUTPUT", "").startswith("~"):
+        os.environ["SER_OUTPUT"] = str(absolute(os.environ["SER_OUTPUT"]))
+    for place, word in enumerate(sys.argv):
+        if re.match("paths.output=['\"]?~", word):
+            sys.argv[place] = absolute_output([word])
 
 
 def absolute_output(overrides: list[str]) -> str:
@@ -155,7 +205,7 @@ def absolute_output(overrides: list[str]) -> str:
     "paths.output='/data/out'"
     """
     folders = [word.partition("=")[2].strip("'\"") for word in overrides if word.startswith("paths.output=")]
-    folder = Path(folders[-1] if folders else os.environ.get("SER_OUTPUT", "outputs")).expanduser().resolve()
+    folder = absolute(folders[-1] if folders else os.environ.get("SER_OUTPUT", "outputs"))
     quoted = str(folder).replace("'", "\\'")
     return f"paths.output='{quoted}'"
 
@@ -235,7 +285,10 @@ def explain(error: Exception) -> str:
         group, name = absent.groups()
         if Path("conf", group, f"{name}.yml").is_file():
             return f"there is no {group}={name}; rename conf/{group}/{name}.yml to {name}.yaml"
-        return f"there is no {group}={name}; choose one of {', '.join(choices().get(group, []))}"
+        if group == "hydra/sweeper":
+            return f"hydra/sweeper={name} is not installed: pip install hydra-{name}-sweeper"
+        names = choices().get(group) or re.findall(r"^\s+(\S+)$", text.partition("Available options")[2], re.M)
+        return f"there is no {group}={name}; choose one of {', '.join(names)}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(line for line in lines if not line.startswith("Set the environment variable"))
 

@@ -21,6 +21,7 @@ from ser_lightning.components.settings import read_signature
 from ser_lightning.components.sources import PACKAGE
 from ser_lightning.components.validation import STRICT, Text, validate
 from ser_lightning.errors import UserError
+from ser_lightning.files import absolute
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -282,7 +283,7 @@ def check(composed: "DictConfig") -> Config:
     Raises `UserError` naming the first key that is unknown, missing, of the wrong type or out of range.
     """
     values = _plain(composed)
-    output = str(Path(str(values["paths"]["output"])).expanduser().resolve())
+    output = str(absolute(str(values["paths"]["output"])))
     values["paths"]["output"] = output
     chosen = {group: values.pop(group) for group in PARTS}
     readouts = {f"{SEVERAL}.{name}": part for name, part in values.pop(SEVERAL).items()}

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ser_lightning.config import compose
-from ser_lightning.errors import UserError, end_clearly
+from ser_lightning.errors import UserError
 from ser_lightning.identity import digest
-from ser_lightning.invocation import command_line
+from ser_lightning.invocation import command_line, end_clearly
 from ser_lightning.metrics import METRICS
 from ser_lightning.report.upload import report_id, report_keys
 from ser_lightning.runs.signature import flat

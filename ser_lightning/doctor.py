@@ -1,12 +1,11 @@
 """Look at a corpus before training on it: `ser doctor [key=value ...]`; status 1 if it is ill."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_lightning.command import run_command
 from ser_lightning.config import Config
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, stop
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +36,7 @@ def main(config: Config) -> None:
     write_splits(splits, division)
     print(f"This division: {division} (to train on it: split=file split.table=...)")
     if ills:
-        sys.exit("ser_lightning: " + "; ".join(ills))
+        stop("; ".join(ills))
 
 
 def load_tolerantly(config: Config, cache: Path) -> tuple["Manifest", list[str]]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ser_lightning.corpora.archives import SOURCES, Fetched, fetch, read_checksums
-from ser_lightning.errors import UserError, end_clearly
-from ser_lightning.invocation import command_line
+from ser_lightning.errors import UserError
+from ser_lightning.invocation import command_line, end_clearly
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -25,7 +25,8 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)
 
 STYLE: dict[Any, Any] = {
     "font.family": "STIXGeneral",
-    "mathtext.fontset": "stix",
+    # Names may have dollars
+    "text.parse_math": False,
     "font.size": 9,
     "axes.labelsize": 9,
     "axes.titlesize": 9,

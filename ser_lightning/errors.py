@@ -1,7 +1,6 @@
 """Errors that a user can mend: their message says what is wrong, where, and what to do; shown without a traceback."""
 
 import sys
-from collections.abc import Callable
 from typing import NoReturn
 
 
@@ -26,13 +25,3 @@ def stop(message: object, status: int = 1) -> NoReturn:
     """End the program with one clear line on stderr."""
     print(f"ser_lightning: {message}", file=sys.stderr)
     sys.exit(status)
-
-
-def end_clearly(main: Callable[[], object], interrupted: str = "interrupted") -> None:
-    """Call the `main` of a command; what the user can mend, and Ctrl-C, ends the program with one clear line."""
-    try:
-        main()
-    except UserError as error:
-        stop(error)
-    except KeyboardInterrupt:
-        stop(interrupted, status=130)

@@ -89,6 +89,55 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def explain_file(error: BaseException) -> str | None:
+    """What a file, folder or disk refused, and what to do, in a line; None for errors of another kind."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    reason = os.strerror(error.errno)
+    if no_space(error):
+        place = f" while writing {_short(error.filename)}" if error.filename else ""
+        return f"the disk is full{place}; free some space and give the same command again: what is finished is kept"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"{reason}; raise the limit (ulimit -n) and give the same command again"
+    if error.errno in (errno.EIO, errno.ESTALE):
+        place = f"{_short(error.filename)}: " if error.filename else ""
+        return f"{place}{reason}; see whether disk or network drive is there, and give the same command again"
+    if not isinstance(error.filename, (str, bytes, os.PathLike)):
+        return None
+    return f"{_short(_obstacle(error))}: {reason}; {_REMEDIES.get(error.errno, _ELSEWHERE)}"
+
+
+_ELSEWHERE = "paths.output=FOLDER, or $SER_OUTPUT, names another place for all that is written"
+_REMEDIES = {
+    errno.ENOTDIR: f"move it away, or {_ELSEWHERE}",
+    errno.EEXIST: f"move it away, or {_ELSEWHERE}",
+    errno.ENAMETOOLONG: "study.name=NAME and paths.output=FOLDER make it shorter",
+    errno.ELOOP: "its links lead in a circle; mend them",
+}
+
+
+def _obstacle(error: OSError) -> str:
+    """The path that an error is about: of one that leads through a file, that file."""
+    path = Path(os.fsdecode(error.filename))
+    if error.errno == errno.ENOTDIR:
+        return str(next((above for above in reversed(path.parents) if above.is_file()), path))
+    return str(path)
+
+
+def _short(name: object) -> str:
+    text = os.fsdecode(name) if isinstance(name, (bytes, os.PathLike)) else str(name)
+    return text if len(text) <= 200 else f"{text[:80]}...{text[-80:]}"
+
+
+def absolute(folder: str | Path) -> Path:
+    """A folder as the user names it, from the root on, ~ being the home folder. Raises `UserError` where it is none."""
+    try:
+        return Path(folder).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        # an unknown user's ~, links in a circle, a NUL
+        raise UserError(f"{_short(folder)}: {(explain_file(error) or str(error)).splitlines()[0]}") from error
+
+
 def _beside(path: Path) -> Path:
     """Where this process makes a file: others, on other machines too, may be making the same."""
     return path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}.{UNFINISHED}")

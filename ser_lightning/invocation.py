@@ -1,9 +1,29 @@
-"""How the user calls the commands, for usage lines and for what is printed to be typed next."""
+"""How the user calls the commands, for usage lines and for what is printed to be typed next; and how they end."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+from ser_lightning.errors import UserError, stop
+from ser_lightning.files import explain_file
+from ser_lightning.terminal import lasting_output
 
 
 def command_line(command: str) -> str:
     """`ser train` where `ser` is what was typed, else `python -m ser_lightning.train`, which needs no installation."""
     return f"ser {command}" if Path(sys.argv[0]).name == "ser" else f"python -m ser_lightning.{command}"
+
+
+def end_clearly(main: Callable[[], object], interrupted: str = "interrupted") -> None:
+    """Call the `main` of a command; what the user can mend, and Ctrl-C, ends the program with one clear line."""
+    with lasting_output():
+        try:
+            main()
+        except UserError as error:
+            stop(error)
+        except KeyboardInterrupt:
+            stop(interrupted, status=130)
+        except OSError as error:
+            if (message := explain_file(error)) is None:
+                raise
+            stop(message)

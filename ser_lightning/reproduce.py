@@ -13,6 +13,7 @@ from ser_lightning.invocation import command_line
 
 if TYPE_CHECKING:
     from ser_lightning.training.plan import PlannedRun
+    from ser_lightning.training.progress import StudyProgress
 
 
 def main(config: Config) -> None:
@@ -36,7 +37,7 @@ def main(config: Config) -> None:
     jobs = {name: compose_setting(overrides, words) for name, words in config.study.settings.items()}
     begin_study(config, study, "reproduce", overrides, [settings(job) for job in jobs.values()])
     rounds = record_plan(jobs, study)
-    failures, due = [], 0.0
+    failures, unreported, due = [], None, 0.0
     runs = list(chain.from_iterable(rounds))
     with StudyProgress(runs, note_other_code(runs)) as progress:
         for planned in rounds:
@@ -49,14 +50,29 @@ def main(config: Config) -> None:
                     failures.append(str(error))
                 start = time.monotonic()
                 if any(run.finished for run in planned) and (planned is rounds[-1] or start >= due):
-                    progress.console.print(report_so_far(config, study), soft_wrap=True, highlight=False)
+                    unreported = try_report(config, study, progress)
                     due = start + 20 * (time.monotonic() - start)
-    if failures:
-        raise FailedRunsError("\n".join(failures))
+    if failures or unreported:
+        raise FailedRunsError("\n".join([*failures, *filter(None, [unreported])]))
 
 
-def report_so_far(config: Config, study: Path) -> str:
-    """Write the study's report and upload it; returns its answer, what limits it, and where it lies, a line each."""
+def try_report(config: Config, study: Path, progress: "StudyProgress") -> str | None:
+    """Write and upload the report and print its answer; what went wrong, which ends no training."""
+    from ser_lightning.report.failure import keep_failure
+
+    try:
+        report, problems = report_so_far(config, study)
+    except Exception as error:
+        report, problems = None, [keep_failure(study, error)]
+    progress.console.print(report or problems[0], soft_wrap=True)
+    return "\n".join(problems) or None
+
+
+def report_so_far(config: Config, study: Path) -> tuple[str, list[str]]:
+    """Write the study's report and upload it.
+
+    Returns its answer, what limits it, and where it lies, a line each; and what went wrong with the upload.
+    """
     from ser_lightning.report.files import PAGE, report_lock
     from ser_lightning.report.looks import later_pairs
     from ser_lightning.report.material import read_material
@@ -66,8 +82,9 @@ def report_so_far(config: Config, study: Path) -> str:
     with report_lock(study):
         material = read_material(study, Path(config.paths.output) / "runs")
         report = keep_report(material)
-    upload_report(config.logger, study)
-    return "\n".join(filter(None, [report.answer[0], later_pairs(material), f"Report: {study / PAGE}"]))
+    problems = upload_report(config.logger, study)
+    lines = [report.answer[0], later_pairs(material), f"Report: {study / PAGE}"]
+    return "\n".join(filter(None, lines)), problems
 
 
 def record_plan(jobs: dict[str, Config], study: Path) -> list[list["PlannedRun"]]:

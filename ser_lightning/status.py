@@ -5,20 +5,20 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from ser_lightning.errors import UserError, end_clearly
-from ser_lightning.invocation import command_line
+from ser_lightning.errors import UserError
+from ser_lightning.files import absolute
+from ser_lightning.invocation import command_line, end_clearly
 from ser_lightning.runs.status import STATES, RunStatus, study_status
 from ser_lightning.runs.study import add_output_option, all_studies, known_studies, shared_words
+from ser_lightning.terminal import console
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print every run of the studies asked for. Raises `UserError` where there is no such study."""
     options = _parser().parse_args(arguments)
-    output = Path(options.output).resolve()
+    output = absolute(options.output)
     studies = all_studies(output)
     if not studies:
         raise UserError(known_studies(output))
@@ -53,11 +53,8 @@ def show(entries: Sequence[RunStatus]) -> None:
         table.add_column(heading, overflow="fold", no_wrap=heading in ("state", "run"))
     for entry in entries:
         job = " ".join(word for word in entry.job.split() if word not in shared)
-        table.add_row(*(escape(cell) for cell in (entry.state, job, entry.place, entry.run, entry.details)))
-    console = Console()
-    if not console.is_terminal:
-        console.width = 240
-    console.print(table, highlight=False)
+        table.add_row(entry.state, job, entry.place, entry.run, entry.details)
+    console().print(table)
 
 
 def _parser() -> argparse.ArgumentParser:

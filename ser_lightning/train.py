@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ser_lightning.command import run_command
 from ser_lightning.config import Config
 from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError, ends_the_job
+from ser_lightning.files import explain_file
 from ser_lightning.invocation import command_line
 from ser_lightning.runs.attempt import reason_for
 from ser_lightning.runs.signature import settings
@@ -44,9 +45,10 @@ def main(config: Config) -> float:
     except Exception as error:
         if config.study.stop_at_failure or ends_the_job(error):
             raise
-        log.error("%s: %s", name, error, exc_info=not isinstance(error, UserError))
+        expected = isinstance(error, UserError) or explain_file(error)
+        log.error("%s: %s", name, reason_for(error) if expected else error, exc_info=not expected)
         if not isinstance(error, FailedRunsError):
-            write_jobs(study, [Job(name, settings(config), failure=reason_for(error))])
+            write_jobs(study, [Job(name, settings(config), failure=reason_for(error))], beside=True)
         return nan
 
 
@@ -61,7 +63,7 @@ def train_job(config: Config, study: Path, name: str, alone: bool = False) -> li
 
     planned = plan_job(config)
     record_corpus(study, planned)
-    write_jobs(study, [record(name, config, planned)])
+    write_jobs(study, [record(name, config, planned)], beside=not alone)
     with StudyProgress(planned, note_other_code(planned) if alone else None) as progress:
         return train_all(planned, progress)
 

@@ -1,12 +1,14 @@
 """From errors to one clear line, and from a command line to a study's name."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 from omegaconf.errors import ConfigAttributeError
 
-from ser_lightning.command import absolute_output, explain, explain_launch, study_name
+from ser_lightning import command
+from ser_lightning.command import absolute_output, explain, explain_launch, flags_first, study_name
 from ser_lightning.components.groups import CONF
 from ser_lightning.config import compose
 from ser_lightning.runs.signature import flat
@@ -45,6 +47,49 @@ def test_an_absent_choice_names_those_there_are():
 def test_an_absent_launcher_names_those_there_are():
     error = ConfigAttributeError("In 'hydra/config': Could not find 'hydra/launcher/slrum'\n\nAvailable options ...")
     assert explain(error) == "there is no hydra/launcher=slrum; choose one of joblib, ray, slurm"
+
+
+def test_a_sweeper_that_is_not_installed_says_how_to_get_it():
+    error = ConfigAttributeError("In 'hydra/config': Could not find 'hydra/sweeper/optuna'\n\nAvailable options ...")
+    assert explain(error) == "hydra/sweeper=optuna is not installed: pip install hydra-optuna-sweeper"
+
+
+def test_an_absent_choice_of_a_group_of_hydras_names_those_there_are():
+    error = ConfigAttributeError("Could not find 'hydra/output/x'\n\nAvailable options in 'hydra/output':\n\tdefault\n")
+    assert explain(error) == "there is no hydra/output=x; choose one of default"
+
+
+@pytest.mark.parametrize(
+    ("words", "ordered"),
+    [
+        (["a=1", "-m", "b=2"], ["-m", "a=1", "b=2"]),
+        (["a=1", "--cfg", "job", "b=2", "--resolve"], ["--cfg", "job", "--resolve", "a=1", "b=2"]),
+        (["~a", "-m", "+b=2"], ["-m", "~a", "+b=2"]),
+        (["word", "-m", "b=2"], ["-m", "word", "b=2"]),
+    ],
+)
+def test_flags_may_stand_anywhere(words, ordered):
+    assert flags_first(words) == ordered
+
+
+@pytest.mark.parametrize("words", [["--lam", "3"], ["--cfg", "jobs"], ["-x"]])
+def test_a_flag_that_is_none_is_one_line(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        flags_first(words)
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ser_lightning: ")
+    assert "KEY=VALUE" in line
+
+
+@pytest.mark.parametrize("value, folder", [("~/out", "{home}/out"), ("", None), ("plain", "plain")])
+def test_a_tilde_is_the_home_folder_for_logs_too(tmp_path, monkeypatch, value, folder):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SER_OUTPUT", value)
+    monkeypatch.setattr(sys, "argv", ["train", "paths.output=~/there", "loss.lam=0"])
+    command._find_home()
+    assert os.environ.get("SER_OUTPUT") == (folder and folder.format(home=tmp_path))
+    assert sys.argv[1:] == [f"paths.output='{tmp_path}/there'", "loss.lam=0"]
 
 
 def test_other_errors_are_folded_into_one_line():

@@ -9,7 +9,7 @@ import pytest
 
 import ser_lightning.files
 from ser_lightning.errors import UserError
-from ser_lightning.files import make_folder_once, make_once, write_whole
+from ser_lightning.files import absolute, explain_file, make_folder_once, make_once, write_whole
 
 
 def refuse(error):
@@ -101,3 +101,40 @@ def test_a_file_that_cannot_be_written_whole_leaves_the_one_before(tmp_path, mon
         write_whole(tmp_path / "a", b"after")
     assert (tmp_path / "a").read_text() == "before"
     assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+
+OTHER = "paths.output=FOLDER, or $SER_OUTPUT, names another place for all that is written"
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "words"),
+    [
+        (errno.EACCES, "/locked/runs", f"/locked/runs: Permission denied; {OTHER}"),
+        (errno.EROFS, "/locked/runs", f"/locked/runs: Read-only file system; {OTHER}"),
+        (errno.ENOENT, "/proc/x", f"/proc/x: No such file or directory; {OTHER}"),
+        (errno.ENOTDIR, "{file}/runs/x", f"{{file}}: Not a directory; move it away, or {OTHER}"),
+        (errno.ELOOP, "/a/b", "/a/b: Too many levels of symbolic links; its links lead in a circle; mend them"),
+        (errno.EMFILE, "/a/b", "Too many open files; raise the limit (ulimit -n) and give the same command again"),
+        (errno.EDQUOT, "/a/b", "the disk is full while writing /a/b; free some space and give the same command again"),
+        (errno.EIO, None, "Input/output error; see whether disk or network drive is there"),
+        (errno.ENAMETOOLONG, "x" * 5000, f"{'x' * 80}...{'x' * 80}: File name too long; study.name=NAME"),
+    ],
+)
+def test_what_a_disk_refuses_is_one_line(tmp_path, number, name, words):
+    (tmp_path / "file").touch()
+    place = {"file": tmp_path / "file"}
+    said = explain_file(OSError(number, os.strerror(number), name and name.format(**place)))
+    assert said.startswith(words.format(**place))
+    assert "\n" not in said
+
+
+def test_errors_that_are_no_files_are_not_explained():
+    assert explain_file(ValueError("x")) is None
+    assert explain_file(ConnectionResetError(errno.ECONNRESET, "reset")) is None
+
+
+@pytest.mark.parametrize("name", ["loop", "~nobody-of-that-name/x", "a\0b"])
+def test_a_folder_that_is_none_is_refused(tmp_path, name):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(UserError, match=r"loop: Symlink loop|nobody.*home|null"):
+        absolute(tmp_path / name if name == "loop" else name)

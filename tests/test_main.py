@@ -34,7 +34,7 @@ def test_help_names_every_command_and_imports_none():
     text, _, modules = done.stdout.strip().rpartition("\n")
     assert text == usage()
     assert all(f"  {name} " in text for name in COMMANDS)
-    assert modules == "['ser_lightning', 'ser_lightning.__main__', 'ser_lightning.errors']"
+    assert modules == "['ser_lightning', 'ser_lightning.__main__', 'ser_lightning.errors', 'ser_lightning.terminal']"
 
 
 def test_no_command_is_misuse_and_told_on_stderr():

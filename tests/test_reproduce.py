@@ -1,8 +1,12 @@
 """`reproduce` as a user types it: the whole study, its report, and that a second call trains nothing."""
 
 import pandas as pd
+import pytest
 
+from ser_lightning import reproduce
+from ser_lightning.errors import UserError
 from ser_lightning.runs.study import read_jobs
+from ser_lightning.training.progress import StudyProgress
 
 # Every setting of the paper for two steps; the STFT ones too.
 STUDY = ["corpus.utterances=240", "features.max_seconds=1", "trainer.max_steps=2", "split.folds=[0]", "logger=csv"]
@@ -41,3 +45,15 @@ def test_the_whole_study_and_its_report(run_module, output):
     assert again.returncode == 0, again.stderr
     assert "11 of 11 runs are finished already" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in (output / "runs").glob("*/result.json")} == results
+
+
+@pytest.mark.parametrize("error", [KeyError("tau"), UserError("a file is damaged")])
+def test_a_report_that_fails_ends_no_training_and_is_told(tmp_path, monkeypatch, capsys, error):
+    def broken(config, study):
+        raise error
+
+    monkeypatch.setattr(reproduce, "report_so_far", broken)
+    with StudyProgress([]) as progress:
+        told = reproduce.try_report(None, tmp_path, progress)
+    assert str(error) in told
+    assert told in capsys.readouterr().out

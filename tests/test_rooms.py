@@ -10,10 +10,11 @@ import pytest
 import ser_lightning
 
 ROOMS = [
+    "terminal",
     "errors",
     "identity",
-    "invocation",
     "files",
+    "invocation",
     "contents",
     "crashes",
     "memory",

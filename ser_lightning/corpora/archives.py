@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from ser_lightning.errors import UserError
+from ser_lightning.terminal import console
 
 if TYPE_CHECKING:
     from requests import Response
@@ -247,14 +248,12 @@ def _reason(error: BaseException) -> str:
 
 
 def _progress() -> "Progress":
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    console = Console(stderr=True)
-    columns = BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
-    return Progress(
-        TextColumn("{task.description}"), *columns, console=console, disable=not console.is_terminal, transient=True
-    )
+    terminal = console(stderr=True)
+    title = TextColumn("{task.description}", markup=False)
+    columns = title, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=terminal, disable=not terminal.is_terminal, transient=True)
 
 
 def _unpack_and_place(url: str, work: Path, target: Path, checksums: Mapping[str, str]) -> _Comparison:

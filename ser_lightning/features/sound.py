@@ -9,7 +9,6 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
-from rich.progress import track
 
 from ser_lightning.contents import make_sealed_folder
 from ser_lightning.corpora import Manifest
@@ -18,6 +17,7 @@ from ser_lightning.features.audio import BadRecordingError, decode
 from ser_lightning.features.fingerprint import fingerprint
 from ser_lightning.features.store import recording_hashes
 from ser_lightning.identity import digest_rows
+from ser_lightning.terminal import tracked
 
 # Raised when a column is computed differently.
 VERSION = 3
@@ -136,7 +136,7 @@ def _measure_all(folder: Path, manifest: Manifest) -> None:
             except BadRecordingError as error:
                 return str(error)
 
-        sounds = track(
+        sounds = tracked(
             pool.map(one, manifest.table["path"]),
             f"sound of {manifest.corpus}",
             total=len(manifest),

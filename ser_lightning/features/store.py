@@ -18,7 +18,6 @@ from typing import IO, Any, Protocol
 import joblib
 import numpy as np
 import torch
-from rich.progress import track
 
 from ser_lightning.components import blamed
 from ser_lightning.config import FeaturesConfig
@@ -30,6 +29,7 @@ from ser_lightning.features.audio import BadRecordingError, read_audio
 from ser_lightning.features.spectrogram import middle
 from ser_lightning.identity import digest, digest_rows
 from ser_lightning.memory import keep_memory
+from ser_lightning.terminal import tracked
 
 log = logging.getLogger(__name__)
 
@@ -285,7 +285,7 @@ def all_frames(
             jobs = joblib.Parallel(workers, backend="threading", return_as="generator")
             results = jobs(joblib.delayed(one)(watch, *row) for row in rows)
             text = f"{config.name} of {manifest.corpus}"
-            for row in track(results, text, total=len(manifest), disable=not progress):
+            for row in tracked(results, text, len(manifest), progress):
                 made += not isinstance(row[2], str)
                 yield row
         if sparse and len(sparse) == made:

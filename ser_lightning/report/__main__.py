@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from joblib import cpu_count
-from rich.console import Console
 from rich.table import Table
 
-from ser_lightning.errors import UserError, end_clearly
-from ser_lightning.invocation import command_line
+from ser_lightning.errors import UserError
+from ser_lightning.files import absolute
+from ser_lightning.invocation import command_line, end_clearly
 from ser_lightning.metrics import METRICS, metric_key
 from ser_lightning.report.compare import Side, choose, compare, question_of, show
+from ser_lightning.report.failure import keep_failure
 from ser_lightning.report.files import PAGE, report_lock
 from ser_lightning.report.looks import record_look
 from ser_lightning.report.material import read_material
@@ -22,12 +23,13 @@ from ser_lightning.report.power import plan
 from ser_lightning.report.statistics import QUESTIONS
 from ser_lightning.report.study import report_study
 from ser_lightning.runs.study import add_output_option, find_study, known_studies
+from ser_lightning.terminal import console
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Report each study that is named, or compare two. Raises `UserError` where one of them cannot be."""
     options = _parser().parse_args(arguments)
-    output = Path(options.output).expanduser().resolve()
+    output = absolute(options.output)
     metrics = choose_metrics(options.metrics)
     if not options.study:
         raise UserError(f"report needs the name of a study; {known_studies(output)}")
@@ -52,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError("--show names settings of one study; report one study with it")
     problems = []
     for name in options.study:
+        study = output / "studies" / name
         try:
             study = find_study(name, output)
             runs = study.parent.parent / "runs"
@@ -60,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"Report: {study / PAGE}")
         except UserError as error:
             problems.append(f"{name}: {error}")
+        except Exception as error:
+            problems.append(keep_failure(study, error))
     if problems:
         raise UserError("\n".join(problems))
 
@@ -84,9 +89,6 @@ def print_comparison(first: Side, second: Side, metrics: Sequence[str] = ()) -> 
     """Print how the second differs from the first."""
     table, remarks = compare(first, second)
     shown = show(table, metrics)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 240
     print(f"A: {first.name}\nB: {second.name}")
     for caption in dict.fromkeys(side.material.facts.caption for side in (first, second)):
         print(caption)
@@ -95,7 +97,7 @@ def print_comparison(first: Side, second: Side, metrics: Sequence[str] = ()) -> 
         grid.add_column(name, justify="left" if name == "setting" else "right")
     for row in shown.itertuples(index=False):
         grid.add_row(*row)
-    console.print(grid)
+    console().print(grid)
     meaning = QUESTIONS[question_of(first, second)]
     print(
         f"± is half of the 95 % interval for {meaning}; p is two-sided, of the hypothesis that there is no difference."
@@ -116,9 +118,8 @@ def print_plan(study: Path, effect: float) -> None:
     for row in made.table.to_dict("records"):
         cells = (f"{row['error']:.2f}", f"{100 * row['power']:.0f} %", f"{row['hours']:.1f}")
         grid.add_row(str(row["repetitions"]), str(row["runs"]), *cells)
-    console = Console()
-    console.print(grid)
-    console.print(made.words, soft_wrap=True, highlight=False)
+    console().print(grid)
+    print(made.words)
 
 
 def _side(name: str, output: Path, interim: bool) -> Side:

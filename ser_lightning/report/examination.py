@@ -10,12 +10,14 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit, dev_line, findings, percent
 from ser_lightning.data.splits import Split
 from ser_lightning.features.fingerprint import ALIKE
 from ser_lightning.features.sound import remarks
+from ser_lightning.terminal import console
 
 # Shares of samples above which a recording is named
 CLIPPED, DIGITAL_SILENCE = 0.001, 0.1
@@ -27,27 +29,27 @@ def show_corpus(manifest: Manifest, sound: pd.DataFrame) -> list[str]:
 
     `sound` as `measure_corpus` returns it.
     """
-    console = Console()
-    console.print(f"[bold]{manifest.corpus}[/bold]: {len(manifest)} utterances, {sound['seconds'].sum() / 3600:.2f} h")
+    terminal = console()
+    hours = sound["seconds"].sum() / 3600
+    _headed(terminal, "bold", manifest.corpus, f"{len(manifest)} utterances, {hours:.2f} h")
     for column in ("speaker", "session", "kind"):
         if (manifest.table[column] != "").any():
-            console.print(_counts(manifest, column))
+            terminal.print(_counts(manifest, column))
     rates = ", ".join(f"{rate} Hz ({count})" for rate, count in sound["rate"].value_counts().items())
     channels = ", ".join(f"{number} ({count})" for number, count in sound["channels"].value_counts().items())
-    console.print(f"Sample rates: {rates}; channels: {channels}", highlight=False, soft_wrap=True)
-    console.print(_histogram(sound["seconds"].to_numpy()), highlight=False)
-    console.print(
+    terminal.print(f"Sample rates: {rates}; channels: {channels}", soft_wrap=True)
+    terminal.print(_histogram(sound["seconds"].to_numpy()))
+    terminal.print(
         f"Silence at the ends, median: {sound['lead'].median():.2f} s before, {sound['trail'].median():.2f} s after; "
         f"level, median: {sound['level'].median():.1f} dB",
-        highlight=False,
         soft_wrap=True,
     )
-    return _show_faults(console, manifest, sound)
+    return _show_faults(terminal, manifest, sound)
 
 
 def show_leaks(splits: Sequence[Split], audits: Sequence[FoldAudit]) -> list[str]:
     """Print the audit of every fold and of all together."""
-    console = Console()
+    terminal = console()
     average = average_audit(audits)
     shares = {
         "speakers": "speaker",
@@ -67,42 +69,41 @@ def show_leaks(splits: Sequence[Split], audits: Sequence[FoldAudit]) -> list[str
         cells = [percent(getattr(audit, name)) for name in fields.values()]
         drifts = [f"{audit.length_drift:.2f}", f"{audit.class_drift:.2f}"]
         table.add_row(name, sizes, *cells, *drifts, percent(audit.cue_ua))
-    console.print(table)
-    console.print(
+    terminal.print(table)
+    terminal.print(
         "Drift: distance of test from training in lengths (Kolmogorov-Smirnov) and in class shares (total variation), "
         "0 to 1.\nCues: length, silence at both ends, peak and level, by a random forest; chance is "
         f"{percent(average.chance)}.",
-        highlight=False,
         soft_wrap=True,
     )
     for line in (audit_line(average), dev_line(average)):
-        console.print(line, highlight=False, soft_wrap=True)
+        terminal.print(line, soft_wrap=True)
     return findings(average)
 
 
-def _show_faults(console: Console, manifest: Manifest, sound: pd.DataFrame) -> list[str]:
+def _show_faults(terminal: Console, manifest: Manifest, sound: pd.DataFrame) -> list[str]:
     """Only what cannot be trained on, or scores twice, is an ill; the rest is said and no more."""
     ills = []
     if manifest.left_out:
         ills.append(f"{len(manifest.left_out)} recordings cannot be used")
-        _name(console, "Recordings that cannot be used", list(manifest.left_out.values()))
+        _name(terminal, "Recordings that cannot be used", list(manifest.left_out.values()))
     label_of = manifest.table.set_index("id")["label"]
     twins = [group["id"].tolist() for _, group in sound.groupby("content") if len(group) > 1]
     if twins:
         ills.append(f"{len(twins)} recordings occur under several names")
-        _name(console, "Identical sound under several names", [_twin(names, label_of) for names in twins])
-    _name(console, "Likely copies of one recording, trimmed, scaled or encoded anew", _copies(sound))
+        _name(terminal, "Identical sound under several names", [_twin(names, label_of) for names in twins])
+    _name(terminal, "Likely copies of one recording, trimmed, scaled or encoded anew", _copies(sound))
     if sound["rate"].nunique() > 1:
-        console.print("[yellow]Sample rates are mixed[/yellow]; all are resampled to 16 kHz.")
+        terminal.print(Text.assemble(("Sample rates are mixed", "yellow"), "; all are resampled to 16 kHz."))
     for what, names in remarks(manifest, sound).items():
-        _name(console, what, names)
+        _name(terminal, what, names)
     clipped = sound[sound["clipped"] > CLIPPED]
-    _name(console, "Clipped (more than 0.1 % of samples at full scale)", clipped["id"].tolist())
+    _name(terminal, "Clipped (more than 0.1 % of samples at full scale)", clipped["id"].tolist())
     silent = sound[sound["digital"] > DIGITAL_SILENCE]
-    _name(console, "Digital silence (more than 10 % of samples, at the ends, are zero)", silent["id"].tolist())
+    _name(terminal, "Digital silence (more than 10 % of samples, at the ends, are zero)", silent["id"].tolist())
     classes = manifest.table.groupby("speaker")["label"].nunique()
     speakers = classes[(classes == 1) & (classes.index != "")].index.tolist()
-    _name(console, "Speakers with one class only", speakers)
+    _name(terminal, "Speakers with one class only", speakers)
     return ills
 
 
@@ -121,12 +122,14 @@ def _twin(names: Sequence[str], label_of: pd.Series) -> str:
     return " = ".join(names) + (f" (labels differ: {', '.join(labels)})" if len(labels) > 1 else "")
 
 
-def _name(console: Console, what: str, names: Sequence[str]) -> None:
+def _name(terminal: Console, what: str, names: Sequence[str]) -> None:
     if names:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        console.print(
-            f"[yellow]{what}[/yellow]: {len(names)}: {', '.join(names[:NAMED])}{more}", highlight=False, soft_wrap=True
-        )
+        _headed(terminal, "yellow", what, f"{len(names)}: {', '.join(names[:NAMED])}{more}")
+
+
+def _headed(terminal: Console, style: str, head: str, words: str) -> None:
+    terminal.print(Text.assemble((head, style), f": {words}"), soft_wrap=True)
 
 
 def _counts(manifest: Manifest, column: str) -> Table:

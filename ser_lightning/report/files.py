@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from ser_lightning.files import write_whole
 from ser_lightning.report.document import Block, Code, Picture, Report, Text
+from ser_lightning.report.failure import FAILURE
 from ser_lightning.report.figures import render
 from ser_lightning.report.page import html_page
 from ser_lightning.report.tables import csv, latex, markdown
@@ -40,6 +41,7 @@ def write_report(report: Report, folder: Path, workers: int = 1) -> None:
 
 
 def _write(report: Report, folder: Path, workers: int) -> None:
+    (folder / FAILURE).unlink(missing_ok=True)
     images = _draw(report.pictures, folder / "figures", workers)
     for table in report.tables:
         stem = folder / "tables" / table.name

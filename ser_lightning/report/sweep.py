@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ser_lightning.config import Config, LoggerConfig, compose
 from ser_lightning.errors import UserError, stop
-from ser_lightning.invocation import command_line
+from ser_lightning.files import explain_file
+from ser_lightning.report.failure import keep_failure
 from ser_lightning.runs.signature import settings
 from ser_lightning.runs.status import job_status
 from ser_lightning.runs.study import Job, begin_study, job_name, read_jobs, same_settings, study_folder, write_jobs
@@ -54,7 +56,9 @@ class SweepReport(Callback):
         except (HydraException, OmegaConfBaseException):
             # Hydra composes all jobs once more before it launches the first, and stops there with its own message.
             return
-        except Exception:
+        except Exception as error:
+            if message := explain_file(error):
+                stop(message)
             traceback.print_exc()
             stop("the sweep was not begun")
 
@@ -62,20 +66,19 @@ class SweepReport(Callback):
         """Write the study's report, print its table, answer and place; end in error if any run failed."""
         study = study_folder(config.paths.output, config.study.name)
         runs = study.parent.parent / "runs"
-        try:
-            _report(study, runs, LoggerConfig(**config.logger))
-        except UserError as error:
-            stop(error)
-        except Exception:
-            traceback.print_exc()
-            stop(
-                "there is no report because of the error above; all finished runs are kept, and "
-                f"{command_line('report')} {study} writes it once that is mended"
-            )
-        _stop_at_failures(study, runs, self.jobs)
+        problems: list[str] = []
+        report = partial(_report, study, runs, LoggerConfig(**config.logger))
+        for step in (report, partial(_failures, study, runs, self.jobs, problems)):
+            try:
+                problems += step()
+            except Exception as error:
+                problems.append(keep_failure(study, error))
+        if problems:
+            stop("\n".join(dict.fromkeys(problems)))
 
 
-def _report(study: Path, runs: Path, logger: LoggerConfig) -> None:
+def _report(study: Path, runs: Path, logger: LoggerConfig) -> list[str]:
+    """Write, upload and print the report; returns what went wrong on the way."""
     from ser_lightning.report.files import PAGE, report_lock
     from ser_lightning.report.looks import later_pairs
     from ser_lightning.report.material import read_material
@@ -89,11 +92,11 @@ def _report(study: Path, runs: Path, logger: LoggerConfig) -> None:
     results = read_results(runs, {name for job in read_jobs(study) for name in job.runs})
     if not results:
         print("No job of this sweep has finished, so that there is no report yet.")
-        return
+        return []
     with report_lock(study):
         material = read_material(study, runs)
         report = keep_report(material)
-    upload_report(logger, study)
+    problems = upload_report(logger, study)
     print_table(material.summary, report.caption)
     note = describe_other_code(results)
     # Of several jobs the test part's scores are for the report, see `print_table`
@@ -101,23 +104,23 @@ def _report(study: Path, runs: Path, logger: LoggerConfig) -> None:
     lines = readout_lines(alone, material.scored, runs, material.speaker_of)
     ending = filter(None, [*report.answer, later_pairs(material), f"Report: {study / PAGE}"])
     print("\n".join([*lines, *filter(None, [note]), *ending]))
+    return problems
 
 
-def _stop_at_failures(study: Path, runs: Path, jobs: Sequence[Job]) -> None:
-    """List what failed of a sweep's jobs, each once, and end the program in error; nothing if nothing did.
+def _failures(study: Path, runs: Path, jobs: Sequence[Job], told: Sequence[str] = ()) -> list[str]:
+    """What failed of a sweep's jobs, each once, a line each below a head; nothing if nothing did.
 
-    Of a sweep that did not know its `jobs`, all of the study's count.
+    Of a sweep that did not know its `jobs`, all of the study's count. What kept the report from being made is `told`.
     """
     own = [job for job in read_jobs(study) if not jobs or any(same_settings(job, one) for one in jobs)]
     failed = {
         entry.run or entry.job: f"  {', '.join(filter(None, (entry.job, entry.place)))}: {entry.details}"
         for job in own
         for entry in job_status(job, runs)
-        if entry.state == "failed"
+        if entry.state == "failed" and entry.details not in told
     }
-    if failed:
-        head = f"{len(failed)} of this sweep's runs failed; the same command tries them again"
-        stop("\n".join([head, *failed.values()]))
+    head = f"{len(failed)} of this sweep's runs failed; the same command tries them again"
+    return [head, *failed.values()] if failed else []
 
 
 def _fixed(config: DictConfig) -> list[str]:

@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.samples import SHORT
 from ser_lightning.report.summary import setting_columns
 from ser_lightning.runs.varying import show_value, spell
+from ser_lightning.terminal import console
 
 # Signs that LaTeX reads otherwise
 _TEX = str.maketrans(
@@ -60,11 +59,10 @@ def print_table(summary: pd.DataFrame, caption: str) -> None:
     for name in shown.columns:
         table.add_column(name, justify="right")
     for row in shown.itertuples(index=False):
-        # What stands in brackets is no markup
-        table.add_row(*map(escape, row))
-    console = Console()
-    console.print(table)
-    console.print(caption, soft_wrap=True, highlight=False)
+        table.add_row(*row)
+    terminal = console()
+    terminal.print(table)
+    terminal.print(caption, soft_wrap=True)
 
 
 def show_settings(summary: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from ser_lightning.components.code import place_of
 from ser_lightning.errors import NoSpaceError, UserError, ends_the_job
-from ser_lightning.files import no_space, write_whole
+from ser_lightning.files import explain_file, no_space, write_whole
 
 ATTEMPT = "attempt.json"
 # Seconds between signs of life, and without one after which a process on another machine counts as gone.
@@ -114,7 +114,7 @@ def attempt(folder: Path, code: str | None = None) -> Iterator[Watch]:
         _end(done, thread)
         if ends_the_job(error):
             raise
-        expected = isinstance(error, UserError) or no_space(error)
+        expected = isinstance(error, UserError) or explain_file(error)
         trace = None if expected else "".join(traceback.format_exception(error))
         with suppress(OSError):
             replace(first, seen=time.time(), step=watch.step, failure=reason_for(error, code), trace=trace).write(
@@ -144,6 +144,8 @@ def reason_for(error: Exception, code: str | None = None, trace: str = ATTEMPT) 
         return "the disk is full; free some space and give the same command again"
     if isinstance(error, UserError):
         return str(error)
+    if explained := explain_file(error):
+        return explained
     message = (str(error).splitlines() or [""])[0]
     return f"{place_of(error, code)}{type(error).__name__}: {message} (its {trace} has the traceback)"
 

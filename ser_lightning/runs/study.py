@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from ser_lightning.errors import UserError
-from ser_lightning.files import write_whole
+from ser_lightning.files import absolute, write_whole
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.varying import Baseline, name_parts, settings_key
 
@@ -75,7 +75,7 @@ class Purpose:
 
 def study_folder(output: str, name: str) -> Path:
     """Where a study lies below `paths.output`."""
-    return Path(output).expanduser().resolve() / "studies" / name
+    return absolute(output) / "studies" / name
 
 
 def study_lock(folder: Path) -> FileLock:
@@ -91,7 +91,7 @@ def all_studies(output: Path) -> dict[str, Path]:
 
 def find_study(name: str, output: Path) -> Path:
     """The folder of a study, by its path or by its name below `output`. Raises `UserError` where there is none."""
-    for folder in (Path(name).expanduser().resolve(), output / "studies" / name):
+    for folder in (absolute(name), output / "studies" / name):
         if _job_files(folder):
             return folder
     raise UserError(f"{name} is not a study; {known_studies(output)}")
@@ -179,11 +179,12 @@ def write_job(folder: Path, number: int, job: Job) -> None:
     write_whole(folder / "jobs" / str(number) / "job.json", json.dumps(asdict(job), indent=1))
 
 
-def write_jobs(folder: Path, jobs: Sequence[Job]) -> None:
+def write_jobs(folder: Path, jobs: Sequence[Job], beside: bool = False) -> None:
     """Add jobs to the study. One that has the settings of a former job is that job, and so is one of the same name
     with other code, whose edit may have changed a default; see `join_jobs`.
 
-    Runs that are no longer of a job are told in a line.
+    Runs that are no longer of a job are told in a line. `beside`: other jobs of the same command may have the same
+    settings, on other folds; that one of them failed is kept.
     """
     with study_lock(folder):
         recorded: dict[int, Job] = {}
@@ -198,7 +199,9 @@ def write_jobs(folder: Path, jobs: Sequence[Job]) -> None:
             numbers = [number for number, one in recorded.items() if same_settings(one, job) or _was_edited(one, job)]
             for number in numbers or [damaged.pop(0) if damaged else max(recorded, default=-1) + 1]:
                 former = recorded.get(number)
-                recorded[number] = join_jobs(former, job) if former else job
+                joined = join_jobs(former, job) if former else job
+                failures = [former.failure, job.failure] if former and beside else [job.failure]
+                recorded[number] = replace(joined, failure=" | ".join(dict.fromkeys(filter(None, failures))) or None)
                 write_job(folder, number, recorded[number])
                 if former:
                     _tell_dropped(folder.name, former, recorded[number])
@@ -344,10 +347,10 @@ def shared_words(names: Sequence[str]) -> list[str]:
 def job_name(overrides: Sequence[str]) -> str:
     """How a job is called in tables: what it sets, e.g. 'loss.alpha=0.1 loss.lam=0.5'.
 
-    Neither read-outs nor where and how many at a time it trains name a job.
+    Neither read-outs nor which of its runs are trained, where and how many at a time name a job.
     """
     machine = ("trainer.workers", "trainer.accelerator", "trainer.devices")
-    others = ("study.", "paths.", "logger", "rerun", "corpus.root", "readout", *machine)
+    others = ("split.folds", "split.repeats", "study.", "paths.", "logger", "rerun", "corpus.root", "readout", *machine)
     words = [word for word in overrides if not word.startswith(others)]
     return " ".join(words) or "default"
 

@@ -15,6 +15,7 @@ from ser_lightning.runs.signature import flat
 # Names of the shipped front ends as they are written; any other is called as it is.
 PRETTY = {"logmel": "log-Mel", "logstft": "log-STFT"}
 GREEK = {"lam": "lambda"}
+ITALIC = {"lambda": "𝜆", "alpha": "𝛼"}
 
 # The only network, head and loss before they could be chosen.
 FORMER = {"model": "crnn", "head": "linear", "loss": "center"}
@@ -120,9 +121,10 @@ def symbols(text: str) -> str:
     """Text for a figure, its Greek letters as such, in lines that half a page has room for.
 
     >>> symbols("lambda = 0.3, alphabet = 2")
-    '$\\\\lambda$ = 0.3, alphabet = 2'
+    '𝜆 = 0.3, alphabet = 2'
     """
-    return re.sub(r"(?<![\w.])(lambda|alpha)(?![\w.])", r"$\\\1$", fill(text, 44, break_on_hyphens=False))
+    lines = fill(text, 44, break_on_hyphens=False)
+    return re.sub(r"(?<![\w.])(lambda|alpha)(?![\w.])", lambda word: ITALIC[word[0]], lines)
 
 
 @dataclass(frozen=True)

@@ -81,11 +81,12 @@ def run_loggers(
             )
             experiment = stack.enter_context(context)
             if experiment is not None:
-                history = WandbHistory(experiment=experiment)
-                for row in rows:
-                    values = {name: float(value) for name, value in _filled(row).items() if name != "step"}
-                    history.log_metrics(values, int(row["step"]))
-                loggers.append(history)
+                with spared(experiment):
+                    history = WandbHistory(experiment=experiment)
+                    for row in rows:
+                        values = {name: float(value) for name, value in _filled(row).items() if name != "step"}
+                        history.log_metrics(values, int(row["step"]))
+                    loggers.append(history)
         failed = True
         try:
             yield loggers
@@ -102,13 +103,13 @@ def log_result(loggers: Sequence[Logger], result: RunResult, folder: Path) -> No
             run = logger.experiment
             facts = {"repeat": result.repeat, "fold": result.fold, "versions": result.versions}
             summary = {f"test/{key}": value for key, value in scores(np.array(result.confusion)).items()}
-            figures = {
-                "test/confusion": confusion_figure(result),
-                "features": features_figure(result, read_features(folder)),
-            }
             with spared(run):
                 run.config.update(facts, allow_val_change=True)
                 run.summary.update({**summary, "best/dev_ua": result.dev_ua, "best/step": result.best_step})
+                figures = {
+                    "test/confusion": confusion_figure(result),
+                    "features": features_figure(result, read_features(folder)),
+                }
                 run.log({name: _image(figure) for name, figure in figures.items()})
 
 

@@ -5,7 +5,6 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ser_lightning.errors import UserError
@@ -15,6 +14,7 @@ from ser_lightning.runs.ledger import RunResult
 from ser_lightning.runs.signature import settings
 from ser_lightning.runs.study import place_name, read_jobs, study_folder
 from ser_lightning.runs.varying import Baseline, describe_settings, name_parts
+from ser_lightning.terminal import console
 from ser_lightning.training.tracking import whereabouts
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ class StudyProgress:
         self._open = dict(self._missing)
         self._tasks: dict[str, TaskID] = {}
         self._ended, self._thread = Event(), Thread(target=self._follow, daemon=True)
-        self.console = Console()
+        self.console = console()
         self._bars = Progress(
-            TextColumn("{task.description:<32}"),
+            TextColumn("{task.description:<32}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
@@ -59,9 +59,9 @@ class StudyProgress:
         if self._kept:
             self.console.print(f"{self._kept} of {self._kept + len(self._missing)} runs are finished already")
         if self._note:
-            self.console.print(self._note, highlight=False, soft_wrap=True)
+            self.console.print(self._note, soft_wrap=True)
         if self._missing and (place := whereabouts(next(iter(self._missing.values())).config)):
-            self.console.print(place, highlight=False, soft_wrap=True)
+            self.console.print(place, soft_wrap=True)
         self._all = self._bars.add_task(self._title(), total=sum(run.cost for run in self._missing.values()))
         self._bars.start()
         if not self._bars.disable:
@@ -93,8 +93,6 @@ class StudyProgress:
         self._done += 1
         self.console.print(
             f"{self._done:>3}/{len(self._missing)}  {self._names[signature]:<36} {outcome}",
-            highlight=False,
-            markup=False,
             soft_wrap=True,
         )
 

@@ -3,13 +3,15 @@
 Nothing that goes wrong with W&B ends a training: what cannot be sent is kept in files that `wandb sync` sends later.
 """
 
+import atexit
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ser_lightning.config import Config, LoggerConfig
 
@@ -21,6 +23,9 @@ PATIENCE = 30
 # What $WANDB_MODE is where nothing is to be sent.
 OFFLINE = ("offline", "dryrun")
 
+# Names the file that the first of a command's processes makes for which W&B fails: the others take it from there.
+TROUBLE = "SER_WANDB_TROUBLE"
+
 
 def whereabouts(config: Config) -> str | None:
     """Where W&B keeps the runs that it does not send; None where it sends them or is not used.
@@ -28,9 +33,15 @@ def whereabouts(config: Config) -> str | None:
     Asks the server, if a key is configured and $WANDB_MODE says nothing, and settles $WANDB_MODE for this process and
     those it starts, so that none of them has to wait for a server that does not answer.
     """
-    if config.logger.name != "wandb" or _mode() not in OFFLINE:
+    if config.logger.name != "wandb":
         return None
-    folder = Path(config.paths.output) / "wandb"
+    if TROUBLE not in os.environ:
+        folder = tempfile.mkdtemp(prefix="ser-wandb-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ[TROUBLE] = str(Path(folder, "told"))
+    if _mode() not in OFFLINE:
+        return None
+    folder = str(Path(config.paths.output) / "wandb")
     return f"W&B runs are kept offline in {folder}; `wandb sync {folder}/offline-run-*` sends them"
 
 
@@ -48,13 +59,18 @@ def wandb_run(logger: LoggerConfig, output: str, run_id: str, *, resume: bool, *
         resume: whether an online run of this id goes on; else it is replaced.
         arguments: further ones of `wandb.init`.
     """
-    folder = Path(output) / "wandb"
-    # W&B makes its folder below an existing one, or silently takes another.
-    folder.mkdir(parents=True, exist_ok=True)
-    # Else tables would wait for `wandb sync` in the home folder.
-    os.environ.setdefault("WANDB_DATA_DIR", str(folder / "data"))
-    earlier = list(folder.glob(f"*run-*-{run_id}*"))
-    run = _start(resume, project=logger.project, entity=logger.entity, dir=output, id=run_id, **arguments)
+    earlier: list[Path] = []
+    try:
+        folder = Path(output) / "wandb"
+        # W&B makes its folder below an existing one, or silently takes another.
+        folder.mkdir(parents=True, exist_ok=True)
+        # Else tables would wait for `wandb sync` in the home folder.
+        os.environ.setdefault("WANDB_DATA_DIR", str(folder / "data"))
+        earlier = list(folder.glob(f"*run-*-{run_id}*"))
+        run = _start(resume, project=logger.project, entity=logger.entity, dir=output, id=run_id, **arguments)
+    except Exception as error:
+        run = None
+        _warn_once(f"W&B does not start ({_reason(error)}); curves are in each run's metrics.csv alone")
     failed = True
     try:
         yield run
@@ -65,60 +81,88 @@ def wandb_run(logger: LoggerConfig, output: str, run_id: str, *, resume: bool, *
                 shutil.rmtree(old, ignore_errors=True)
             with spared(run):
                 run.finish(exit_code=int(failed))
+            if not is_whole(run):
+                _let_go()
 
 
 @contextmanager
 def spared(run: Any) -> Iterator[None]:
-    """Makes a warning, one for each run, of what W&B raises: its server does not answer, its own process has ended."""
-    import wandb
-
+    """Makes a warning, one for each run, of whatever W&B raises: its errors have no base class in common."""
     try:
         yield
-    except (wandb.errors.Error, OSError) as error:
+    except Exception as error:
         if run.id not in _lost:
             _lost.add(run.id)
-            sync = f"`wandb sync {Path(run.dir).parent}` sends what there is"
-            _stay_offline(f"{error or type(error).__name__}; run {run.id} is not sent whole: {sync}")
+            sync = f"`wandb sync {_folder(run)}` sends what there is"
+            _stay_offline(f"{_reason(error)}; run {run.id} is not sent whole: {sync}")
+
+
+def _folder(run: Any) -> str:
+    try:
+        return str(Path(run.dir).parent)
+    except Exception:
+        return "FOLDER"
+
+
+def is_whole(run: Any) -> bool:
+    """Whether a run of `wandb_run` has taken all that was logged, be it online or offline."""
+    return run is not None and run.id not in _lost
 
 
 _lost: set[str] = set()
 
 
-def _mode() -> Any:
+def _mode() -> str:
     """W&B's mode: $WANDB_MODE, else online if a key is configured and the server takes it."""
+    try:
+        _settle_mode()
+    except Exception as error:
+        _stay_offline(_reason(error))
+    return os.environ["WANDB_MODE"]
+
+
+def _settle_mode() -> None:
     import wandb
 
-    if "WANDB_MODE" in os.environ:
-        return os.environ["WANDB_MODE"]
-    # Else it would say who is logged in, and ask the server once more for that.
-    wandb.setup(wandb.Settings(silent=True))
+    # What it logs of its own errors, with tracebacks, is in its files
+    for name in ("wandb", "opentelemetry"):
+        logging.getLogger(name).propagate = False
+        logging.getLogger(name).addHandler(logging.NullHandler())
+    mode = os.environ.get("WANDB_MODE")
+    known = get_args(wandb.Settings.model_fields["mode"].annotation)
+    if mode and mode not in known:
+        _stay_offline(f"WANDB_MODE={mode} is none of {', '.join(known)}")
+    address = os.environ.get("WANDB_BASE_URL")
     try:
-        if not wandb.login(prompt=False, verify=True):
-            return "offline"
-        os.environ["WANDB_MODE"] = "online"
-    except wandb.errors.Error as error:
-        _stay_offline(error)
-    return os.environ["WANDB_MODE"]
+        wandb.Settings(base_url=address) if address else None
+    except ValueError:
+        # W&B would not even start offline
+        del os.environ["WANDB_BASE_URL"]
+        _stay_offline(f"WANDB_BASE_URL={address} is not the address of a server")
+    if _in_trouble() and os.environ.get("WANDB_MODE") in (None, "", "online"):
+        os.environ["WANDB_MODE"] = "offline"
+    if os.environ.get("WANDB_MODE"):
+        return
+    os.environ.pop("WANDB_MODE", None)
+    # Else it would say who is logged in, and ask the server once more for that.
+    _set_up(wandb.Settings(silent=True))
+    os.environ["WANDB_MODE"] = "online" if wandb.login(prompt=False, verify=True) else "offline"
 
 
 def _start(resume: bool, **arguments: Any) -> Any:
     import wandb
 
-    arguments |= {"settings": _settings(), "reinit": "finish_previous"}
-    mode = _mode()
-    try:
-        if mode not in OFFLINE:
-            try:
-                return wandb.init(**arguments, mode=mode, resume="allow" if resume else None)
-            except wandb.errors.Error as error:
-                _stay_offline(error)
-        return wandb.init(**arguments, mode="offline")
-    except (wandb.errors.Error, OSError) as error:
-        log.warning("W&B does not start (%s); the curves of %s are in metrics.csv alone", error, arguments["id"])
-        return None
+    mode: Any = _mode()
+    if mode not in OFFLINE:
+        try:
+            return wandb.init(**arguments, **_settings(), mode=mode, resume="allow" if resume else None)
+        except Exception as error:
+            _stay_offline(_reason(error))
+            _let_go()
+    return wandb.init(**arguments, **_settings(), mode="offline")
 
 
-def _settings() -> Any:
+def _settings() -> dict[str, Any]:
     import wandb
 
     settings = wandb.Settings(
@@ -132,11 +176,55 @@ def _settings() -> Any:
         # A run that goes on may lie elsewhere and have newer libraries.
         allow_val_change=True,
     )
-    wandb.setup(settings)
-    return settings
+    _set_up(settings)
+    return {"settings": settings, "reinit": "finish_previous"}
 
 
-def _stay_offline(reason: object) -> None:
-    first = str(reason).splitlines()[0]
-    log.warning("W&B cannot be reached (%s). Runs that begin from now on are kept offline.", first)
+def _set_up(settings: Any) -> None:
+    """Give W&B settings, and start its own process without stderr, where it would print a trace when it dies."""
+    import wandb
+
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        wandb.setup(settings).ensure_service()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _let_go() -> None:
+    """End W&B's own process, which may be dead, or take the run for one that is going on; the next run starts another.
+
+    At the end of the program it would be waited for, and complain.
+    """
+    import wandb
+
+    with suppress(Exception, SystemExit):
+        wandb.teardown(exit_code=1)
+
+
+def _stay_offline(reason: str) -> None:
+    _warn_once(f"W&B cannot be reached ({reason}). Runs that begin from now on are kept offline.")
     os.environ["WANDB_MODE"] = "offline"
+
+
+def _warn_once(line: str) -> None:
+    """Warn, unless a process of this command has done so."""
+    try:
+        Path(os.environ[TROUBLE]).open("x").close()
+    except FileExistsError:
+        return
+    except (KeyError, OSError):
+        pass
+    log.warning("%s", line)
+
+
+def _in_trouble() -> bool:
+    return TROUBLE in os.environ and Path(os.environ[TROUBLE]).exists()
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__

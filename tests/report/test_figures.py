@@ -31,10 +31,10 @@ def test_a_square_grid_has_lambda_on_x_and_a_line_per_alpha():
     summary = grid(*[("logmel", lam, alpha) for alpha in (0.1, 0.3, 0.5) for lam in (0, 0.5, 1)]).drop_duplicates()
     figure = sweep_curves(summary, COLUMNS, "caption")
     ua, wa = figure.axes
-    assert ua.get_xlabel() == r"$\lambda$"
+    assert ua.get_xlabel() == "𝜆"
     assert (ua.get_ylabel(), wa.get_ylabel()) == ("UA (%)", "WA (%)")
     assert [label.get_text() for label in ua.get_xticklabels()] == ["0", "0.5", "1"]
-    assert legend_of(figure) == [r"$\alpha$ = 0.1", r"$\alpha$ = 0.3", r"$\alpha$ = 0.5"]
+    assert legend_of(figure) == ["𝛼 = 0.1", "𝛼 = 0.3", "𝛼 = 0.5"]
     # Lambda 0 has no alpha and is the start of every line.
     assert all(len(container[0].get_xdata()) == 3 for container in ua.containers)
 
@@ -42,9 +42,9 @@ def test_a_square_grid_has_lambda_on_x_and_a_line_per_alpha():
 def test_the_parameter_with_more_values_is_on_x_and_lambda_0_is_a_horizontal_line():
     summary = grid(*[("logmel", lam, alpha) for alpha in (0.1, 0.5, 0.9) for lam in (0, 0.3)]).drop_duplicates()
     figure = sweep_curves(summary, COLUMNS, "caption")
-    assert figure.axes[0].get_xlabel() == r"$\alpha$"
-    assert sorted(legend_of(figure)) == [r"$\lambda$ = 0", r"$\lambda$ = 0.3"]
-    (horizontal,) = [line for line in figure.axes[0].lines if line.get_label() == r"$\lambda$ = 0"]
+    assert figure.axes[0].get_xlabel() == "𝛼"
+    assert sorted(legend_of(figure)) == ["𝜆 = 0", "𝜆 = 0.3"]
+    (horizontal,) = [line for line in figure.axes[0].lines if line.get_label() == "𝜆 = 0"]
     assert set(horizontal.get_ydata()) == {60.0}
 
 
@@ -91,7 +91,7 @@ def test_a_map_has_a_field_per_alpha_and_lambda_and_lambda_0_fills_its_column():
     assert fields(axes) == [["60.0\n±0.9", "61.8\n±0.9", "63.9\n±0.9"], ["60.0\n±0.9", "61.0\n±0.9", "63.1\n±0.9"]]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "0.3", "3"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["0.1", "0.9"]
-    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == (r"$\lambda$", r"$\alpha$", "log-Mel")
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("𝜆", "𝛼", "log-Mel")
     np.testing.assert_allclose(axes.collections[0].get_array(), [[60, 61, 63.1], [60, 61.8, 63.9]])
     assert figure.get_supxlabel() == "caption | UA (%); mean of 5 runs with 95 % interval"
     # Bright fields have dark numbers

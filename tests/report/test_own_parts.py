@@ -106,7 +106,7 @@ def test_figures_show_what_is_asked_for(losses, asked):
     report = compile_report(material)
     (confusions,) = (picture for picture in report.pictures if picture.name == "confusions")
     titles = [axes.get_title() for axes in confusions.figure.axes]
-    assert titles == [r"(a) mine, $\lambda$ = 1", r"(b) center, $\lambda$ = 1", r"(c) $\lambda$ = 0"]
+    assert titles == ["(a) mine, 𝜆 = 1", "(b) center, 𝜆 = 1", "(c) 𝜆 = 0"]
     (features,) = (picture for picture in report.pictures if picture.name == "features")
     assert len(features.figure.axes) == 6
 

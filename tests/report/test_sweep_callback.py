@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -5,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from ser_lightning.invocation import end_clearly
+from ser_lightning.report.__main__ import main as report_command
 from ser_lightning.report.sweep import SweepReport
 from ser_lightning.runs.attempt import Attempt
 from ser_lightning.runs.study import Job, Purpose, read_jobs, read_study, write_job, write_jobs
@@ -80,13 +83,58 @@ def test_an_error_in_the_report_is_shown_and_ends_in_error(simulation, sweep, mo
     with pytest.raises(SystemExit) as end:
         SweepReport().on_multirun_end(sweep())
     assert end.value.code == 1
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "Traceback (most recent call last):"
-    assert lines[-2] == "KeyError: 'tau'"
-    assert lines[-1].startswith(
-        "ser_lightning: there is no report because of the error above; all finished runs are kept"
+    (line,) = capsys.readouterr().err.splitlines()
+    kept = simulation.study / "report-failure.txt"
+    assert line == (
+        f"ser_lightning: there is no new report of simulated: KeyError: 'tau' ({kept} has the traceback); finished "
+        f"runs are kept, and python -m ser_lightning.report {simulation.study} tries again"
     )
+    assert kept.read_text().endswith("KeyError: 'tau'\n")
     assert (folder / "result.json").exists()
+    with pytest.raises(SystemExit) as end:
+        end_clearly(lambda: report_command(["--output", str(simulation.output), "simulated"]))
+    assert end.value.code == 1
+    assert capsys.readouterr().err.splitlines() == [line]
+    monkeypatch.undo()
+    report_command(["--output", str(simulation.output), "simulated"])
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize("step", ["_report", "_failures"])
+def test_what_is_wrong_with_the_disk_ends_a_sweep_in_one_line(simulation, sweep, monkeypatch, capsys, step):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device", "/data/x.png")
+
+    monkeypatch.setattr(f"ser_lightning.report.sweep.{step}", full)
+    with pytest.raises(SystemExit) as end:
+        SweepReport().on_multirun_end(sweep())
+    assert end.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the disk is full while writing /data/x.png" in line
+
+
+def test_a_report_that_fails_hides_no_run_that_failed(simulation, sweep, monkeypatch, capsys):
+    settings = settings_of("logmel", 0.3, 0.5)
+    write_job(simulation.study, 0, Job("loss.lam=0.3", settings, failure="there is no folder /x"))
+    monkeypatch.setattr("ser_lightning.report.sweep._report", lambda *arguments: ["the report is not on W&B"])
+    with pytest.raises(SystemExit):
+        SweepReport().on_multirun_end(sweep())
+    assert capsys.readouterr().err.splitlines() == [
+        "ser_lightning: the report is not on W&B",
+        "1 of this sweep's runs failed; the same command tries them again",
+        "  loss.lam=0.3: there is no folder /x",
+    ]
+
+
+def test_a_class_that_looks_like_a_formula_has_its_figures(simulation, sweep, capsys):
+    """And the settings of a user's own part."""
+    for number, word in enumerate(("$\\frac$", "$")):
+        settings = settings_of("logmel", 0.3, 0.1) | {"head": {"name": word}}
+        simulation.add_job(number, f"head={word}", settings, folds=[0])
+        simulation.finish(settings, 0, 0, RIGHT)
+    SweepReport().on_multirun_end(sweep())
+    assert capsys.readouterr().err == ""
+    assert (simulation.study / "report.html").exists()
 
 
 def test_another_corpus_needs_another_study(simulation, sweep, capsys):

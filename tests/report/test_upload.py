@@ -80,3 +80,12 @@ def test_the_end_of_a_sweep_uploads_its_report(sweep):
 def test_with_csv_alone_nothing_is_uploaded(sweep):
     upload_report(LoggerConfig(name="csv", project=None, entity=None), sweep.study)
     assert not (sweep.output / "wandb").exists()
+
+
+def test_what_keeps_a_report_from_wandb_is_a_line(sweep, monkeypatch):
+    (sweep.study / "tables" / "scores.csv").write_text("")
+    (line,) = upload_report(WANDB, sweep.study)
+    assert line.startswith(f"the report of simulated is complete in {sweep.study}, but not on W&B: EmptyDataError: ")
+    monkeypatch.setattr("ser_lightning.training.tracking._start", lambda *arguments, **named: 1 / 0)
+    (line,) = upload_report(WANDB, sweep.study)
+    assert line.endswith("but not on W&B: W&B failed, see above")

@@ -3,6 +3,7 @@
 import json
 import threading
 from dataclasses import replace
+from itertools import product
 
 import pandas as pd
 import pytest
@@ -26,8 +27,10 @@ from ser_lightning.runs.study import (
     join_names,
     known_papers,
     mixed_origins,
+    pool_seeds,
     read_jobs,
     read_study,
+    replications,
     study_folder,
     write_command,
     write_job,
@@ -270,3 +273,42 @@ def test_of_two_commands_at_a_time_the_folds_of_both_are_told(small, tmp_path, m
     record_corpus(tmp_path, plans[0])
     wait()
     assert pd.read_csv(tmp_path / SPLIT)["fold"].unique().tolist() == [0, 1, 2]
+
+
+def test_jobs_that_differ_in_their_folds_alone_are_one_with_all_runs(tmp_path):
+    """In whatever order a sweep over folds is repeated, no job has another's runs."""
+    names = [
+        job_name([f"split.folds=[{fold}]", "split.repeats=[0]", f"loss.lam={lam}"]) for fold in (0, 1) for lam in (0, 3)
+    ]
+    assert names == ["loss.lam=0", "loss.lam=3"] * 2
+    planned = [
+        Job(name, settings_of("logmel", lam, 0.5), [f"{lam}-{fold}"], [[0, fold]])
+        for name, (fold, lam) in zip(names, product((0, 1), (0.0, 3.0)), strict=True)
+    ]
+    for _ in range(2):
+        write_jobs(tmp_path, [replace(one, runs=[], places=[]) for one in planned])
+        for one in planned:
+            write_jobs(tmp_path, [one], beside=True)
+        assert [(one.name, one.runs) for one in read_jobs(tmp_path)] == [
+            ("loss.lam=0", ["0.0-0", "0.0-1"]),
+            ("loss.lam=3", ["3.0-0", "3.0-1"]),
+        ]
+
+
+def test_a_study_of_before_with_a_job_for_each_fold_is_one_row(tmp_path):
+    for fold in (0, 1):
+        one = Job(f"split.folds=[{fold}] loss.lam=0.3", settings_of("logmel", 0.3, 0.5), [f"run{fold}"], [[0, fold]])
+        write_job(tmp_path, fold, one)
+    (numbers,) = replications(read_jobs(tmp_path))
+    row = pool_seeds([read_jobs(tmp_path)[number] for number in numbers])
+    assert (row.name, row.runs, row.places) == ("loss.lam=0.3", ["run0", "run1"], [[0, 0], [0, 1]])
+
+
+def test_a_fold_that_failed_is_not_forgotten_for_one_that_did_not(tmp_path):
+    failed = Job("loss.lam=0.3", settings_of("logmel", 0.3, 0.5), failure="there is no fold 7")
+    write_jobs(tmp_path, [failed], beside=True)
+    write_jobs(tmp_path, [job(0.3, ["a"])], beside=True)
+    (one,) = read_jobs(tmp_path)
+    assert (one.runs, one.failure) == (["a"], "there is no fold 7")
+    write_jobs(tmp_path, [job(0.3)])
+    assert read_jobs(tmp_path)[0].failure is None

@@ -22,7 +22,7 @@ from ser_lightning.training.loggers import features_figure, run_loggers
 from ser_lightning.training.plan import plan_job
 from ser_lightning.training.progress import StudyProgress
 from tests.training.offline_run import offline_runs
-from tests.training.wandb_server import reachable_server
+from tests.training.wandb_server import NONSENSE, reachable_server
 
 KEY = "0123456789abcdef" * 3
 
@@ -222,7 +222,9 @@ def test_a_run_trained_anew_replaces_the_former_on_wandb(small, tmp_path, monkey
     assert begun == [goes_on]
 
 
-def test_a_service_process_that_ends_does_not_stop_a_training(small, monkeypatch, caplog):
+def test_a_service_process_that_ends_does_not_stop_a_training(small, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv(tracking.TROUBLE, str(tmp_path / "told"))
+
     def lost(self, *arguments, **named):
         raise ConnectionResetError("Connection lost")
 
@@ -262,7 +264,9 @@ def test_without_a_server_or_with_a_wrong_key_runs_are_kept_offline(small, serve
     assert len(kept_offline(planned)) == 1
 
 
-def test_where_wandb_does_not_start_a_training_goes_on(small, monkeypatch, caplog):
+def test_where_wandb_does_not_start_a_training_goes_on(small, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv(tracking.TROUBLE, str(tmp_path / "told"))
+
     def broken(**arguments):
         raise wandb.errors.CommError("no service")
 
@@ -271,3 +275,65 @@ def test_where_wandb_does_not_start_a_training_goes_on(small, monkeypatch, caplo
         (planned,), _ = train(small("logger=wandb", "seed=31"))
     assert planned.finished is not None
     assert "W&B does not start (no service)" in caplog.text
+
+
+@pytest.mark.parametrize("nonsense", [*NONSENSE, "reset"])
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_server_that_takes_the_login_and_then_answers_nonsense_fails_no_run(
+    tmp_path, small, server, monkeypatch, caplog, nonsense, begun
+):
+    """From the first request on, or after a run has begun: its curves are kept, and there is one line."""
+    monkeypatch.setattr(tracking, "PATIENCE", 2)
+    config = small("logger=wandb", f"paths.output={tmp_path}", "study.name=mine")
+    server.nonsense = "" if begun else nonsense
+    with caplog.at_level(logging.WARNING):
+        assert tracking.whereabouts(config) is None
+        for name in ("abc", "def"):
+            with run_loggers(config, tmp_path / "runs" / name, name, ["lam 0"], []) as loggers:
+                server.nonsense = nonsense
+                for logger in loggers:
+                    logger.log_metrics({"dev/ua": 0.5}, 1)
+                    logger.save()
+    assert (tmp_path / "runs" / "abc" / "metrics.csv").exists()
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("W&B cannot be reached (")
+    assert {run.id for run in offline_runs(tmp_path)} == ({"def"} if begun else {"abc", "def"})
+
+
+@pytest.mark.parametrize(
+    "name, value, words",
+    [
+        ("WANDB_MODE", "onlin", "WANDB_MODE=onlin is none of online, offline"),
+        ("WANDB_BASE_URL", "not an address", "WANDB_BASE_URL=not an address is not the address of a server"),
+        ("WANDB_MODE", "", None),
+    ],
+)
+def test_what_the_environment_says_wrongly_is_told_and_runs_are_kept_offline(
+    tmp_path, small, monkeypatch, caplog, name, value, words
+):
+    monkeypatch.setenv(tracking.TROUBLE, str(tmp_path / "told"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for other in ("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_MODE"):
+        monkeypatch.setenv(other, "")
+        monkeypatch.delenv(other)
+    monkeypatch.setenv(name, value)
+    wandb.teardown()
+    config = small("logger=wandb", f"paths.output={tmp_path}")
+    with caplog.at_level(logging.WARNING):
+        assert tracking.whereabouts(config).startswith("W&B runs are kept offline in")
+        with run_loggers(config, tmp_path / "runs" / "abc", "abc", ["lam 0"], []):
+            pass
+    assert [words in message for message in caplog.messages] == ([True] if words else [])
+    assert [run.id for run in offline_runs(tmp_path)] == ["abc"]
+
+
+def test_a_figure_that_cannot_be_drawn_fails_no_run(small, tmp_path, monkeypatch, caplog):
+    def broken(result):
+        raise ValueError("no such glyph")
+
+    monkeypatch.setenv(tracking.TROUBLE, str(tmp_path / "told"))
+    monkeypatch.setattr("ser_lightning.training.loggers.confusion_figure", broken)
+    with caplog.at_level(logging.WARNING):
+        (planned,), _ = train(small("logger=wandb", "seed=42"))
+    assert planned.finished is not None
+    assert caplog.text.count("no such glyph") == 1

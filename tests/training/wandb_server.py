@@ -1,22 +1,35 @@
-"""A W&B server for tests: says yes to every request, remembers what it gets, and can fall silent."""
+"""A W&B server for tests: says yes to every request, remembers what it gets, can fall silent and answer nonsense."""
 
 import json
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socket import SO_LINGER, SOL_SOCKET
 from threading import Event, Thread
 from typing import Any
 
 import pytest
 import wandb
 
+from ser_lightning.training.tracking import TROUBLE
+
+# What stands in the way of servers says: HTTP status, type of content, content
+NONSENSE = {
+    "html": (200, "text/html", b"<html><body>Sign in to the network</body></html>"),
+    "403": (403, "text/plain", b"Forbidden"),
+    "null": (200, "application/json", b"null"),
+}
+
 VIEWER = {"id": "u", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}}
 
 
 class WandbServer:
     """A context in which a server listens at `address`; after `fall_silent` it takes requests and never answers.
+
+    With `nonsense` it takes the login, and answers all else by one of `NONSENSE`; "reset" ends the connection.
 
     `history` has the rows of history that it got, by run; `begun` the variables of each run's first request; `views`
     the workspaces that it got, by id.
@@ -27,6 +40,7 @@ class WandbServer:
         self.begun: dict[str, dict[str, Any]] = {}
         self.views: dict[str, dict[str, Any]] = {}
         self.logged_in = 0
+        self.nonsense = ""
         self.silent, self._end = Event(), Event()
 
     def __enter__(self) -> "WandbServer":
@@ -39,8 +53,15 @@ class WandbServer:
                     server._end.wait(60)
                     return
                 answer = json.dumps(server.answer(self.path, body)).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
+                status, kind = 200, "application/json"
+                if server.nonsense and b"Viewer" not in body:
+                    if server.nonsense == "reset":
+                        self.connection.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+                        self.connection.close()
+                        return
+                    status, kind, answer = NONSENSE[server.nonsense]
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
@@ -116,6 +137,7 @@ def reachable_server(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[
         monkeypatch.setenv("WANDB_BASE_URL", server.address)
         monkeypatch.setenv("NETRC", str(folder / "netrc"))
         monkeypatch.delenv("WANDB_MODE")
+        monkeypatch.setenv(TROUBLE, str(folder / "told"))
         wandb.teardown()
         yield server
     wandb.teardown()
