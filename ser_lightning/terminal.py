@@ -139,7 +139,7 @@ def console(stderr: bool = False) -> "Console":
     from rich.text import Text
 
     class PlainConsole(Console):
-        def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override]
+        def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(visible(text), **options)
 
         def render(self, renderable: RenderableType, options: Any = None) -> Iterator[Segment]:

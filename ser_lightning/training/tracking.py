@@ -124,10 +124,9 @@ def _mode() -> str:
 def _settle_mode() -> None:
     import wandb
 
-    # What it logs of its own errors, with tracebacks, is in its files
-    for name in ("wandb", "opentelemetry"):
-        logging.getLogger(name).propagate = False
-        logging.getLogger(name).addHandler(logging.NullHandler())
+    # Its telemetry need not tell that a server does not take it
+    logging.getLogger("opentelemetry").propagate = False
+    logging.getLogger("opentelemetry").addHandler(logging.NullHandler())
     mode = os.environ.get("WANDB_MODE")
     known = get_args(wandb.Settings.model_fields["mode"].annotation)
     if mode and mode not in known:
