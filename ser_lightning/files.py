@@ -1,17 +1,81 @@
 """Files and folders that are there whole or not at all: what is read while it is renewed is the old or the new one."""
 
 import errno
+import json
 import os
 import platform
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
 from ser_lightning.errors import UserError
 
 UNFINISHED = "unfinished"
+# Bytes of a text file that a study, run or cache may have; their largest, tables of utterances, have a few million.
+LARGEST_TEXT = 2**28
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a regular file.
+
+    Raises `FileNotFoundError` where there is none, another `OSError` where it cannot be read at the moment, and
+    `ValueError`, with the reason in a few words, where it is no file that could ever be read.
+    """
+    # A pipe would else be waited for until someone writes to it
+    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        kind = os.fstat(opened).st_mode
+        if stat.S_ISDIR(kind):
+            raise ValueError("it is a folder")
+        if not stat.S_ISREG(kind):
+            raise ValueError("it is not a regular file")
+        with open(opened, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(opened)
+
+
+def read_text(path: Path) -> str:
+    """The content of a text file in UTF-8. Raises as `read_bytes`, and `ValueError` where it is none."""
+    if (size := path.stat().st_size) > LARGEST_TEXT:
+        raise ValueError(f"it has {size} bytes")
+    try:
+        return read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not text in UTF-8, see its byte {error.start}") from error
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds. Raises as `read_text`, and `ValueError` where it is no JSON."""
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not JSON, see its line {error.lineno}: {error.msg}") from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file of plain values holds. Raises as `read_text`, and `ValueError` where it is no YAML."""
+    return parse_yaml(read_text(path))
+
+
+def parse_yaml(text: str) -> Any:
+    """What YAML of plain values says. Raises `ValueError` where it is none."""
+    import yaml
+
+    try:
+        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", see its line {mark.line + 1}" if mark else ""
+        raise ValueError(f"it is not YAML{place}") from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def write_whole(path: Path, content: str | bytes | memoryview) -> None:

@@ -26,7 +26,7 @@ def main(config: Config) -> None:
 
     from ser_lightning.runs.signature import settings
     from ser_lightning.runs.study import begin_study, study_folder
-    from ser_lightning.training.job import train_all
+    from ser_lightning.training.job import set_damaged_aside, train_all
     from ser_lightning.training.plan import note_other_code
     from ser_lightning.training.progress import StudyProgress
 
@@ -37,8 +37,10 @@ def main(config: Config) -> None:
     jobs = {name: compose_setting(overrides, words) for name, words in config.study.settings.items()}
     begin_study(config, study, "reproduce", overrides, [settings(job) for job in jobs.values()])
     rounds = record_plan(jobs, study)
-    failures, unreported, due = [], None, 0.0
+    failures: list[str] = []
+    unreported, due = None, 0.0
     runs = list(chain.from_iterable(rounds))
+    set_damaged_aside(runs)
     with StudyProgress(runs, note_other_code(runs)) as progress:
         for planned in rounds:
             if planned is rounds[-1] or any(run.finished is None or run.unread for run in planned):

@@ -57,13 +57,14 @@ def train_job(config: Config, study: Path, name: str, alone: bool = False) -> li
 
     `alone`: this is no job of a sweep, at whose end is said which runs are kept although the code has changed.
     """
-    from ser_lightning.training.job import train_all
+    from ser_lightning.training.job import set_damaged_aside, train_all
     from ser_lightning.training.plan import note_other_code, plan_job, record, record_corpus
     from ser_lightning.training.progress import StudyProgress
 
     planned = plan_job(config)
     record_corpus(study, planned)
     write_jobs(study, [record(name, config, planned)], beside=not alone)
+    set_damaged_aside(planned)
     with StudyProgress(planned, note_other_code(planned) if alone else None) as progress:
         return train_all(planned, progress)
 

@@ -22,12 +22,11 @@ from ser_lightning.corpora import load_manifest
 from ser_lightning.corpora.manifest import COLUMNS
 from ser_lightning.losses import class_weights
 from ser_lightning.runs.attempt import Watch
-from ser_lightning.runs.ledger import read_features, read_predictions, readout_file
+from ser_lightning.runs.ledger import BEST, LAST, read_features, read_predictions, readout_file
 from ser_lightning.runs.readouts import read_out, readout_names
 from ser_lightning.runs.schedule import Schedule
 from ser_lightning.runs.signature import identity
 from ser_lightning.training.assembly import assemble
-from ser_lightning.training.checkpoint import BEST, LAST
 from ser_lightning.training.job import train_once
 from ser_lightning.training.plan import plan_job
 from ser_lightning.training.run import fold_data

@@ -72,7 +72,7 @@ def test_a_second_sweep_of_the_same_name_adds_to_the_first(run_module, output):
     assert [result["settings"]["loss"]["lam"] for result in results] == [0, 1, 2]
     assert pd.read_csv(study / "tables" / "scores.csv")["lam"].tolist() == [0, 1, 2]
     purpose = {"baseline": ["loss.lam=0"], "paper": "icassp2019", "level_margin": 3, "effect_margin": 1.5}
-    assert json.loads((study / "study.json").read_text()) == purpose
+    assert json.loads((study / "study.json").read_text()).items() >= purpose.items()
     commands = (study / "command.txt").read_text().splitlines()
     assert [command.split()[4] for command in commands] == ["loss.lam=0,1", "loss.lam=1,2"]
     other = run_module("train", "loss.lam=3", "study.name=grown", *SMALL, "seed=78", "split=speaker")

@@ -11,7 +11,7 @@ from itertools import chain
 import numpy as np
 
 from ser_lightning.errors import UserError
-from ser_lightning.files import write_whole
+from ser_lightning.files import read_json, write_whole
 from ser_lightning.metrics import HEADLINE
 from ser_lightning.report.material import Material
 from ser_lightning.report.scored import pairs
@@ -75,7 +75,7 @@ def _pairs(material: Material, job: int, reference: int) -> Pairs:
 def _read(material: Material) -> list[Pairs]:
     file = material.study / LOOKS
     try:
-        return [frozenset((one, other) for one, other in look) for look in json.loads(file.read_text())]
+        return [frozenset((one, other) for one, other in look) for look in read_json(file)]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError) as error:

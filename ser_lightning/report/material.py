@@ -1,5 +1,6 @@
 """All that the sections of a report are written from, read once."""
 
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ser_lightning.errors import UserError
+from ser_lightning.files import read_text
 from ser_lightning.metrics import METRICS
 from ser_lightning.report.chapter import Chapter, Group, open_chapter
 from ser_lightning.report.comparison import differences, references
@@ -24,7 +26,7 @@ from ser_lightning.runs.study import (
     distinct_jobs,
     join_names,
     pool_seeds,
-    read_jobs,
+    read_current_jobs,
     read_study,
     replications,
     short_names,
@@ -55,6 +57,7 @@ class Material:
         selection: the jobs that figures of single settings are to show; empty: those that `shown` chooses.
         interim: whether an answer is wanted of an unfinished study.
         metrics: the scores that tables and figures show; files for machines have all.
+        left_out: the names of those of the study's jobs whose runs are of another corpus than its last command's.
     """
 
     study: Path
@@ -69,6 +72,7 @@ class Material:
     selection: Sequence[int] = ()
     interim: bool = False
     metrics: Sequence[str] = field(default_factory=lambda: tuple(METRICS))
+    left_out: Sequence[str] = ()
 
     @property
     def classes(self) -> list[str]:
@@ -78,7 +82,8 @@ class Material:
     @property
     def complete(self) -> bool:
         """Whether every planned run has finished, and every job that has not failed has been planned."""
-        begun = all(job.runs or job.failure is not None for job in read_jobs(self.study))
+        jobs, _ = read_current_jobs(self.study)
+        begun = all(job.runs or job.failure is not None for job in jobs)
         return begun and self.facts.finished == self.facts.planned
 
     @property
@@ -219,7 +224,7 @@ def read_material(
 
     Raises `UserError` where it has no jobs, none of those to be shown, and as `score_runs` and `provenance` do.
     """
-    all_jobs = read_jobs(study)
+    all_jobs, others = read_current_jobs(study)
     if not all_jobs:
         raise UserError(f"{study} is no study: it has no jobs. Give the folder that train -m or reproduce wrote")
     groups = [[all_jobs[number] for number in numbers] for numbers in distinct_jobs(all_jobs).values()]
@@ -231,7 +236,9 @@ def read_material(
     utterances = read_utterances(study, scored)
     facts = provenance(jobs, runs, utterances)
     summary = average(jobs, scored, speakers_by_id(utterances))
-    whole = Material(study, runs, jobs, members, read_study(study), scored, summary, facts, utterances)
+    left_out = [job.name for job in others]
+    purpose = read_study(study)
+    whole = Material(study, runs, jobs, members, purpose, scored, summary, facts, utterances, left_out=left_out)
     selection = tuple(_choose(whole, name.strip()) for name in _split(show))
     if len(selection) > MOST_SHOWN:
         raise UserError(f"--show {show}: figures have room for {MOST_SHOWN} settings")
@@ -259,11 +266,11 @@ def read_utterances(study: Path, scored: Mapping[str, ScoredRun]) -> pd.DataFram
     """
     file = study / UTTERANCES
     try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+        table = pd.read_csv(io.StringIO(read_text(file)), dtype=str, keep_default_na=False)
         if missing := {name for run in scored.values() for name in run.test.ids} - set(table["id"]):
             raise ValueError(f"{len(missing)} tested utterances are not in it")
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{file} is damaged ({error}); delete it and repeat the study's command") from error
     return table

@@ -10,15 +10,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit
 from ser_lightning.errors import UserError
+from ser_lightning.files import parse_yaml
 from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.samples import score_row
 from ser_lightning.report.scored import ScoredRun, signatures
 from ser_lightning.report.statistics import QUESTIONS
-from ser_lightning.runs.ledger import FEATURES, RunResult, damaged, read_features, read_results
+from ser_lightning.runs.ledger import (
+    CONFIG,
+    FEATURES,
+    RunResult,
+    damaged,
+    read_features,
+    read_results,
+    read_sealed,
+)
 from ser_lightning.runs.schedule import steps_of, steps_per_epoch
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import Job
@@ -229,7 +237,7 @@ def _training_note(folder: Path, result: RunResult) -> str:
     Earlier versions had steps by features where there are epochs now, and not of every front end.
     """
     try:
-        config = yaml.safe_load((folder / "config.yaml").read_text())
+        config = parse_yaml(read_sealed(folder, CONFIG).decode())
         training = config["corpus"]["training"]
         own = {name: training[name] for name in ("batch_size", "learning_rate") if name in training}
         if "epochs" in training:
@@ -243,8 +251,8 @@ def _training_note(folder: Path, result: RunResult) -> str:
             used["learning_rate"] = config["optimizer"]["learning_rate"]
         else:
             own.pop("learning_rate", None)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
-        raise damaged(folder, "config.yaml", error) from error
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(folder, CONFIG, error) from error
     if all(used[name] == value for name, value in own.items() if value is not None):
         return training.get("note", "")
     words += [f"of {own['batch_size']} utterances"] if "batch_size" in own else []
@@ -293,3 +301,9 @@ def _distinct(values: Iterable[str]) -> str:
 def counted(number: int, noun: str) -> str:
     """'1 fold' or '2 folds'."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """The first of several names with semicolons between them, and how many more there are."""
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return "; ".join([*names[:most], *more])

@@ -117,7 +117,7 @@ def _failures(study: Path, runs: Path, jobs: Sequence[Job], told: Sequence[str] 
         entry.run or entry.job: f"  {', '.join(filter(None, (entry.job, entry.place)))}: {entry.details}"
         for job in own
         for entry in job_status(job, runs)
-        if entry.state == "failed" and entry.details not in told
+        if entry.state in ("failed", "damaged") and entry.details not in told
     }
     head = f"{len(failed)} of this sweep's runs failed; the same command tries them again"
     return [head, *failed.values()] if failed else []

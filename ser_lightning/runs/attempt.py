@@ -12,10 +12,11 @@ from pathlib import Path
 from threading import Event, Thread
 
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
 
 from ser_lightning.components.code import place_of
 from ser_lightning.errors import NoSpaceError, UserError, ends_the_job
-from ser_lightning.files import explain_file, no_space, write_whole
+from ser_lightning.files import explain_file, no_space, read_json, write_whole
 
 ATTEMPT = "attempt.json"
 # Seconds between signs of life, and without one after which a process on another machine counts as gone.
@@ -59,8 +60,8 @@ class Attempt:
 def read_attempt(folder: Path) -> Attempt | None:
     """The last try at a run that is not finished; None where there was none."""
     try:
-        return Attempt(**json.loads((folder / ATTEMPT).read_text()))
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, TypeError):
+        return TypeAdapter(Attempt).validate_python(read_json(folder / ATTEMPT))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
 
 

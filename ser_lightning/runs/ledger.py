@@ -1,8 +1,9 @@
 """Reading runs: their results and their predictions. Needs neither torch nor Lightning."""
 
 import json
+import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -11,14 +12,20 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from ser_lightning.errors import UserError
-from ser_lightning.files import write_whole
+from ser_lightning.files import read_bytes, read_json, write_whole
+from ser_lightning.runs.seal import FILES, SEAL, Seal, check_record, record_seal, seal_files
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    import pyarrow as pa
 
 RESULT, PREDICTIONS, FEATURES = "result.json", "predictions.parquet", "features.parquet"
-METRICS = "metrics.csv"
+METRICS, CONFIG = "metrics.csv", "config.yaml"
+# Parameters of the best dev UA, and of the last whole epoch of an unfinished run.
+BEST, LAST = "best.ckpt", "last.ckpt"
+# What a result seals beside itself.
+SEALED = (CONFIG, METRICS, BEST, PREDICTIONS, FEATURES)
 # The folder of a run's read-outs.
 READOUTS = "readouts"
 # Beside the runs' folders: those of runs that were trained anew since.
@@ -39,6 +46,7 @@ class RunResult:
         confusion, dev_confusion: counts [classes, classes] of test and dev, rows true, columns predicted.
         code: version and digest of the code that made the run; empty where an earlier version did not say.
         schema: number of the form in which the file is written.
+        files: name -> seal of the run's other files; empty where an earlier version did not seal them.
         extra: fields that a later version wrote.
     """
 
@@ -65,6 +73,7 @@ class RunResult:
     versions: dict[str, str]
     code: dict[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
+    files: dict[str, Seal] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -87,39 +96,102 @@ class RunResult:
         """WA of the dev part, in [0, 1]."""
         return self.scores["dev"]["wa"]
 
+    def sealed(self, folder: Path) -> "RunResult":
+        """The same with the seals of the files that the run's folder has."""
+        return replace(self, files=seal_files(folder, SEALED))
+
     def write(self, folder: Path) -> None:
-        """Write result.json, the last file of a run, whole or not at all."""
-        record = asdict(self)
-        extra = record.pop("extra")
-        write_whole(folder / RESULT, json.dumps({"schema": record.pop("schema"), **record, **extra}, indent=1))
+        """Write result.json, the last file of a run, whole or not at all; with a seal of its own if others have one."""
+        facts = asdict(self)
+        extra = facts.pop("extra")
+        record = {"schema": facts.pop("schema"), **facts, **extra}
+        if not self.files:
+            del record[FILES]
+        else:
+            # As a reader sees it, to whom e.g. a tuple is a list
+            record[SEAL] = record_seal(json.loads(json.dumps(record)))
+        write_whole(folder / RESULT, json.dumps(record, indent=1))
+
+
+class DamagedRunError(UserError):
+    """A file of a finished run is not what was written, so that the run is to be trained anew.
+
+    Args:
+        file: which.
+        reason: what is wrong with it, in a few words.
+        sealed: whether the commands that train see it by themselves.
+    """
+
+    def __init__(self, file: Path, reason: str, sealed: bool = True) -> None:
+        mended = (
+            "repeat the study's command, which sets the run's folder aside and trains it anew"
+            if sealed
+            else f"move the folder {file.parent} elsewhere and repeat the study's command, which trains the run anew"
+        )
+        super().__init__(f"{file} {reason}; {mended}")
+        self.file, self.reason, self.sealed = file, reason, sealed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.file, self.reason, self.sealed)
 
 
 def read_result(folder: Path) -> RunResult | None:
     """The result of a finished run; None where there is no result.json, and only there.
 
-    Raises `UserError` where it is there and cannot be read: files are written whole, so that it is damaged, and a run
-    that is paid for is not to be trained over silently.
+    Raises `DamagedRunError` where it is there and is not what was written, or another run's; and `UserError` where it
+    cannot be read for another reason, for which a run that is paid for is not to be trained over.
     """
+    record = _read_record(folder)
+    if record is None:
+        return None
+    try:
+        return _parse_result({name: value for name, value in record.items() if name != SEAL})
+    except _LaterSchemaError as error:
+        raise UserError(f"{folder / RESULT} cannot be read ({error}); nothing is trained in its place") from error
+    except ValueError as error:
+        raise DamagedRunError(folder / RESULT, f"is damaged ({_reason(error)})") from error
+
+
+def read_seals(folder: Path) -> dict[str, Seal]:
+    """The seals of a run's files by their names; empty where it is unfinished or unsealed. Raises as `read_result`."""
+    record = _read_record(folder) or {}
+    return {name: Seal(seal["size"], seal["sha256"]) for name, seal in record.get(FILES, {}).items()}
+
+
+def read_sealed(folder: Path, name: str) -> bytes:
+    """A file of a run. Raises as `read_bytes`, and `ValueError` where its seal says that it is altered."""
+    content = read_bytes(folder / name)
+    if seal := read_seals(folder).get(name):
+        seal.check(content)
+    return content
+
+
+def _read_record(folder: Path) -> dict[str, Any] | None:
+    """The fields of result.json, unaltered as far as their seal tells, and of this run."""
     file = folder / RESULT
     try:
-        return _parse_result(json.loads(file.read_text()))
+        record = read_json(file)
+        if not isinstance(record, dict):
+            raise ValueError("it holds no mapping")
+        check_record(record, FILES)
+        name = folder.name.rpartition("-")[0] if folder.parent.name == FORMER else folder.name
+        if record.get("signature", name) != name:
+            raise ValueError(f"it is of another run, {record['signature']}")
     except FileNotFoundError:
         return None
     except OSError as error:
         raise UserError(f"{file} cannot be read ({error.strerror}); nothing is trained in its place") from error
     except ValueError as error:
-        raise UserError(
-            f"{file} cannot be read ({_reason(error)}); put back a copy of it, or move the folder {folder} "
-            "elsewhere and repeat the command, which trains the run anew"
-        ) from error
+        raise DamagedRunError(file, f"is damaged ({error})") from error
+    return record
 
 
-def set_aside(folder: Path) -> None:
-    """Move the whole folder of a finished run to `.former/<signature>-<n>` beside it, in one step."""
+def set_aside(folder: Path) -> Path:
+    """Move the whole folder of a finished run to `.former/<signature>-<n>` beside it, in one step; returns that."""
     former = folder.parent / FORMER
     former.mkdir(exist_ok=True)
     places = (former / f"{folder.name}-{number}" for number in count())
-    folder.rename(next(place for place in places if not place.exists()))
+    return folder.rename(next(place for place in places if not place.exists()))
 
 
 def read_results(runs: Path, signatures: Iterable[str]) -> list[RunResult]:
@@ -138,12 +210,12 @@ def read_predictions(runs: Path, signatures: Iterable[str]) -> "pd.DataFrame":
 
 def read_outputs(folder: Path) -> "pd.DataFrame":
     """A run's rows of the ledger: id, part (dev, test), label and a logit_<class> per class."""
-    return _read_parquet(folder / PREDICTIONS)
+    return read_table(folder, PREDICTIONS).to_pandas()
 
 
 def read_features(folder: Path) -> "pd.DataFrame":
     """A run's features: id, part, label and z_0, z_1, ... of all utterances."""
-    return _read_parquet(folder / FEATURES)
+    return read_table(folder, FEATURES).to_pandas()
 
 
 def feature_values(features: "pd.DataFrame") -> "np.ndarray":
@@ -156,24 +228,74 @@ def readout_file(folder: Path, name: str) -> Path:
     return folder / READOUTS / f"{name}.parquet"
 
 
-def read_readout(folder: Path, name: str) -> "pd.DataFrame | None":
-    """A run's read-out of this name, see `readout_file`; None where it is not there."""
+def write_readout(folder: Path, name: str, content: bytes) -> None:
+    """Keep a read-out, and its seal beside it."""
     file = readout_file(folder, name)
-    return _read_parquet(file) if file.exists() else None
+    # A seal without its file is nobody's; another file's would be one of damage
+    _seal_file(file).unlink(missing_ok=True)
+    write_whole(file, content)
+    write_whole(_seal_file(file), json.dumps(asdict(Seal.of(content))))
+
+
+def read_readout(folder: Path, name: str) -> "pd.DataFrame | None":
+    """A run's read-out of this name, see `readout_file`; None where it is not there.
+
+    Raises `OSError` where it cannot be read, and `ValueError` where it is not what was written.
+    """
+    table = read_readout_table(readout_file(folder, name))
+    return None if table is None else table.to_pandas()
+
+
+def read_readout_table(file: Path) -> "pa.Table | None":
+    """As `read_readout`, from its file."""
+    try:
+        content = read_bytes(file)
+    except FileNotFoundError:
+        return None
+    try:
+        seal = read_json(_seal_file(file))
+        Seal(seal["size"], seal["sha256"]).check(content)
+    except FileNotFoundError:
+        # An earlier version's, or its process was killed in between
+        pass
+    except (TypeError, KeyError) as error:
+        raise ValueError("its seal is damaged") from error
+    return _parse_parquet(content)
+
+
+def _seal_file(file: Path) -> Path:
+    return file.with_suffix(".seal")
 
 
 def damaged(folder: Path, file: str, error: Exception) -> UserError:
     """The error for a finished run of which a file cannot be read: which one, and what mends it."""
+    if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+        return UserError(
+            f"{folder / file} cannot be read ({error.strerror or error}); mend that and repeat the command"
+        )
     reason = "is missing" if isinstance(error, FileNotFoundError) else f"is damaged ({' '.join(str(error).split())})"
-    return UserError(f"{folder / file} {reason}; delete the folder {folder} and repeat the command: the run is redone")
+    return DamagedRunError(folder / file, reason, sealed=bool(read_seals(folder)))
 
 
-def _read_parquet(file: Path) -> "pd.DataFrame":
+def read_table(folder: Path, name: str) -> "pa.Table":
+    """A parquet file of a run. Raises as `read_sealed`, and `ValueError` where it is no parquet."""
+    return _parse_parquet(read_sealed(folder, name))
+
+
+def _parse_parquet(content: bytes) -> "pa.Table":
     """A third of the time of pandas' own, which counts where a study has hundreds of runs."""
+    import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
-    with ParquetFile(file) as parquet:
-        return parquet.read().to_pandas()
+    try:
+        with ParquetFile(pa.BufferReader(content)) as parquet:
+            return parquet.read()
+    except (pa.ArrowException, OSError, MemoryError, OverflowError) as error:
+        raise ValueError((str(error).splitlines() or [type(error).__name__])[0]) from error
+
+
+class _LaterSchemaError(ValueError):
+    """A result is of a later form than any that is known here."""
 
 
 def _parse_result(record: Any) -> RunResult:
@@ -189,10 +311,15 @@ def _parse_result(record: Any) -> RunResult:
         for part in ("dev", "test"):
             if missing := {"ua", "wa"} - result.scores.get(part, {}).keys():
                 raise ValueError(f"scores.{part} has no {' and no '.join(sorted(missing))}")
+            for metric in ("ua", "wa"):
+                if not 0 <= result.scores[part][metric] <= 1:
+                    raise ValueError(f"scores.{part}.{metric} is not in [0, 1]")
+        if not (result.seconds >= 0 and math.isfinite(result.seconds)):
+            raise ValueError("seconds is no duration")
     except ValueError as error:
         schema = record.get("schema")
         if isinstance(schema, int) and schema > SCHEMA:
-            raise ValueError(
+            raise _LaterSchemaError(
                 f"a later version of ser_lightning wrote it, schema {schema}, and can read it; here: {_reason(error)}"
             ) from error
         raise

@@ -16,7 +16,7 @@ import numpy as np
 
 from ser_lightning.components import blamed
 from ser_lightning.errors import NoSpaceError, UserError, ends_the_job
-from ser_lightning.files import no_space, write_whole
+from ser_lightning.files import no_space, read_json, write_whole
 from ser_lightning.identity import digest
 from ser_lightning.runs.attempt import reason_for, run_lock
 from ser_lightning.runs.ledger import (
@@ -27,6 +27,7 @@ from ser_lightning.runs.ledger import (
     read_features,
     read_result,
     readout_file,
+    write_readout,
 )
 from ser_lightning.runs.signature import part_identity
 
@@ -65,8 +66,8 @@ def read_out(folder: Path, config: "Config") -> list[str]:
 def read_failures(folder: Path, names: Iterable[str]) -> Iterator[str]:
     """Why those of the read-outs that are kept by these names failed when last tried."""
     for stem in names:
-        with suppress(FileNotFoundError, NotADirectoryError, ValueError, KeyError):
-            yield json.loads(_failure_file(folder, stem).read_text())["failure"]
+        with suppress(FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+            yield str(read_json(_failure_file(folder, stem))["failure"])
 
 
 def fit_and_score(
@@ -105,7 +106,7 @@ def _place(part: "ReadoutConfig", method: Any) -> str:
 
 def _attempt(folder: Path, part: "ReadoutConfig", stem: str) -> str | None:
     try:
-        write_whole(readout_file(folder, stem), _scores(folder, part).to_parquet(index=False))
+        write_readout(folder, stem, _scores(folder, part).to_parquet(index=False))
     except Exception as error:
         if ends_the_job(error):
             raise

@@ -1,4 +1,4 @@
-"""How each run of a study stands: done, running, failed, interrupted, missing, or replaced."""
+"""How each run of a study stands: done, damaged, running, failed, interrupted, missing, or replaced."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ser_lightning.errors import UserError
+from ser_lightning.files import parse_yaml, read_text
 from ser_lightning.runs.attempt import read_attempt
-from ser_lightning.runs.ledger import read_result
+from ser_lightning.runs.damage import find_damage
+from ser_lightning.runs.ledger import DamagedRunError, read_result
 from ser_lightning.runs.readouts import read_failures
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import Job, place_name, read_jobs
 
-STATES = ("done", "running", "failed", "interrupted", "missing", "replaced")
+STATES = ("done", "damaged", "running", "failed", "interrupted", "missing", "replaced")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class RunStatus:
         job: what its job sets.
         place: its repetition and fold.
         state: one of `STATES`.
-        details: UA on dev, where and since when it is running, why it failed, or what is different.
+        details: UA on dev, where and since when it is running, why it failed, what is damaged or different.
     """
 
     run: str
@@ -58,10 +58,15 @@ def job_status(job: Job, runs: Path) -> Iterator[RunStatus]:
 def _state(folder: Path, readouts: Iterable[str]) -> tuple[str, str]:
     try:
         result = read_result(folder)
+        found = find_damage(folder, thorough=False) if result is not None else []
+    except DamagedRunError as error:
+        return "damaged", str(error)
     except UserError as error:
         return "failed", str(error)
     if result is not None:
-        summary = f"dev UA {100 * result.dev_ua:.1f} %, {result.seconds:.0f} s"
+        if fatal := [str(damage) for damage in found if damage.fatal]:
+            return "damaged", f"{', '.join(fatal)}; the same command sets {folder} aside and trains the run anew"
+        summary = "; ".join([f"dev UA {100 * result.dev_ua:.1f} %, {result.seconds:.0f} s", *map(str, found)])
         failures = list(read_failures(folder, readouts))
         return ("failed", "; ".join([f"done, {summary}", *failures])) if failures else ("done", summary)
     last = read_attempt(folder)
@@ -83,11 +88,16 @@ def _replaced_lines(study: str, jobs: list[Job], runs: Path) -> Iterator[RunStat
         if file.parent.name in planned:
             continue
         # Most runs of a large folder belong to other studies; a plain look is a hundred times faster than YAML.
-        text = file.read_text()
-        if f"\n  name: {study}\n" not in text:
+        try:
+            text = read_text(file)
+            if f"\n  name: {study}\n" not in text:
+                continue
+            config = parse_yaml(text)
+            is_own = config["study"]["name"] == study
+        except (OSError, ValueError, TypeError, KeyError):
+            # Nobody asks for it any more
             continue
-        config = yaml.safe_load(text)
-        if config["study"]["name"] == study:
+        if is_own:
             yield RunStatus(file.parent.name, "", _known_place(file.parent), "replaced", _difference(config, jobs))
 
 

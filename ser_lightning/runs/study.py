@@ -14,17 +14,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
+from pydantic import TypeAdapter, ValidationError
 
 from ser_lightning.errors import UserError
-from ser_lightning.files import absolute, write_whole
+from ser_lightning.files import absolute, read_json, read_text, write_whole
+from ser_lightning.identity import digest
+from ser_lightning.runs.seal import SEAL, check_record, record_seal
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.varying import Baseline, name_parts, settings_key
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from ser_lightning.config import Config
+    from ser_lightning.runs.ledger import RunResult
 
 # What a study's folder has beside its jobs: who is tested when, the utterances, the commands that made it, what for.
 SPLIT, UTTERANCES, COMMAND, STUDY = "split.csv", "utterances.csv", "command.txt", "study.json"
+# The jobs that a study has, so that one that is lost is missed.
+JOBS = "jobs.json"
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +81,22 @@ class Purpose:
         return f"{' '.join(self.baseline) or 'its first job'} (paper: {self.paper or 'none'}, {margins})"
 
 
+@dataclass(frozen=True)
+class JobList:
+    """What `jobs.json` says: which jobs a study has, and on what.
+
+    Attributes:
+        names: number -> what the job sets.
+        keys: number -> a digest of its settings.
+        corpus: the digest of corpus and sound of the job that was planned last, see `Job.origin`; None before the
+            first.
+    """
+
+    names: dict[int, str] = field(default_factory=dict)
+    keys: dict[int, str] = field(default_factory=dict)
+    corpus: str | None = None
+
+
 def study_folder(output: str, name: str) -> Path:
     """Where a study lies below `paths.output`."""
     return absolute(output) / "studies" / name
@@ -86,13 +110,13 @@ def study_lock(folder: Path) -> FileLock:
 
 def all_studies(output: Path) -> dict[str, Path]:
     """The studies below `paths.output`: name -> folder; a command that was refused has left none."""
-    return {jobs.parent.name: jobs.parent for jobs in sorted(output.glob("studies/*/jobs")) if _job_files(jobs.parent)}
+    return {jobs.parent.name: jobs.parent for jobs in sorted(output.glob("studies/*/jobs")) if _is_study(jobs.parent)}
 
 
 def find_study(name: str, output: Path) -> Path:
     """The folder of a study, by its path or by its name below `output`. Raises `UserError` where there is none."""
     for folder in (absolute(name), output / "studies" / name):
-        if _job_files(folder):
+        if _is_study(folder):
             return folder
     raise UserError(f"{name} is not a study; {known_studies(output)}")
 
@@ -152,19 +176,21 @@ def write_study(folder: Path, purpose: Purpose, settings: Sequence[Mapping[str, 
         raise UserError(f"study.paper={purpose.paper}: choose one of {', '.join(known_papers())}, or null for none")
     if (folder / STUDY).exists() and (former := read_study(folder)) != purpose:
         log.info("%s is now compared with %s, before with %s", folder.name, purpose, former)
-    write_whole(folder / STUDY, json.dumps(asdict(purpose), indent=1))
+    _write_record(folder / STUDY, purpose)
 
 
 def read_study(folder: Path) -> Purpose:
     """What a study is for; what one of an earlier version did not say is as by default. Raises `UserError`."""
     try:
-        purpose = json.loads((folder / STUDY).read_text())
-        margins = {key: float(purpose[key]) for key in ("level_margin", "effect_margin") if key in purpose}
-        return Purpose(tuple(purpose["baseline"]), purpose["paper"], **margins)
+        record = read_json(folder / STUDY)
+        purpose = _validated(Purpose, record)
+        if missing := {"baseline", "paper"} - record.keys():
+            raise ValueError(f"it has no {' and no '.join(sorted(missing))}")
+        return purpose
     except FileNotFoundError:
         return Purpose()
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{folder / STUDY} cannot be read ({error}); repeat the study's command") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder / STUDY} cannot be read ({_reason(error)}); repeat the study's command") from error
 
 
 def known_papers() -> list[str]:
@@ -176,28 +202,30 @@ def known_papers() -> list[str]:
 
 def write_job(folder: Path, number: int, job: Job) -> None:
     """Record a job in the study's folder under this number, whatever is there."""
-    write_whole(folder / "jobs" / str(number) / "job.json", json.dumps(asdict(job), indent=1))
+    _write_record(_job_file(folder, number), job)
 
 
 def write_jobs(folder: Path, jobs: Sequence[Job], beside: bool = False) -> None:
     """Add jobs to the study. One that has the settings of a former job is that job, and so is one of the same name
     with other code, whose edit may have changed a default; see `join_jobs`.
 
-    Runs that are no longer of a job are told in a line. `beside`: other jobs of the same command may have the same
-    settings, on other folds; that one of them failed is kept.
+    A job that cannot be read, or is lost, is written anew by the command that has its settings. Runs that are no
+    longer of a job are told in a line. `beside`: other jobs of the same command may have the same settings, on other
+    folds; that one of them failed is kept. Raises `UserError` where the list of jobs cannot be read.
     """
     with study_lock(folder):
+        listed = _read_list(folder) or JobList()
         recorded: dict[int, Job] = {}
         damaged: list[int] = []
-        for number, file in _job_files(folder).items():
+        for number in _job_numbers(folder, listed):
             try:
-                recorded[number] = _read_job(file)
+                recorded[number] = _read_job(folder, number, listed)
             except UserError:
                 damaged.append(number)
         for job in jobs:
             # Studies of earlier versions have a job for every name
             numbers = [number for number, one in recorded.items() if same_settings(one, job) or _was_edited(one, job)]
-            for number in numbers or [damaged.pop(0) if damaged else max(recorded, default=-1) + 1]:
+            for number in numbers or [_free_number(job, listed, recorded, damaged)]:
                 former = recorded.get(number)
                 joined = join_jobs(former, job) if former else job
                 failures = [former.failure, job.failure] if former and beside else [job.failure]
@@ -205,6 +233,42 @@ def write_jobs(folder: Path, jobs: Sequence[Job], beside: bool = False) -> None:
                 write_job(folder, number, recorded[number])
                 if former:
                     _tell_dropped(folder.name, former, recorded[number])
+        _write_list(folder, listed, recorded, jobs)
+
+
+def _free_number(job: Job, listed: JobList, recorded: Mapping[int, Job], damaged: list[int]) -> int:
+    """The number for a job that the study does not have, or has lost: that of the lost one, if it may be this."""
+    for number in damaged:
+        if listed.keys.get(number, _key(job)) == _key(job):
+            damaged.remove(number)
+            return number
+    return max([*recorded, *damaged], default=-1) + 1
+
+
+def _write_list(folder: Path, former: JobList, recorded: Mapping[int, Job], jobs: Sequence[Job]) -> None:
+    """Say which jobs the study has; those that are lost stay in the list, for they are to be missed."""
+    names = {**former.names, **{number: job.name for number, job in recorded.items()}}
+    keys = {**former.keys, **{number: _key(job) for number, job in recorded.items()}}
+    planned = [job.origin["corpus"] for job in jobs if "corpus" in job.origin]
+    _write_record(folder / JOBS, JobList(names, keys, planned[-1] if planned else former.corpus))
+
+
+def _read_list(folder: Path) -> JobList | None:
+    """Which jobs the study has; None where an earlier version made it. Raises `UserError` where it cannot be read."""
+    file = folder / JOBS
+    try:
+        return _validated(JobList, read_json(file))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{file} cannot be read ({_reason(error)}); put back a copy of it, or delete it: then the study has the "
+            f"jobs that are still in {folder / 'jobs'}"
+        ) from error
+
+
+def _key(job: Job) -> str:
+    return digest(settings_key(name_parts(job.settings)))
 
 
 def join_jobs(former: Job, job: Job) -> Job:
@@ -242,8 +306,20 @@ def mixed_origins(jobs: Sequence[Job]) -> list[str]:
 
 
 def read_jobs(folder: Path) -> list[Job]:
-    """The jobs of a study, in their order. Raises `UserError` where one cannot be read."""
-    return [_read_job(file) for file in _job_files(folder).values()]
+    """The jobs of a study, in their order. Raises `UserError` where one is missing or cannot be read."""
+    listed = _read_list(folder) or JobList()
+    return [_read_job(folder, number, listed) for number in _job_numbers(folder, listed)]
+
+
+def read_current_jobs(folder: Path) -> tuple[list[Job], list[Job]]:
+    """The jobs of a study, and those of them whose runs are of another corpus, or other sound, than its last command's.
+
+    The latter are to be left out of a report. A study of an earlier version does not know which was the last. Raises
+    `UserError` as `read_jobs`.
+    """
+    listed, jobs = _read_list(folder) or JobList(), read_jobs(folder)
+    others = [job for job in jobs if listed.corpus and job.origin.get("corpus", listed.corpus) != listed.corpus]
+    return [job for job in jobs if job not in others], others
 
 
 def distinct_jobs(jobs: Sequence[Job]) -> dict[int, list[int]]:
@@ -301,12 +377,10 @@ def _join_readouts(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
 
 def refuse_other_corpus(folder: Path, runs: Path, corpus: str, protocol: str) -> None:
     """Raises `UserError` where a study has finished runs of another corpus or protocol: their tables would be mixed."""
-    from ser_lightning.runs.ledger import read_results
-
-    results = []
+    jobs: list[Job] = []
     with suppress(UserError):
-        results = read_results(runs, [run for job in read_jobs(folder) for run in job.runs])
-    for result in results[:1]:
+        jobs = read_jobs(folder)
+    for result in _first_result(runs, [run for job in jobs for run in job.runs]):
         if (result.corpus, result.protocol) != (corpus, protocol):
             raise UserError(
                 f"the study {folder.name} has runs on {result.corpus} under the {result.protocol} protocol; {corpus} "
@@ -314,13 +388,35 @@ def refuse_other_corpus(folder: Path, runs: Path, corpus: str, protocol: str) ->
             )
 
 
+def _first_result(runs: Path, signatures: Sequence[str]) -> "list[RunResult]":
+    """The result of the first run that has one; what is damaged is named by who reads it for its own sake."""
+    from ser_lightning.runs.ledger import read_result
+
+    for name in signatures:
+        with suppress(UserError):
+            if result := read_result(runs / name):
+                return [result]
+    return []
+
+
 def write_command(folder: Path, entry: str, overrides: Sequence[str]) -> None:
     """Tell a study's folder which command makes it, e.g. entry 'train -m', below those that did before."""
     command = f"python -m ser_lightning.{entry} {shlex.join(overrides)}".strip()
     file = folder / COMMAND
     with study_lock(folder):
-        former = file.read_text().splitlines() if file.exists() else []
+        former = _former_commands(file)
         write_whole(file, "\n".join([*(line for line in former if line != command), command]) + "\n")
+
+
+def _former_commands(file: Path) -> list[str]:
+    try:
+        return read_text(file).splitlines()
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{file} cannot be read ({_reason(error)}); delete it, and the study forgets its commands"
+        ) from error
 
 
 def short_names(jobs: Sequence[Job]) -> list[str]:
@@ -387,18 +483,58 @@ def _is_same(one: Job, other: Job) -> bool:
     return same_settings(one, other)
 
 
-def _job_files(folder: Path) -> dict[int, Path]:
-    files = {int(file.parent.name): file for file in folder.glob("jobs/*/job.json")}
-    return dict(sorted(files.items()))
+def _job_file(folder: Path, number: int) -> Path:
+    return folder / "jobs" / str(number) / "job.json"
 
 
-def _read_job(file: Path) -> Job:
+def _job_numbers(folder: Path, listed: JobList) -> list[int]:
+    """Of the jobs that are listed, and those that are there, as a command that was killed leaves them."""
+    places = [file.parent.name for file in folder.glob("jobs/*/job.json")]
+    return sorted({*listed.names, *(int(name) for name in places if name.isdecimal())})
+
+
+def _is_study(folder: Path) -> bool:
+    return (folder / JOBS).exists() or bool(_job_numbers(folder, JobList()))
+
+
+def _read_job(folder: Path, number: int, listed: JobList) -> Job:
+    file, name = _job_file(folder, number), listed.names.get(number)
+    called = f"{file}, the job {name}," if name else str(file)
     try:
-        job = Job(**json.loads(file.read_text()))
-        if len(job.places) != len(job.runs):
+        job = _validated(Job, read_json(file))
+        if len(job.places) != len(job.runs) or any(len(place) != 2 for place in job.places):
             raise ValueError("runs without their places, as earlier versions wrote it")
         return replace(job, settings=name_parts(job.settings))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{called} is missing; repeat the command that has it, which writes it anew and keeps finished runs, or "
+            f"delete {folder / JOBS} to go on without it"
+        ) from error
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{file} cannot be read ({error}); repeat the study's command, which writes it anew and keeps finished runs"
+            f"{called} cannot be read ({_reason(error)}); repeat the study's command, which writes it anew and keeps "
+            "finished runs"
         ) from error
+
+
+def _write_record(file: Path, content: "DataclassInstance") -> None:
+    """Write an object with a seal of its own."""
+    # As a reader sees it, to whom e.g. a tuple is a list
+    record = json.loads(json.dumps(asdict(content)))
+    write_whole(file, json.dumps({**record, SEAL: record_seal(record)}, indent=1))
+
+
+def _validated(kind: type[Any], record: Any) -> Any:
+    """A record as an object of this kind, unaltered as far as its seal tells. Raises `ValueError` where it is none."""
+    if not isinstance(record, dict):
+        raise ValueError("it holds no mapping")
+    check_record(record)
+    return TypeAdapter(kind).validate_python({name: value for name, value in record.items() if name != SEAL})
+
+
+def _reason(error: Exception) -> str:
+    """Why a file cannot be read, in a line."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
+    return getattr(error, "strerror", None) or str(error)

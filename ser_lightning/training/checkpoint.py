@@ -3,7 +3,9 @@
 import csv
 import io
 import logging
+import os
 import time
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,54 +14,72 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from ser_lightning.errors import UserError
-from ser_lightning.files import write_whole
+from ser_lightning.files import read_bytes, write_whole
 from ser_lightning.runs.code import code_digest
+from ser_lightning.runs.ledger import LAST, METRICS
+from ser_lightning.runs.seal import check_archive, seal_archive
 
-BEST, LAST, METRICS, CODE = "best.ckpt", "last.ckpt", "metrics.csv", "code"
+CODE = "code"
 
 log = logging.getLogger(__name__)
 
 
+class DamagedCheckpointError(UserError):
+    """A file is not a checkpoint, or not as it was written."""
+
+
 def write_checkpoint(content: dict[str, Any], path: Path) -> None:
-    """Write tensors and plain types, whole or not at all."""
+    """Write tensors and plain types, whole or not at all, with a seal in the archive's comment."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_whole(path, buffer.getbuffer())
+    write_whole(path, seal_archive(buffer.getvalue()))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """What `write_checkpoint` wrote, on the CPU, by `torch.load(weights_only=True)`.
 
-    Raises `UserError` where the file is missing, truncated, or no checkpoint of this project.
+    Raises `DamagedCheckpointError` where the file is truncated, altered, or no checkpoint of this project, and another
+    `UserError` where it is missing or cannot be read.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        raw = read_bytes(path)
+        check_archive(raw)
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); mend that and repeat the command") from error
+    except ValueError as error:
+        raise DamagedCheckpointError(f"{path} is truncated, damaged, or no checkpoint ({error})") from error
+    try:
+        content = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     except Exception as error:  # torch has no type of its own for a damaged file
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path} is truncated, damaged, or no checkpoint ({reason})") from error
+        raise DamagedCheckpointError(f"{path} is truncated, damaged, or no checkpoint ({reason})") from error
     if not isinstance(content, dict) or not {"state_dict", "recognizer"} <= content.keys():
-        raise UserError(f"{path} is not a checkpoint of ser_lightning: it has no recognizer")
+        raise DamagedCheckpointError(f"{path} is not a checkpoint of ser_lightning: it has no recognizer")
     return content
 
 
 def resumable(folder: Path, signature: str) -> dict[str, Any] | None:
     """The checkpoint that a run can go on from; None where there is none.
 
-    With a warning also None where it is damaged, or of other code than the present: no run is of two codes.
+    With a warning also None where it is damaged or another run's, and is then set aside under another name, or of
+    other code than the present: no run is of two codes. Raises `UserError` where it cannot be read at the moment.
     """
     path = folder / LAST
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     try:
         content = read_checkpoint(path)
         if content["recognizer"].get("signature") != signature:
-            raise UserError(f"{path} is of another run")
-        if content.get(CODE) != code_digest():
-            raise UserError(f"{path} is of other code than the present")
-    except UserError as error:
-        log.warning("%s; the run starts again", error)
+            raise DamagedCheckpointError(f"{path} is of another run")
+    except DamagedCheckpointError as error:
+        places = (path.with_name(f"{LAST}.damaged-{number}") for number in count())
+        place = path.rename(next(place for place in places if not os.path.lexists(place)))
+        log.warning("%s; it is now %s, and the run starts again", error, place.name)
+        return None
+    if content.get(CODE) != code_digest():
+        log.warning("%s is of other code than the present; the run starts again", path)
         return None
     return content
 

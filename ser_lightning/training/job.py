@@ -1,11 +1,13 @@
 """Train the planned runs of a job or study, side by side where that is faster, each once."""
 
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,7 +18,8 @@ from ser_lightning.config import Config, job_number, launcher
 from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError, ends_the_job
 from ser_lightning.memory import keep_memory, release_memory
 from ser_lightning.runs.attempt import attempt, reason_for, run_lock
-from ser_lightning.runs.ledger import RESULT, RunResult, read_result, set_aside
+from ser_lightning.runs.damage import Damage, find_damage
+from ser_lightning.runs.ledger import READOUTS, RESULT, DamagedRunError, RunResult, read_result, set_aside
 from ser_lightning.runs.readouts import read_out
 from ser_lightning.training.plan import PlannedRun
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from ser_lightning.training.progress import StudyProgress
 
 Outcome = TypeVar("Outcome")
+
+log = logging.getLogger(__name__)
 
 # Runs at once on a GPU at most, and bytes of its memory for each; two cores of the CPU go with it.
 ON_A_GPU, GPU_MEMORY = 6, 12 * 10**9
@@ -49,6 +54,34 @@ def train_all(planned: Sequence[PlannedRun], progress: "StudyProgress") -> list[
         raise _failed(failures, planned)
     finished = [read_result(run.folder) for run in planned]
     return [result for result in finished if result is not None]
+
+
+def set_damaged_aside(planned: Sequence[PlannedRun]) -> None:
+    """Find the finished runs of which a file is not what was written, and move their folders aside, in a line for each.
+
+    They count as missing then. What no report needs, as parameters that were deleted, is named only. Raises `UserError`
+    where a file cannot be read for another reason.
+    """
+    for folder in {run.signature: run.folder for run in planned}.values():
+        found = find_damage(folder)
+        if any(damage.fatal for damage in found):
+            with run_lock(folder, wait=False) as has_lock:
+                # Else another process is at it already
+                if has_lock and any(damage.fatal for damage in find_damage(folder)):
+                    _set_aside(folder, found)
+            continue
+        for damage in found:
+            if damage.file.parent.name == READOUTS:
+                damage.file.rename(damage.file.with_suffix(".damaged"))
+                log.warning("%s %s; it is computed anew", damage.file, damage.reason)
+            elif (folder / RESULT).exists():
+                log.warning("%s %s; the run is kept without it", damage.file, damage.reason)
+
+
+def _set_aside(folder: Path, found: Sequence[Damage]) -> None:
+    place = set_aside(folder)
+    reasons = ", ".join(str(damage) for damage in found if damage.fatal)
+    log.warning("%s: %s; the folder is now %s, and the run is trained anew", folder, reasons, place)
 
 
 def _train(planned: Sequence[PlannedRun], progress: "StudyProgress") -> list[Failure]:
@@ -101,8 +134,11 @@ def train_once(run: PlannedRun, wait: bool = True, number: int = 0) -> RunResult
         if not has_lock:
             return None
         # Another process may have finished it, or trained it anew, in the meantime.
-        if run.finished is not None:
-            return run.finished
+        try:
+            if run.finished is not None:
+                return run.finished
+        except DamagedRunError:
+            _set_aside(run.folder, find_damage(run.folder))
         if run.config.rerun and (run.folder / RESULT).exists():
             set_aside(run.folder)
         keep_memory(True)

@@ -1,5 +1,6 @@
 """The runs of one Hydra job: a configuration on its folds and repetitions, with the data that each needs."""
 
+import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ from ser_lightning.corpora.manifest import refuse_empty_classes, write_utterance
 from ser_lightning.data.audit import audit_splits
 from ser_lightning.data.leakage import FoldAudit
 from ser_lightning.data.splits import Split, make_splits, split_table
+from ser_lightning.errors import UserError
 from ser_lightning.features import FeatureStore, build_store
 from ser_lightning.features.sound import measure_corpus, remarks
-from ser_lightning.files import write_whole
+from ser_lightning.files import read_text, write_whole
 from ser_lightning.identity import digest
 from ser_lightning.runs.code import describe_other_code, is_current
 from ser_lightning.runs.ledger import RunResult, read_result
@@ -114,12 +116,24 @@ def record_corpus(study: Path, planned: Sequence[PlannedRun]) -> None:
     file, table = study / SPLIT, split_table([run.split for run in planned])
     with study_lock(study):
         if file.exists():
-            former = pd.read_csv(file, dtype={"id": str})
+            former = _read_split(file)
             places = {(run.split.repeat, run.split.fold) for run in planned}
             others = former[[place not in places for place in zip(former["repeat"], former["fold"], strict=True)]]
             table = pd.concat([others, table]).sort_values(["repeat", "fold"], kind="stable")
         write_whole(file, table.to_csv(index=False))
     write_utterances(planned[0].manifest, study / UTTERANCES)
+
+
+def _read_split(file: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(io.StringIO(read_text(file)), dtype={"id": str})
+        if missing := {"repeat", "fold", "id", "part"} - {*table.columns}:
+            raise ValueError(f"it has no column {', '.join(sorted(missing))}")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{file} is damaged ({error}); delete it and repeat the command, which writes it anew"
+        ) from error
+    return table
 
 
 def prepare(config: Config) -> tuple[Manifest, FeatureStore]:

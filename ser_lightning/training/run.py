@@ -23,17 +23,26 @@ from ser_lightning.config import TrainerConfig
 from ser_lightning.data.datamodule import SpectrogramDataModule
 from ser_lightning.data.protocols import PARTS
 from ser_lightning.errors import UserError
-from ser_lightning.files import write_whole
+from ser_lightning.files import UNFINISHED, write_whole
 from ser_lightning.metrics import confusion_counts, scores
-from ser_lightning.runs.attempt import ATTEMPT, Watch
+from ser_lightning.runs.attempt import Watch
 from ser_lightning.runs.code import present_code, present_versions
-from ser_lightning.runs.ledger import FEATURES, PREDICTIONS, RESULT, RunResult
+from ser_lightning.runs.ledger import (
+    BEST,
+    CONFIG,
+    FEATURES,
+    LAST,
+    METRICS,
+    PREDICTIONS,
+    READOUTS,
+    RESULT,
+    RunResult,
+)
 from ser_lightning.runs.schedule import Schedule
 from ser_lightning.runs.signature import settings
 from ser_lightning.training.assembly import assemble
 from ser_lightning.training.checkpoint import (
-    BEST,
-    LAST,
+    CODE,
     LastEpoch,
     WholeCheckpoints,
     logged_rows,
@@ -116,10 +125,10 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
     # Now, when it is loaded: the files may be other ones when the training ends.
     code = present_code()
     checkpoint = resumable(folder, run.signature)
-    _clear(folder, keep=(ATTEMPT, LAST) if checkpoint else (ATTEMPT,))
+    _clear(folder, keep=(LAST,) if checkpoint else ())
     if config.code:
-        shutil.copytree(config.code, folder / "code")
-    write_whole(folder / "config.yaml", yaml.safe_dump(config.described, sort_keys=False, allow_unicode=True))
+        shutil.copytree(config.code, folder / CODE)
+    write_whole(folder / CONFIG, yaml.safe_dump(config.described, sort_keys=False, allow_unicode=True))
     tags = run_tags(config, split, manifest.synthetic)
     devices = choose_devices(config.trainer, number)
     last = LastEpoch(folder)
@@ -155,21 +164,28 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
             code=code,
         )
         log_result(loggers, result, folder)
+    # Only now have all curves been written
+    result = result.sealed(folder)
     result.write(folder)
     (folder / LAST).unlink(missing_ok=True)
     return result
 
 
-def _clear(folder: Path, keep: Iterable[str]) -> None:
-    """Remove from a run's folder all but some files. Raises `UserError` where it has a result: it is never cleared."""
+def _clear(folder: Path, keep: Iterable[str] = ()) -> None:
+    """Remove from a run's folder what an earlier try has written there, but for some files; what is not of a run stays.
+
+    Raises `UserError` where it has a result: it is never cleared.
+    """
     if (folder / RESULT).exists():
         raise UserError(f"{folder} has a {RESULT}, so that it is not cleared; repeat the command, which keeps it")
     folder.mkdir(parents=True, exist_ok=True)
-    for file in folder.iterdir():
-        if file.is_dir():
-            shutil.rmtree(file)
-        elif file.name not in keep:
-            file.unlink()
+    names = {CONFIG, METRICS, BEST, LAST, PREDICTIONS, FEATURES, READOUTS, CODE} - {*keep}
+    for name in names:
+        for path in (folder / name, *folder.glob(f"{name}.*.{UNFINISHED}")):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _follow(run: PlannedRun, devices: list[int] | int, resume: bool) -> None:

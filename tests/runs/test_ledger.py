@@ -1,6 +1,7 @@
 """result.json: read whatever version wrote it, refused where it is damaged, never taken for missing."""
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from ser_lightning.errors import UserError
 from ser_lightning.report.compare import choose, compare
 from ser_lightning.report.material import read_material
 from ser_lightning.report.study import compile_report
-from ser_lightning.runs.ledger import SCHEMA, RunResult, read_result, read_results, set_aside
+from ser_lightning.runs.ledger import SCHEMA, DamagedRunError, RunResult, read_result, read_results, set_aside
 from ser_lightning.runs.status import study_status
 from ser_lightning.runs.study import read_jobs
 from tests.report.simulated import Simulation, predictions, settings_of, summarise
@@ -66,11 +67,19 @@ def result(**changes) -> RunResult:
     return RunResult(**{**facts, "scores": scores, **changes})
 
 
-def test_what_is_written_is_read(tmp_path):
+@pytest.fixture
+def folder(tmp_path):
+    """Of the run SIGNATURE."""
+    place = tmp_path / "SIGNATURE"
+    place.mkdir()
+    return place
+
+
+def test_what_is_written_is_read(folder):
     one = result(code={"version": "0.2", "digest": "abc"})
-    one.write(tmp_path)
-    assert read_result(tmp_path) == one
-    assert json.loads((tmp_path / "result.json").read_text())["schema"] == SCHEMA
+    one.write(folder)
+    assert read_result(folder) == one
+    assert json.loads((folder / "result.json").read_text())["schema"] == SCHEMA
     assert (one.ua, one.wa, one.dev_ua, one.dev_wa) == (0.625, 0.7, 0.5, 0.55)
 
 
@@ -79,9 +88,9 @@ def test_a_run_without_the_file_is_not_finished(tmp_path):
     assert read_result(tmp_path / "nowhere") is None
 
 
-def test_the_first_schema_is_read_by_a_rule(tmp_path):
-    (tmp_path / "result.json").write_text(FIRST_SCHEMA)
-    assert read_result(tmp_path) == result(code={})
+def test_the_first_schema_is_read_by_a_rule(folder):
+    (folder / "result.json").write_text(FIRST_SCHEMA)
+    assert read_result(folder) == result(code={})
 
 
 def test_finished_runs_of_the_first_schema_are_reported_listed_and_compared(tmp_path):
@@ -112,7 +121,8 @@ def test_finished_runs_of_the_first_schema_are_reported_listed_and_compared(tmp_
     st.dictionaries(st.text(min_size=1), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()))
 )
 def test_what_a_later_version_adds_is_kept(tmp_path_factory, more):
-    folder = tmp_path_factory.mktemp("run")
+    folder = tmp_path_factory.mktemp("run") / "SIGNATURE"
+    folder.mkdir()
     result(schema=SCHEMA + 7).write(folder)
     record = json.loads((folder / "result.json").read_text())
     record = {**{f"later {name}": value for name, value in more.items()}, "extra": 1, **record}
@@ -143,6 +153,10 @@ DAMAGED = {
     "another type": FIRST_SCHEMA.replace('"fold": 0', '"fold": "first"'),
     "scores without dev": with_scores({"test": {"ua": 0.5, "wa": 0.5}}),
     "scores without wa": with_scores({"test": {"ua": 0.5}, "dev": {"ua": 0.5, "wa": 0.5}}),
+    "a score out of range": with_scores({"test": {"ua": 0.5, "wa": 0.5}, "dev": {"ua": 84.0, "wa": 0.5}}),
+    "a score that is no number": FIRST_SCHEMA.replace("0.625", "NaN"),
+    "too deep": "[" * 100_000,
+    "another run's": FIRST_SCHEMA.replace("SIGNATURE", "0123456789ab"),
 }
 REASONS = {
     "no mapping": "it holds no mapping",
@@ -150,40 +164,62 @@ REASONS = {
     "without signature": "signature: field required",
     "scores without dev": "scores.dev has no ua and no wa",
     "scores without wa": "scores.test has no wa",
+    "a score out of range": "scores.dev.ua is not in [0, 1]",
+    "a score that is no number": "scores.test.ua is not in [0, 1]",
+    "too deep": "it is nested too deeply",
+    "another run's": "it is of another run, 0123456789ab",
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGED)
-def test_a_damaged_file_is_named_in_a_line_that_says_what_mends_it(tmp_path, damage):
-    file = tmp_path / "result.json"
+def test_a_damaged_file_is_named_in_a_line_that_says_what_mends_it(folder, damage):
+    file = folder / "result.json"
     file.write_text(DAMAGED[damage])
-    for read in (lambda: read_result(tmp_path), lambda: read_results(tmp_path.parent, [tmp_path.name])):
-        with pytest.raises(UserError) as refusal:
+    for read in (lambda: read_result(folder), lambda: read_results(folder.parent, [folder.name])):
+        with pytest.raises(DamagedRunError) as refusal:
             read()
         said = str(refusal.value)
-        assert said.startswith(f"{file} cannot be read ({REASONS.get(damage, '')}")
-        assert f"move the folder {tmp_path} elsewhere and repeat the command" in said
+        assert said.startswith(f"{file} is damaged ({REASONS.get(damage, '')}")
+        assert said.endswith("repeat the study's command, which sets the run's folder aside and trains it anew")
         assert "\n" not in said
     assert file.read_text() == DAMAGED[damage]
 
 
-def test_bytes_that_are_no_text_and_a_folder_of_that_name_are_refused(tmp_path):
-    (tmp_path / "result.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="cannot be read"):
-        read_result(tmp_path)
-    (tmp_path / "result.json").unlink()
-    (tmp_path / "result.json").mkdir()
-    with pytest.raises(UserError, match="Is a directory"):
-        read_result(tmp_path)
+def test_what_is_no_text_or_no_file_is_refused_and_not_waited_for(folder):
+    file = folder / "result.json"
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DamagedRunError, match="it is not text in UTF-8, see its byte 0"):
+        read_result(folder)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(DamagedRunError, match="it is a folder"):
+        read_result(folder)
+    file.rmdir()
+    os.mkfifo(file)
+    with pytest.raises(DamagedRunError, match="it is not a regular file"):
+        read_result(folder)
 
 
-def test_what_only_a_later_version_can_read_says_so(tmp_path):
+def test_what_cannot_be_read_at_the_moment_is_no_damage(folder, monkeypatch):
+    result().write(folder)
+
+    def broken(path):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("ser_lightning.runs.ledger.read_json", broken)
+    with pytest.raises(UserError, match=r"cannot be read \(Input/output error\); nothing is trained in its") as refusal:
+        read_result(folder)
+    assert not isinstance(refusal.value, DamagedRunError)
+
+
+def test_what_only_a_later_version_can_read_says_so(folder):
     record = {"schema": SCHEMA + 1, "outcome": [1, 2]}
-    (tmp_path / "result.json").write_text(json.dumps(record))
+    (folder / "result.json").write_text(json.dumps(record))
     with pytest.raises(
         UserError, match=rf"a later version of ser_lightning wrote it, schema {SCHEMA + 1}, and can read"
-    ):
-        read_result(tmp_path)
+    ) as refusal:
+        read_result(folder)
+    assert not isinstance(refusal.value, DamagedRunError)
 
 
 def test_a_damaged_run_does_not_keep_the_others_from_the_status(tmp_path):
@@ -193,8 +229,8 @@ def test_a_damaged_run_does_not_keep_the_others_from_the_status(tmp_path):
     simulation.finish(centre, 0, 1, RIGHT)
     file.write_text("")
     damaged, other = study_status(simulation.study, simulation.runs)
-    assert (damaged.state, other.state) == ("failed", "done")
-    assert damaged.details.startswith(f"{file} cannot be read")
+    assert (damaged.state, other.state) == ("damaged", "done")
+    assert damaged.details.startswith(f"{file} is damaged")
 
 
 def test_a_folder_set_aside_is_whole_and_beside_those_of_before(tmp_path):

@@ -7,7 +7,15 @@ import torch
 
 from ser_lightning.errors import UserError
 from ser_lightning.runs.code import code_digest
-from ser_lightning.training.checkpoint import CODE, LAST, logged_rows, read_checkpoint, resumable, write_checkpoint
+from ser_lightning.runs.ledger import LAST
+from ser_lightning.training.checkpoint import (
+    CODE,
+    DamagedCheckpointError,
+    logged_rows,
+    read_checkpoint,
+    resumable,
+    write_checkpoint,
+)
 
 CONTENT = {
     "state_dict": {"weight": torch.arange(3.0)},
@@ -66,7 +74,9 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, capsys, kind):
     assert said.startswith(f"{path} is ")
     assert "\n" not in said
     assert ("not a checkpoint of ser_lightning" in said) == (kind == "foreign")
+    damaged = path.read_bytes()
     assert resumable(tmp_path, "abc") is None
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("last.ckpt.damaged-0", damaged)]
     assert capsys.readouterr().out == ""
 
 
@@ -74,7 +84,9 @@ def test_a_checkpoint_of_another_run_is_not_gone_on_with(tmp_path, caplog):
     write_checkpoint(CONTENT, tmp_path / LAST)
     assert resumable(tmp_path, "abc") is not None
     assert resumable(tmp_path, "def") is None
-    assert f"{tmp_path / LAST} is of another run; the run starts again" in caplog.text
+    said = f"{tmp_path / LAST} is of another run; it is now last.ckpt.damaged-0, and the run starts again"
+    assert said in caplog.text
+    assert not (tmp_path / LAST).exists()
 
 
 @pytest.mark.parametrize("code", ["0" * 12, None])
@@ -82,6 +94,36 @@ def test_a_checkpoint_of_other_code_is_not_gone_on_with(tmp_path, caplog, code):
     write_checkpoint({**CONTENT, CODE: code}, tmp_path / LAST)
     assert resumable(tmp_path, "abc") is None
     assert f"{tmp_path / LAST} is of other code than the present; the run starts again" in caplog.text
+
+
+def test_every_flipped_bit_is_seen(tmp_path):
+    path = tmp_path / LAST
+    write_checkpoint(CONTENT, path)
+    whole = path.read_bytes()
+    places = [*range(0, len(whole), 17), *range(len(whole) - 100, len(whole))]
+    for number, place in enumerate(places):
+        altered = bytearray(whole)
+        altered[place] ^= 1 << number % 8
+        path.write_bytes(altered)
+        with pytest.raises(DamagedCheckpointError):
+            read_checkpoint(path)
+
+
+def test_a_checkpoint_without_a_seal_stays_one(tmp_path):
+    torch.save(CONTENT, tmp_path / LAST)
+    assert resumable(tmp_path, "abc") is not None
+
+
+def test_a_checkpoint_that_cannot_be_read_at_the_moment_is_not_set_aside(tmp_path, monkeypatch):
+    write_checkpoint(CONTENT, tmp_path / LAST)
+
+    def broken(path):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("ser_lightning.training.checkpoint.read_bytes", broken)
+    with pytest.raises(UserError, match=r"cannot be read \(Input/output error\)"):
+        resumable(tmp_path, "abc")
+    assert [file.name for file in tmp_path.iterdir()] == [LAST]
 
 
 def test_no_checkpoint(tmp_path):

@@ -13,8 +13,7 @@ import torch
 
 from ser_lightning.errors import UserError
 from ser_lightning.runs.attempt import read_attempt
-from ser_lightning.runs.ledger import read_predictions
-from ser_lightning.training.checkpoint import BEST, LAST
+from ser_lightning.runs.ledger import BEST, LAST, read_predictions
 from ser_lightning.training.job import train_once
 from ser_lightning.training.plan import plan_job
 from ser_lightning.training.ranks import choose_devices, dealt_devices

@@ -9,11 +9,12 @@ import pytest
 from ser_lightning.errors import UserError
 from ser_lightning.runs.attempt import Watch
 from ser_lightning.runs.code import code_digest
-from ser_lightning.runs.ledger import SCHEMA, read_outputs, read_result
+from ser_lightning.runs.damage import find_damage
+from ser_lightning.runs.ledger import LAST, SCHEMA, read_outputs, read_result
+from ser_lightning.runs.seal import record_seal
 from ser_lightning.runs.signature import settings
 from ser_lightning.runs.study import job_name
-from ser_lightning.training.checkpoint import LAST
-from ser_lightning.training.job import Failure, train_all, train_once
+from ser_lightning.training.job import Failure, set_damaged_aside, train_all, train_once
 from ser_lightning.training.plan import note_other_code, plan_job
 from ser_lightning.training.progress import StudyProgress
 from ser_lightning.training.run import train_run
@@ -56,6 +57,7 @@ def former(run):
 
 
 def train(run):
+    set_damaged_aside([run])
     with StudyProgress([run]) as progress:
         return train_all([run], progress)
 
@@ -70,6 +72,7 @@ def first_schema(run):
     scores = told.pop("scores")
     del told["schema"], told["code"]
     dev = {f"dev_{name}": value for name, value in scores["dev"].items()}
+    del told["files"], told["seal"]
     return {**told, **scores["test"], **dev}
 
 
@@ -80,6 +83,8 @@ def test_training_again_changes_no_byte_of_a_finished_run(run, form):
         "first": first_schema(run),
         "later": {**record(run), "schema": SCHEMA + 1, "mood": {"of": ["the", "day"]}},
     }
+    if form == "later":
+        forms[form]["seal"] = record_seal(forms[form])
     (run.folder / "result.json").write_text(json.dumps(forms[form]))
     before = content(run.folder)
     (result,) = train(run)
@@ -87,15 +92,77 @@ def test_training_again_changes_no_byte_of_a_finished_run(run, form):
     assert content(run.folder) == before
 
 
-@pytest.mark.parametrize("damage", ["", '{"signature": ', "[]", '{"schema": 99}'])
 @pytest.mark.parametrize("rerun", [False, True])
-def test_training_again_changes_no_byte_of_a_damaged_run(run, renewed, damage, rerun):
-    (run.folder / "result.json").write_text(damage)
+def test_training_again_changes_no_byte_of_what_a_later_version_made(run, renewed, rerun):
+    (run.folder / "result.json").write_text('{"schema": 99}')
     before = content(run.folder)
     for try_again in (train, train_once):
-        with pytest.raises(UserError, match=r"result\.json cannot be read .* move the folder"):
+        with pytest.raises(UserError, match=r"later version .* nothing is trained in its place"):
             try_again(renewed if rerun else run)
     assert content(run.folder) == before
+
+
+def flip(file, place=0.5):
+    altered = bytearray(file.read_bytes())
+    altered[int(place * len(altered))] ^= 4
+    file.write_bytes(altered)
+
+
+def truncate(file):
+    with file.open("r+b") as opened:
+        opened.truncate(500)
+
+
+DAMAGES = {
+    "a bit of predictions.parquet": (lambda folder: flip(folder / "predictions.parquet"), "bytes are not those"),
+    "features.parquet is gone": (lambda folder: (folder / "features.parquet").unlink(), "features.parquet is missing"),
+    "a bit of best.ckpt": (lambda folder: flip(folder / "best.ckpt"), "best.ckpt is damaged"),
+    "result.json cut": (lambda folder: truncate(folder / "result.json"), "result.json is damaged"),
+    "result.json empty": (lambda folder: (folder / "result.json").write_text(""), "result.json is damaged"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_run_is_set_aside_whole_and_trained_anew_in_a_line(run, damage, caplog):
+    work, words = DAMAGES[damage]
+    expected, aside = read_outputs(run.folder), former(run)
+    (run.folder / "notes.txt").write_text("mine")
+    work(run.folder)
+    before = content(run.folder)
+    train(run)
+    *earlier, last = former(run)
+    assert earlier == aside
+    assert content(last) == before
+    (message,) = [message for message in caplog.messages if "trained anew" in message]
+    assert words in message
+    assert message.endswith(f"; the folder is now {last}, and the run is trained anew")
+    pd.testing.assert_frame_equal(read_outputs(run.folder), expected)
+    assert find_damage(run.folder) == []
+
+
+def test_parameters_that_were_deleted_are_missed_and_the_run_is_kept(run, caplog):
+    whole = (run.folder / "best.ckpt").read_bytes()
+    (run.folder / "best.ckpt").unlink()
+    before = content(run.folder)
+    train(run)
+    assert content(run.folder) == before
+    assert f"{run.folder / 'best.ckpt'} is missing; the run is kept without it" in caplog.messages
+    (run.folder / "best.ckpt").write_bytes(whole)
+
+
+def test_what_is_not_the_run_s_own_stays_when_it_starts_again(run):
+    (run.folder / "result.json").unlink()
+    notes = {"notes.txt": b"mine", "last.ckpt.damaged-0": b"x"}
+    for name, text in notes.items():
+        (run.folder / name).write_bytes(text)
+    (run.folder / "predictions.parquet.node-1.unfinished").write_text("x")
+    (run.folder / "readouts").mkdir(exist_ok=True)
+    train(run)
+    after = content(run.folder)
+    assert {name: after[name] for name in notes} == notes
+    assert "predictions.parquet.node-1.unfinished" not in after
+    for name in notes:
+        (run.folder / name).unlink()
 
 
 def test_a_folder_with_a_result_is_not_cleared_even_when_told_to_train(run):

@@ -10,8 +10,7 @@ import torch
 
 import ser_lightning.runs.attempt
 from ser_lightning.runs.attempt import Watch, read_attempt
-from ser_lightning.runs.ledger import read_features, read_predictions
-from ser_lightning.training.checkpoint import BEST, LAST
+from ser_lightning.runs.ledger import BEST, LAST, read_features, read_predictions
 from ser_lightning.training.job import train_once
 from ser_lightning.training.plan import plan_job
 from tests.components.test_code import write

@@ -15,8 +15,7 @@ from ser_lightning.heads import Linear
 from ser_lightning.losses import CenterLoss
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
 from ser_lightning.runs.code import code_digest
-from ser_lightning.runs.ledger import read_predictions, read_result
-from ser_lightning.training.checkpoint import BEST
+from ser_lightning.runs.ledger import BEST, read_predictions, read_result
 from ser_lightning.training.job import mean_dev_ua, train_all, train_once
 from ser_lightning.training.plan import plan_job
 from ser_lightning.training.progress import StudyProgress

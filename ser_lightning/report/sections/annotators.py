@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
+from ser_lightning.files import parse_yaml
 from ser_lightning.report.annotators import Annotators, analyse
 from ser_lightning.report.document import Section, Table, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.tables import show_number
-from ser_lightning.runs.ledger import damaged
+from ser_lightning.runs.ledger import CONFIG, damaged, read_sealed
 
 EXPLAINED = (
     "Strata: the share of an utterance's evaluators who chose its class, all, more than half, or half and fewer; an "
@@ -52,9 +52,9 @@ def _class_of(material: Material) -> dict[str, str]:
     """Raw label -> class, as the runs were configured."""
     folder = material.folder(next(iter(material.scored.values())))
     try:
-        classes = yaml.safe_load((folder / "config.yaml").read_text())["corpus"].get("classes")
-    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise damaged(folder, "config.yaml", error) from error
+        classes = parse_yaml(read_sealed(folder, CONFIG).decode())["corpus"].get("classes")
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(folder, CONFIG, error) from error
     if not classes:
         return {name: name for name in material.classes}
     return {raw: name for name, labels in classes.items() for raw in labels}

@@ -1,5 +1,6 @@
 """Learning curves of the shown settings."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pandas as pd
 from ser_lightning.report.document import Block, Picture, Section, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.portraits import learning_curves
-from ser_lightning.runs.ledger import METRICS
+from ser_lightning.runs.ledger import METRICS, read_sealed
 
 COLUMNS = ("train/softmax", "dev/ua")
 
@@ -24,7 +25,7 @@ def section(material: Material) -> Section:
             tables = {}
             for run in material.finished(job):
                 try:
-                    tables[run.result.signature] = _read_curves(material.folder(run) / METRICS)
+                    tables[run.result.signature] = _read_curves(material.folder(run))
                 except (OSError, ValueError):
                     missing.append(run.result.signature)
             if tables:
@@ -39,11 +40,12 @@ def section(material: Material) -> Section:
     return Section("Learning curves", blocks)
 
 
-def _read_curves(file: Path) -> pd.DataFrame:
-    """Raises `ValueError` where a column is absent, empty, or not of numbers."""
-    table = pd.read_csv(file, usecols=["step", *COLUMNS], dtype=np.float64)
+def _read_curves(folder: Path) -> pd.DataFrame:
+    """Raises `OSError` or `ValueError` where a run's curves are damaged or missing, or lack a column of numbers."""
+    content = io.BytesIO(read_sealed(folder, METRICS))
+    table = pd.read_csv(content, usecols=["step", *COLUMNS], dtype=np.float64)
     if not table.notna().any().all():
-        raise ValueError(f"{file} has a column without a value")
+        raise ValueError("a column has no value")
     return table
 
 

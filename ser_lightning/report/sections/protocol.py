@@ -11,7 +11,7 @@ from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.document import Block, Code, Section, Text
 from ser_lightning.report.looks import later_pairs
 from ser_lightning.report.material import Material
-from ser_lightning.report.summary import Provenance, ScoredRun, counted, describe_protocol, setting_columns
+from ser_lightning.report.summary import Provenance, ScoredRun, counted, describe_protocol, listed, setting_columns
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import COMMAND, mixed_origins
 
@@ -32,6 +32,11 @@ def warnings(material: Material) -> list[str]:
         ]
         sentence = f"Unfinished: {facts.finished} of {facts.planned} runs are finished. Missing: {'; '.join(missing)}."
         words.append(sentence)
+    if material.left_out:
+        words.append(
+            f"Left out, being of another corpus or sound than the last runs: {listed(material.left_out)}; their "
+            "command, given again, trains them on the present one."
+        )
     unbegun = [name for name, job in zip(material.names, material.jobs, strict=True) if not job.runs]
     if unbegun:
         words.append(f"Without a single planned run: {'; '.join(unbegun)}.")
