@@ -9,7 +9,17 @@ import pytest
 
 import ser_lightning.files
 from ser_lightning.errors import UserError
-from ser_lightning.files import absolute, explain_file, make_folder_once, make_once, write_whole
+from ser_lightning.files import (
+    absolute,
+    explain_file,
+    make_folder_once,
+    make_once,
+    read_bytes,
+    read_json,
+    read_text,
+    read_yaml,
+    write_whole,
+)
 
 
 def refuse(error):
@@ -138,3 +148,44 @@ def test_a_folder_that_is_none_is_refused(tmp_path, name):
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(UserError, match=r"loop: Symlink loop|nobody.*home|null"):
         absolute(tmp_path / name if name == "loop" else name)
+
+
+def pipe(file):
+    os.mkfifo(file)
+
+
+UNREADABLE = {
+    "a pipe": (pipe, read_bytes, "it is not a regular file"),
+    "a folder": (os.mkdir, read_bytes, "it is a folder"),
+    "latin-1": (lambda file: file.write_bytes(b"zo\xeb"), read_text, "it is not text in UTF-8, see its byte 2"),
+    "too large": (
+        lambda file: os.truncate(os.open(file, os.O_CREAT | os.O_RDWR), 2**29),
+        read_text,
+        "it has 536870912",
+    ),
+    "no JSON": (lambda file: file.write_text("{\n'a'"), read_json, "it is not JSON, see its line 2: "),
+    "deep JSON": (lambda file: file.write_text("[" * 100_000), read_json, "it is nested too deeply"),
+    "no YAML": (lambda file: file.write_text("a: 1\nb: [1"), read_yaml, "it is not YAML, see its line 2"),
+    "an object": (lambda file: file.write_text("!!python/object:os.system {}"), read_yaml, "it is not YAML"),
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_what_is_no_file_of_its_kind_is_refused_in_a_few_words(tmp_path, kind):
+    make, read, words = UNREADABLE[kind]
+    make(tmp_path / "a")
+    with pytest.raises(ValueError, match=words) as refusal:
+        read(tmp_path / "a")
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("read", [read_bytes, read_text, read_json, read_yaml])
+def test_what_is_not_there_is_an_error_of_its_own(tmp_path, read):
+    with pytest.raises(FileNotFoundError):
+        read(tmp_path / "a")
+
+
+def test_what_is_written_is_read(tmp_path):
+    write_whole(tmp_path / "a", '{"name": "zoë"}')
+    assert read_json(tmp_path / "a") == read_yaml(tmp_path / "a") == {"name": "zoë"}
+    assert read_text(tmp_path / "a").encode() == read_bytes(tmp_path / "a")

@@ -110,7 +110,7 @@ def study_lock(folder: Path) -> FileLock:
 
 def all_studies(output: Path) -> dict[str, Path]:
     """The studies below `paths.output`: name -> folder; a command that was refused has left none."""
-    return {jobs.parent.name: jobs.parent for jobs in sorted(output.glob("studies/*/jobs")) if _is_study(jobs.parent)}
+    return {folder.name: folder for folder in sorted(output.glob("studies/*")) if _is_study(folder)}
 
 
 def find_study(name: str, output: Path) -> Path:
