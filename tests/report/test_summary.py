@@ -126,7 +126,7 @@ def test_damaged_predictions_are_named_with_their_mending(simulation, damage):
     with pytest.raises(UserError) as error:
         summarise([job], simulation.runs)
     assert str(folder / PREDICTIONS) in str(error.value)
-    assert f"delete the folder {folder} and repeat the command" in str(error.value)
+    assert f"move the folder {folder} elsewhere and repeat the study" in str(error.value)
 
 
 def test_provenance_says_what_the_numbers_are_of(simulation):

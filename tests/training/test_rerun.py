@@ -123,19 +123,31 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_run_is_set_aside_whole_and_trained_anew_in_a_line(run, damage, caplog):
+def test_a_damaged_run_is_set_aside_whole_in_a_line(run, damage, caplog):
     work, words = DAMAGES[damage]
-    expected, aside = read_outputs(run.folder), former(run)
-    (run.folder / "notes.txt").write_text("mine")
+    whole, aside = content(run.folder), former(run)
     work(run.folder)
+    (run.folder / "notes.txt").write_text("mine")
     before = content(run.folder)
-    train(run)
-    *earlier, last = former(run)
-    assert earlier == aside
+    set_damaged_aside([run])
+    assert run.finished is None
+    (last,) = set(former(run)) - set(aside)
     assert content(last) == before
-    (message,) = [message for message in caplog.messages if "trained anew" in message]
+    (message,) = caplog.messages
     assert words in message
     assert message.endswith(f"; the folder is now {last}, and the run is trained anew")
+    last.rename(run.folder)
+    for name in before.keys() - whole.keys():
+        (run.folder / name).unlink()
+    for name, former_bytes in whole.items():
+        (run.folder / name).write_bytes(former_bytes)
+
+
+def test_a_damaged_run_is_trained_anew_and_gives_what_it_gave(run):
+    expected, aside = read_outputs(run.folder), former(run)
+    truncate(run.folder / "result.json")
+    train(run)
+    assert len(former(run)) == len(aside) + 1
     pd.testing.assert_frame_equal(read_outputs(run.folder), expected)
     assert find_damage(run.folder) == []
 
