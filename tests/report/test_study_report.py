@@ -257,7 +257,7 @@ def small(tmp_path) -> Simulation:
 def test_a_damaged_run_is_named_with_its_mending(small, name):
     signature = read_jobs(small.study)[0].runs[0]
     (small.runs / signature / name).write_bytes(b"\0damaged")
-    with pytest.raises(UserError, match=rf"{signature}/{name} is damaged .*; delete the folder .* and repeat"):
+    with pytest.raises(UserError, match=rf"{signature}/{name} is damaged .*; move the folder .* elsewhere and repeat"):
         report_study(small.study, small.runs)
     assert not (small.study / "report.md").exists()
 
@@ -272,7 +272,7 @@ def test_a_run_without_curves_is_named_and_the_rest_reported(small):
 
 def test_a_damaged_result_is_named(small):
     (small.runs / read_jobs(small.study)[1].runs[0] / RESULT).write_text('{"signature": "abc"')
-    with pytest.raises(UserError, match=r"result.json cannot be read .*; put back a copy of it, or move the folder"):
+    with pytest.raises(UserError, match=r"result.json is damaged .*; repeat the study's command, which sets"):
         report_study(small.study, small.runs)
 
 

@@ -209,7 +209,7 @@ def test_a_damaged_result_ends_a_sweep_in_one_line_and_in_error(simulation, swee
         SweepReport().on_multirun_end(sweep())
     assert end.value.code == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"ser_lightning: {file} cannot be read (")
+    assert line.startswith(f"ser_lightning: {file} is damaged (")
 
 
 def test_a_sweep_of_which_nothing_finished_says_so(simulation, sweep, capsys):

@@ -203,7 +203,7 @@ def test_features_that_are_damaged_are_named(run, small):
     whole = (run.folder / "features.parquet").read_bytes()
     try:
         (run.folder / "features.parquet").write_bytes(whole[:100])
-        with pytest.raises(FailedRunsError, match=r"features\.parquet is damaged .* delete the folder"):
+        with pytest.raises(FailedRunsError, match=r"features\.parquet is damaged .*; repeat the study's command"):
             train(small(*QUICK, "readout=centers"))
     finally:
         (run.folder / "features.parquet").write_bytes(whole)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from ser_lightning.report.material import read_material
 from ser_lightning.report.sections.answer import INTERIM, answer, claim, section
 from ser_lightning.report.study import compile_report
 from ser_lightning.runs.ledger import RESULT
-from ser_lightning.runs.study import Purpose, read_jobs, write_study
+from ser_lightning.runs.study import Purpose, read_jobs, write_job, write_study
 from tests.report.simulated import Simulation, parts_of, predictions, settings_of
 
 LABELS = ["neu", "ang", "hap", "sad"] * 5
@@ -242,8 +243,7 @@ def test_a_job_that_has_not_begun_is_unfinished_and_one_that_failed_is_not_waite
     begun = simulation.add_job(2, "loss.lam=3", settings_of("logmel", 3.0, 0.5), folds=[])
     assert begun.runs == []
     assert answer(read_material(simulation.study, simulation.runs))[0].startswith("Not yet: 10 of 10 runs ")
-    file = simulation.study / "jobs" / "2" / "job.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "failure": "out of memory"}))
+    write_job(simulation.study, 2, replace(begun, failure="out of memory"))
     assert answer(read_material(simulation.study, simulation.runs))[0].startswith("Yes: ")
 
 
