@@ -83,8 +83,9 @@ def test_a_finished_run_gets_what_is_asked_for_once_and_is_not_trained_again(run
     (again,) = train(small(*QUICK, "readout=[svm,centers]"))
     assert again.signature == run.signature
     after = times(run.folder)
-    added = {f"readouts/{name}.parquet" for name in record("", again.config, [again]).readouts}
-    assert len(added) == 2
+    stems = record("", again.config, [again]).readouts
+    added = {f"readouts/{name}.{kind}" for name in stems for kind in ("parquet", "seal")}
+    assert len(added) == 4
     assert after.items() - before.items() == {(name, after[name]) for name in added}
     train(small(*QUICK, "readout=[svm,centers]"))
     train(small(*QUICK))
