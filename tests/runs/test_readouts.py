@@ -92,7 +92,7 @@ def test_a_finished_run_gets_what_is_asked_for_once_and_is_not_trained_again(run
     assert times(run.folder) == after
     # Another setting is another read-out
     train(small(*QUICK, "readout=svm", "readout.svm.C=0.1"))
-    assert len(times(run.folder).keys() - after.keys()) == 1
+    assert len(times(run.folder).keys() - after.keys()) == 2
 
 
 def test_a_run_is_read_out_when_it_is_trained(small):
