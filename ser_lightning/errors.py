@@ -1,7 +1,11 @@
 """Errors that a user can mend: their message says what is wrong, where, and what to do; shown without a traceback."""
 
 import sys
+from collections.abc import Collection
 from typing import NoReturn
+
+# Of a list, a message shows so many
+MOST = 10
 
 
 class UserError(Exception):
@@ -19,6 +23,16 @@ class NoSpaceError(UserError):
 def ends_the_job(error: Exception) -> bool:
     """Whether an error is a launcher's way to end the job at its time limit, wherever the job is at the moment."""
     return type(error).__module__.partition(".")[0] == "submitit"
+
+
+def listing(items: Collection[object], separator: str = ", ") -> str:
+    """The first ten items one behind the other, and how many more there are.
+
+    >>> listing(range(12))
+    '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more'
+    """
+    shown = separator.join(str(item) for _, item in zip(range(MOST), items, strict=False))
+    return shown + (f" and {len(items) - MOST} more" if len(items) > MOST else "")
 
 
 def stop(message: object, status: int = 1) -> NoReturn:

@@ -1,5 +1,6 @@
 """Where utterances and labels come from: one file per corpus, and what they have in common, the `Manifest`."""
 
+import logging
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,8 @@ from ser_lightning.identity import digest
 
 __all__ = ["Corpus", "Manifest", "load_manifest"]
 
+log = logging.getLogger(__name__)
+
 
 class Corpus(Protocol):
     """Where utterances come from.
@@ -21,7 +24,8 @@ class Corpus(Protocol):
     Its constructor may take `labels`, those of its raw labels that some class has; None: each is a class.
 
     A corpus that is not real speech says `synthetic = True`. One that is made, not given, has a method `make(folder)`
-    that fills a new folder, which then is its root; a `version` is raised when it makes something else.
+    that fills a new folder, which then is its root; a `version` is raised when it makes something else. One that reads
+    a table may say in a `summary` what it has read, and in `doubts`, a sentence each, what may be meant otherwise.
     """
 
     def load(self, root: Path) -> pd.DataFrame:
@@ -51,7 +55,12 @@ def load_manifest(config: CorpusConfig, cache: Path, shortest: float = 0.0) -> M
         except UserError as error:
             raise UserError(f"{config.name}: {error}") from error
         refuse_other_rows(rows, f"{config.name}: {config.target}.load")
-        return build_manifest(rows, config, shortest, synthetic)
+        manifest = build_manifest(rows, config, shortest, synthetic)
+    if summary := getattr(corpus, "summary", ""):
+        log.info("%s: %s", config.name, summary)
+    for doubt in getattr(corpus, "doubts", ()):
+        log.warning("%s: %s", config.name, doubt)
+    return manifest
 
 
 def _given(config: CorpusConfig) -> Path:

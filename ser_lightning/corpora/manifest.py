@@ -13,8 +13,9 @@ import pandas as pd
 
 from ser_lightning.config import CorpusConfig
 from ser_lightning.corpora.containers import BadHeaderError, duration, examine
+from ser_lightning.corpora.names import doubts, kept_words, tidied, tidy
 from ser_lightning.crashes import CrashWatch
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, listing
 from ser_lightning.files import write_whole
 from ser_lightning.identity import digest_rows
 
@@ -24,6 +25,10 @@ DESCRIPTION = ("speaker", "gender", "session", "dialogue", "kind", "text_id")
 # What no protocol asks for: words spoken, evaluator -> raw labels chosen, means of the evaluators' ratings
 RATINGS = ("valence", "activation", "dominance")
 COLUMNS = ("id", "path", "raw_label", "label", *DESCRIPTION, "transcript", "votes", *RATINGS, "seconds")
+
+ABSENT = "the file does not exist"
+# Labels that may each be a class even of a small corpus
+MANY = 10
 
 
 @dataclass(frozen=True)
@@ -62,14 +67,18 @@ class Manifest:
             return self
         total = len(self) + len(self.left_out)
         left_out = {**self.left_out, **problems}
-        listed = "; ".join(f"{utterance}: {reason}" for utterance, reason in sorted(left_out.items())[:10])
-        more = f"; and {len(left_out) - 10} more" if len(left_out) > 10 else ""
+        # A reason may begin with the path, which is the id of many an utterance
+        reasons = [
+            reason if utterance in reason.partition(": ")[0] else f"{utterance}: {reason}"
+            for utterance, reason in sorted(left_out.items())
+        ]
+        listed = listing(reasons, "; ")
         if len(left_out) > max_share * total:
             raise UserError(
                 f"{self.corpus}: {len(left_out)} of {total} recordings cannot be used, more than "
-                f"corpus.max_bad_share={max_share:g} allows. Mend or remove them, or raise that share. {listed}{more}"
+                f"corpus.max_bad_share={max_share:g} allows. Mend or remove them, or raise that share. {listed}"
             )
-        log.warning("%s: %d of %d recordings are left out. %s%s", self.corpus, len(left_out), total, listed, more)
+        log.warning("%s: %d of %d recordings are left out. %s", self.corpus, len(left_out), total, listed)
         table = self.table[~self.table["id"].isin(list(problems))].reset_index(drop=True)
         return replace(self, table=table, left_out=left_out)
 
@@ -93,20 +102,30 @@ def build_manifest(
     """Map labels to classes, look at every file's header, and hand on what is usable.
 
     `rows` has the columns id, path, raw_label and any further ones of `COLUMNS`; what is shorter than `shortest`
-    seconds cannot be used. Raises `UserError` for a duplicate id, a label that is neither mapped nor ignored, a class
-    without utterances, a single class, or too many unusable recordings.
+    seconds cannot be used. Labels and descriptions are tidied (blanks around them, Unicode's form); which of them may
+    be meant otherwise is said. Raises `UserError` for a duplicate id, a label that is neither mapped nor ignored, a
+    class without utterances, a single class, as many labels as utterances, no recording where one should be, or too
+    many unusable recordings.
     """
     rows = rows.reset_index(drop=True)
     _refuse_duplicates(rows, config)
-    rows = _map_labels(rows.assign(path=rows["path"].map(str)), config)
     for column in (*DESCRIPTION, "transcript"):
         rows[column] = rows[column].astype(object).fillna("").astype(str) if column in rows else ""
+    written = rows[["raw_label", *DESCRIPTION]]
+    tidy_columns: dict[str, pd.Series] = {str(column): tidied(values) for column, values in written.items()}
+    rows = _map_labels(rows.assign(path=rows["path"].map(str), **tidy_columns), config)
+    written = written.loc[rows.index]
     for column in RATINGS:
         rows[column] = rows[column].astype(float) if column in rows else np.nan
     votes = rows["votes"] if "votes" in rows else [None] * len(rows)
     rows["votes"] = pd.Series([one if isinstance(one, dict) else {} for one in votes], rows.index, dtype=object)
     rows = rows.sort_values("id", ignore_index=True)
     headers = _read_headers(rows["path"], shortest)
+    if len(rows) > 1 and {header.problem for header in headers} == {ABSENT}:
+        raise UserError(
+            f"{config.name}: none of the {len(rows)} recordings is there, such as {rows['path'].iloc[0]}; check "
+            "corpus.root, and that the column of the paths holds paths"
+        )
     rows["seconds"] = [header.seconds for header in headers]
     recordings = list(zip(rows["id"], rows["path"], headers, strict=True))
     problems = {name: f"{path}: {header.problem}" for name, path, header in recordings if header.problem}
@@ -120,6 +139,7 @@ def build_manifest(
     everything = Manifest(config.name, classes, rows[list(COLUMNS)], synthetic, inexact=inexact)
     manifest = everything.without(problems, config.max_bad_share)
     refuse_empty_classes(manifest)
+    _name_doubts(written, rows, config)
     return manifest
 
 
@@ -138,8 +158,9 @@ def refuse_empty_classes(manifest: Manifest) -> None:
     missing = [name for name in manifest.classes if not counts[name]]
     if missing or not len(manifest):
         raise UserError(
-            f"{manifest.corpus}: no usable utterance of class {', '.join(missing) or '(any)'}; "
-            f"found {dict(counts) or 'none'}. Check corpus.root and corpus.classes"
+            f"{manifest.corpus}: no usable utterance of class {listing(missing) or '(any)'}; found "
+            f"{listing([f'{name} ({count})' for name, count in counts.items()]) or 'none'}. Check corpus.root and "
+            "corpus.classes"
         )
 
 
@@ -147,7 +168,7 @@ def _refuse_duplicates(rows: pd.DataFrame, config: CorpusConfig) -> None:
     duplicates = rows.loc[rows["id"].duplicated(keep=False), ["id", "path"]]
     if len(duplicates):
         first = duplicates["id"].iloc[0]
-        paths = " and ".join(map(str, duplicates.loc[duplicates["id"] == first, "path"]))
+        paths = listing(duplicates.loc[duplicates["id"] == first, "path"], " and ")
         raise UserError(
             f"{config.name}: {duplicates['id'].nunique()} ids occur more than once; '{first}' names {paths}. "
             "Give every utterance an id of its own; if the corpus lies there twice, point corpus.root at one copy"
@@ -156,13 +177,15 @@ def _refuse_duplicates(rows: pd.DataFrame, config: CorpusConfig) -> None:
 
 def _map_labels(rows: pd.DataFrame, config: CorpusConfig) -> pd.DataFrame:
     """Add the class of every row; drop the ignored labels."""
+    ignored = [tidy(label) for label in config.ignore]
     if not config.classes:
-        mapping = {label: label for label in set(rows["raw_label"]) - set(config.ignore)}
+        mapping = {label: label for label in set(rows["raw_label"]) - set(ignored)}
+        _refuse_many_labels(rows["raw_label"], len(mapping), config)
     else:
         mapping = _class_of(config.classes, config.name)
-    unknown = rows[~rows["raw_label"].isin([*mapping, *config.ignore])]
+    unknown = rows[~rows["raw_label"].isin([*mapping, *ignored])]
     if len(unknown):
-        labels = ", ".join(f"'{label}'" for label in sorted(set(unknown["raw_label"])))
+        labels = listing([f"'{label}'" for label in sorted(set(unknown["raw_label"]))])
         raise UserError(
             f"{config.name}: unknown label {labels}, first at {unknown['path'].iloc[0]}. Map it to a class in "
             f"corpus.classes or name it in corpus.ignore"
@@ -171,10 +194,19 @@ def _map_labels(rows: pd.DataFrame, config: CorpusConfig) -> pd.DataFrame:
     return rows.assign(label=rows["raw_label"].map(mapping))
 
 
+def _refuse_many_labels(labels: pd.Series, number: int, config: CorpusConfig) -> None:
+    """Raise `UserError` where labels name utterances rather than classes, as those of a shifted column do."""
+    if number > MANY and 2 * number > len(labels):
+        raise UserError(
+            f"{config.name}: {number} labels for {len(labels)} utterances, such as '{labels.iloc[0]}', cannot each be "
+            "a class; check which column holds the labels, or map them by corpus.classes"
+        )
+
+
 def _class_of(classes: Mapping[str, Sequence[str]], corpus: str) -> dict[str, str]:
     mapping: dict[str, str] = {}
     for name, labels in classes.items():
-        for label in labels:
+        for label in map(tidy, labels):
             if label in mapping:
                 raise UserError(f"{corpus}: label '{label}' stands under two classes, {mapping[label]} and {name}")
             mapping[label] = name
@@ -202,7 +234,7 @@ def _read_headers(paths: Iterable[str], shortest: float) -> list[_Header]:
 
 def _read_header(file: Path, shortest: float) -> _Header:
     if not file.is_file():
-        return _Header(problem="it is not a regular file" if file.exists() else "the file does not exist")
+        return _Header(problem="it is not a regular file" if file.exists() else ABSENT)
     try:
         fault = examine(file)
         if fault.truncated:
@@ -215,3 +247,19 @@ def _read_header(file: Path, shortest: float) -> _Header:
     if seconds < shortest:
         return _Header(seconds, f"{seconds:.2f} s is shorter than the {shortest:g} s that the network needs")
     return _Header(seconds, inexact=fault.inexact)
+
+
+def _name_doubts(written: pd.DataFrame, rows: pd.DataFrame, config: CorpusConfig) -> None:
+    """Say which names may be meant otherwise than they are read.
+
+    `written` are the labels and descriptions before they were tidied, `rows` all there is, in any order.
+    """
+    sentences = doubts("label", written["raw_label"] if not config.classes else [])
+    for column in ("speaker", "session", "gender", "kind"):
+        sentences += doubts(column, written[column])
+    sentences += kept_words({"label": rows["raw_label"], **{column: rows[column] for column in DESCRIPTION}})
+    doubled = sorted(set(rows.loc[rows["path"].duplicated(), "path"]))
+    if doubled:
+        sentences.append(f"recordings that several utterances are: {listing(doubled)}")
+    for sentence in sentences:
+        log.warning("%s: %s", config.name, sentence)

@@ -99,9 +99,10 @@ def _cue_ua(train: pd.DataFrame, test: pd.DataFrame, classes: list[str]) -> floa
     from sklearn.ensemble import RandomForestClassifier
 
     forest = RandomForestClassifier(100, min_samples_leaf=2, class_weight="balanced", random_state=0)
-    forest.fit(train[list(CUES)], train["label"])
-    index = {name: number for number, name in enumerate(classes)}
-    labels, predictions = (
-        pd.Series(values).map(index).to_numpy() for values in (test["label"], forest.predict(test[list(CUES)]))
-    )
+    # scikit-learn takes labels such as "0" for numbers, and breaks ties by the order of names
+    order = {name: number for number, name in enumerate(sorted(classes))}
+    place = np.array([classes.index(name) for name in order])
+    forest.fit(train[list(CUES)], train["label"].map(order))
+    labels = place[test["label"].map(order)]
+    predictions = place[forest.predict(test[list(CUES)])]
     return unweighted_accuracy(confusion_counts(labels, predictions, len(classes)))

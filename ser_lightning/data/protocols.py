@@ -1,5 +1,6 @@
 """Evaluation protocols: the role of every utterance in every fold of one repetition."""
 
+import logging
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal, Protocol
@@ -9,7 +10,11 @@ import pandas as pd
 from pydantic import Field
 
 from ser_lightning.corpora import Manifest
-from ser_lightning.errors import UserError
+from ser_lightning.corpora.cells import Cells, read_cells
+from ser_lightning.corpora.names import tidied
+from ser_lightning.errors import UserError, listing
+
+log = logging.getLogger(__name__)
 
 PARTS = ("train", "dev", "test")
 # The label first: the deal runs through all strata of a label before the next, so that each label is dealt evenly too.
@@ -230,6 +235,7 @@ class File:
 
     def __init__(self, *, table: Path) -> None:
         self.table = table
+        self._cells: Cells | None = None
 
     def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
         """The roles [folds, utterances]; utterances of the corpus that the table does not name are not used.
@@ -237,30 +243,47 @@ class File:
         Raises `UserError` for a table that cannot be read, lacks a column, names a part or utterance that there is not,
         names one twice, or lacks the repetition.
         """
-        table = _read_division(Path(self.table).expanduser(), manifest)
+        path = Path(self.table).expanduser()
+        if self._cells is None:
+            self._cells = _read_division(path)
+        table = _check_division(self._cells, path, manifest)
         chosen = table[table["repeat"] == repeat]
         folds = sorted(set(chosen["fold"]))
         if folds != list(range(len(folds))) or not folds:
-            raise UserError(f"{self.table}: repetition {repeat} has the folds {folds or 'none'}; number them from 0")
+            numbers = listing(folds) or "none"
+            raise UserError(f"{self.table}: repetition {repeat} has the folds {numbers}; number them from 0")
         position = pd.Series(np.arange(len(manifest)), index=manifest.table["id"])
         roles = np.full((len(folds), len(manifest)), "", dtype="<U5")
         roles[chosen["fold"], position[chosen["id"]]] = chosen["part"].to_numpy(dtype=str)
         return roles
 
 
-def _read_division(path: Path, manifest: Manifest) -> pd.DataFrame:
+def _read_division(path: Path) -> Cells:
     if not path.is_file():
         raise UserError(f"there is no table {path}; split.table names a CSV with the columns id and part")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    missing = {"id", "part"} - set(table.columns)
+    cells = read_cells(path)
+    missing = {"id", "part"} - set(cells.table.columns)
     if missing:
         raise UserError(
-            f"{path} has no column {' and no column '.join(sorted(missing))}; it has {', '.join(table.columns)}"
+            f"{path} has no column {' and no column '.join(sorted(missing))}; it has {listing(cells.table.columns)}"
         )
+    for doubt in cells.doubts:
+        log.warning("%s: %s", path, doubt)
+    return cells
+
+
+def _check_division(cells: Cells, path: Path, manifest: Manifest) -> pd.DataFrame:
+    columns = {
+        column: cells.column(column, path) for column in ("id", "part", "repeat", "fold") if column in cells.table
+    }
+    table = pd.DataFrame(columns)
+    table["part"] = table["part"].str.strip()
+    # An id is what the corpus calls it, blanks and all; only one that it has not may be meant without them
+    foreign = ~table["id"].isin(manifest.table["id"])
+    table.loc[foreign, "id"] = tidied(table.loc[foreign, "id"])
     for column in ("repeat", "fold"):
-        values = table.get(column, pd.Series("0", index=table.index))
-        if not values.str.fullmatch(r"\d+").all():
-            raise UserError(f"{path}: column {column} must hold whole numbers from 0")
+        values = table.get(column, pd.Series("0", index=table.index)).str.strip()
+        _refuse(path, table[~values.str.fullmatch("[0-9]{1,9}")], column, "a whole number from 0 is expected")
         table[column] = values.astype(int)
     _refuse(path, table[~table["part"].isin(PARTS)], "part", f"the parts are {', '.join(PARTS)}")
     _refuse(path, table[~table["id"].isin(manifest.table["id"])], "id", f"{manifest.corpus} has no such utterance")
@@ -271,7 +294,7 @@ def _read_division(path: Path, manifest: Manifest) -> pd.DataFrame:
 def _refuse(path: Path, rows: pd.DataFrame, column: str, why: str) -> None:
     if len(rows):
         first = rows.iloc[0]
-        raise UserError(f"{path}, line {rows.index[0] + 2}: {column} '{first[column]}': {why} ({len(rows)} such rows)")
+        raise UserError(f"{path}, line {rows.index[0]}: {column} '{first[column]}': {why} ({len(rows)} such rows)")
 
 
 def _roles(dev: np.ndarray, test: np.ndarray) -> np.ndarray:

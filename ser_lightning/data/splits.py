@@ -11,7 +11,7 @@ from ser_lightning.components import blamed
 from ser_lightning.config import SplitConfig
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.protocols import PARTS, Division
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, listing
 from ser_lightning.files import write_whole
 from ser_lightning.identity import digest_rows
 
@@ -101,7 +101,7 @@ def _split(manifest: Manifest, protocol: str, repeat: int, fold: int, role: np.n
         missing = set(manifest.classes) - present.get(part, set())
         if missing:
             raise UserError(
-                f"{manifest.corpus}: no utterance of {', '.join(sorted(missing))} in the {part} part of fold {fold} of "
+                f"{manifest.corpus}: no utterance of {listing(sorted(missing))} in the {part} part of fold {fold} of "
                 f"the {protocol} protocol; {len(manifest)} utterances are too few for parts with every class. Add "
                 "recordings, drop a class, or divide into fewer groups"
             )

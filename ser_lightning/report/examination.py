@@ -3,6 +3,7 @@
 Each function prints its part and returns what is wrong, a short sentence each.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -152,8 +153,9 @@ def _histogram(seconds: np.ndarray) -> str:
     quantiles = np.quantile(seconds, [0, 0.5, 0.95, 1])
     head = "Lengths: shortest {:.2f} s, median {:.2f}, 95 % below {:.2f}, longest {:.2f}".format(*quantiles)
     low, high = np.floor(2 * quantiles[0]) / 2, np.quantile(seconds, 0.99)
-    step = next(step for step in (0.1, 0.2, 0.5, 1, 2, 5, np.inf) if (high - low) / step <= 12)
-    edges = low + step * np.arange(np.ceil((high - low) / step) + 1)
+    steps = (step * 10**power for power in itertools.count(-1) for step in (1, 2, 5))
+    step = next(step for step in steps if (high - low) / step <= 12)
+    edges = low + step * np.arange(max(1, np.ceil((high - low) / step)) + 1)
     counts, _ = np.histogram(np.minimum(seconds, edges[-1]), edges)
     rows = [
         f"{start:5.1f} to {end:4.1f} s {'█' * round(40 * count / counts.max()):<40} {count}"

@@ -126,7 +126,7 @@ def record_corpus(study: Path, planned: Sequence[PlannedRun]) -> None:
 
 def _read_split(file: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(io.StringIO(read_text(file)), dtype={"id": str})
+        table = pd.read_csv(io.StringIO(read_text(file)), dtype={"id": str}, keep_default_na=False)
         if missing := {"repeat", "fold", "id", "part"} - {*table.columns}:
             raise ValueError(f"it has no column {', '.join(sorted(missing))}")
     except (OSError, ValueError) as error:

@@ -83,6 +83,7 @@ def broken(folder):
     noise = 0.1 * np.random.default_rng(1).standard_normal(16_000)
     (folder / "empty.wav").write_bytes(b"")
     (folder / "text.wav").write_text("not audio at all")
+    (folder / "pointer.wav").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 32044\n")
     soundfile.write(folder / "short.wav", noise[:7_000], 16_000)
     soundfile.write(folder / "cut.wav", noise, 16_000)
     whole = (folder / "cut.wav").read_bytes()
@@ -91,12 +92,13 @@ def broken(folder):
         "missing.wav": "does not exist",
         "empty.wav": "is empty",
         "text.wav": "not readable as audio",
+        "pointer.wav": "a Git LFS pointer, not the recording itself; fetch it by: git lfs pull",
         "short.wav": "0.44 s is shorter than the 0.48 s",
         "cut.wav": "truncated: 16022 of the bytes",
     }
 
 
-@pytest.mark.parametrize("name", ["missing.wav", "empty.wav", "text.wav", "short.wav", "cut.wav"])
+@pytest.mark.parametrize("name", ["missing.wav", "empty.wav", "text.wav", "pointer.wav", "short.wav", "cut.wav"])
 def test_one_bad_recording_of_many_is_left_out_with_a_counted_warning(corpus, caplog, name):
     why = broken(corpus.folder)[name]
     with caplog.at_level(logging.WARNING):
@@ -110,9 +112,15 @@ def test_one_bad_recording_of_many_is_left_out_with_a_counted_warning(corpus, ca
 
 def test_many_bad_recordings_are_an_error(corpus):
     names = broken(corpus.folder)
-    with pytest.raises(UserError, match=r"5 of 45 recordings cannot be used.*corpus.max_bad_share=0.05") as error:
+    with pytest.raises(UserError, match=r"6 of 46 recordings cannot be used.*corpus.max_bad_share=0.05") as error:
         corpus(extra=[f"{name},sad,00" for name in names])
     assert all(why in str(error.value) for why in names.values())
+
+
+def test_each_recording_is_named_once_in_a_message(corpus):
+    with pytest.raises(UserError, match=r"12 of 52 recordings cannot be used.* and 2 more$") as error:
+        corpus(extra=[f"gone{number:02d}.wav,sad,00" for number in range(12)])
+    assert str(error.value).count("gone") == 10
 
 
 def test_a_wav_written_to_a_pipe_is_not_truncated(corpus):

@@ -267,15 +267,40 @@ def test_a_written_division_is_read_back_as_the_same(tmp_path):
         ("id,part\nu00000,trian\n", "line 2: part 'trian': the parts are train, dev, test"),
         ("id,part\nu00000,train\nx,dev\n", "line 3: id 'x': test has no such utterance"),
         ("id,part\nu00000,train\nu00000,dev\n", "line 3: id 'u00000': it stands twice in one fold"),
-        ("id,part,fold\nu00000,train,1\n", "repetition 0 has the folds \\[1\\]; number them from 0"),
-        ("id,part,fold\nu00000,train,one\n", "column fold must hold whole numbers from 0"),
+        ("id,part,fold\nu00000,train,1\n", "repetition 0 has the folds 1; number them from 0"),
+        ("", "split.csv is empty"),
+        ("id,part\n", "has headings and no rows"),
+        ("id,part\nu00000,train\n\nx,dev\n", "line 4: id 'x': test has no such utterance"),
+        ("id,part\nu00000,tr\udcfcn\n", "is not UTF-8 text: byte 0xfc in line 2"),
+        ('id,part\n"u00000,train\n', "opens a cell in line 2 is not closed by its end"),
+        ("id,part,fold\nu00000,train,99999999999999999999\n", "line 2: fold '9+': a whole number from 0 is expected"),
+        ("id,part,fold\nu00000,train,-1\n", "line 2: fold '-1': a whole number from 0 is expected"),
+        ("id,part,fold\nu00000,train,one\n", "line 2: fold 'one': a whole number from 0 is expected"),
     ],
 )
 def test_a_faulty_division_is_refused_by_line(tmp_path, text, message):
-    (tmp_path / "split.csv").write_text(text)
+    (tmp_path / "split.csv").write_text(text, errors="surrogateescape")
     config = compose(["split=file", f"split.table={tmp_path}/split.csv"]).split
     with pytest.raises(UserError, match=message):
         make_splits(corpus(20), config)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "".join(f"{line},\n" for line in text.splitlines()),
+        lambda text: "\n".join(f"{line}," if number else line for number, line in enumerate(text.splitlines())),
+        lambda text: text.replace(",", " , "),
+        lambda text: "\ufeff" + text.replace("\n", "\r\n"),
+    ],
+)
+def test_a_division_may_have_trailing_commas_and_blanks(tmp_path, change):
+    manifest = corpus(400)
+    splits = make_splits(manifest, SPEAKER)
+    write_splits(splits, tmp_path / "split.csv")
+    (tmp_path / "split.csv").write_text(change((tmp_path / "split.csv").read_text()), newline="")
+    again = make_splits(manifest, compose(["split=file", f"split.table={tmp_path}/split.csv"]).split)
+    assert [split.digest for split in again] == [split.digest for split in splits]
 
 
 def test_a_protocol_that_edits_the_table_edits_a_copy(monkeypatch):
