@@ -4,7 +4,11 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import pytest
 import soundfile
+
+from ser_lightning.corpora import Manifest
+from ser_lightning.report import examination
 
 
 def corpus(folder):
@@ -28,6 +32,27 @@ def test_a_sound_corpus_is_called_so(run_module, tmp_path):
     assert "test shares with training: speakers 0 %, recordings 0 %" in done.stdout
     division = pd.read_csv(tmp_path / "out" / "splits" / "table-speaker.csv")
     assert division.groupby("fold")["part"].value_counts().unstack().to_numpy().tolist() == [[40, 40, 40]] * 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "first", "last"),
+    [
+        ([1.0] * 20, "  1.0 and more", "  1.0 and more"),
+        ([0.4], "  0.0 to  0.1 s", "  0.3 and more"),
+        ([1.0, 150.0], "  1.0 to 21.0 s", "141.0 and more"),
+    ],
+)
+def test_lengths_that_are_all_equal_or_far_apart(capsys, seconds, first, last):
+    table = pd.DataFrame({"id": [f"{number}" for number in range(len(seconds))], "seconds": seconds, "label": "joy"})
+    columns = {"speaker": "", "session": "", "kind": "", "path": ""}
+    sound = table.assign(rate=16_000, channels=1, lead=0.0, trail=0.0, level=0.0, content=table["id"], clipped=0.0)
+    sound = sound.assign(digital=0.0, fingerprint=[np.zeros(4)] * len(table))
+    examination.show_corpus(Manifest("test", ("joy",), table.assign(**columns)), sound)
+    lines = capsys.readouterr().out.splitlines()
+    rows = lines[1 + next(place for place, line in enumerate(lines) if line.startswith("Lengths:")) : -1]
+    assert rows[0].startswith(first)
+    assert rows[-1].startswith(last)
+    assert sum(int(row.split()[-1]) for row in rows) == len(seconds)
 
 
 def test_ills_are_named_and_the_status_tells(run_module, tmp_path):

@@ -67,12 +67,7 @@ class Manifest:
             return self
         total = len(self) + len(self.left_out)
         left_out = {**self.left_out, **problems}
-        # A reason may begin with the path, which is the id of many an utterance
-        reasons = [
-            reason if utterance in reason.partition(": ")[0] else f"{utterance}: {reason}"
-            for utterance, reason in sorted(left_out.items())
-        ]
-        listed = listing(reasons, "; ")
+        listed = listing([_named(utterance, reason) for utterance, reason in sorted(left_out.items())], "; ")
         if len(left_out) > max_share * total:
             raise UserError(
                 f"{self.corpus}: {len(left_out)} of {total} recordings cannot be used, more than "
@@ -81,6 +76,13 @@ class Manifest:
         log.warning("%s: %d of %d recordings are left out. %s", self.corpus, len(left_out), total, listed)
         table = self.table[~self.table["id"].isin(list(problems))].reset_index(drop=True)
         return replace(self, table=table, left_out=left_out)
+
+
+def _named(utterance: str, reason: str) -> str:
+    """The reason with the utterance before it, unless it begins with a path that names it."""
+    path, colon, _ = reason.partition(": ")
+    is_named = bool(colon) and (path.endswith(utterance) or Path(path).stem == utterance)
+    return reason if is_named else f"{utterance}: {reason}"
 
 
 def refuse_other_rows(rows: object, source: str) -> None:

@@ -326,6 +326,18 @@ def test_the_folds_of_a_second_command_stand_beside_those_of_the_first(small, tm
     assert table.groupby("fold")["part"].nunique().tolist() == [3, 3]
 
 
+def test_ids_such_as_null_stand_in_the_division_as_they_are(small, tmp_path):
+    planned = plan_job(small())
+    table = planned[0].split.table
+    names = {table["id"].iloc[place]: name for place, name in enumerate(("null", "NA", "007"))}
+    table["id"] = table["id"].replace(names)
+    record_corpus(tmp_path, planned)
+    others = plan_job(small("split.folds=[1]"))
+    record_corpus(tmp_path, others)
+    former = pd.read_csv(tmp_path / SPLIT, dtype=str, keep_default_na=False).query("fold == '0'")
+    assert former["id"].tolist() == table["id"].tolist()
+
+
 def meanwhile(monkeypatch, module, work):
     """Starts `work` in a thread when `module` first writes a file, and gives it half a second."""
     write, threads = module.write_whole, []
