@@ -126,8 +126,8 @@ def build_manifest(
     headers = _read_headers(rows["path"], shortest)
     if len(rows) > 1 and {header.problem for header in headers} == {ABSENT}:
         raise UserError(
-            f"{config.name}: none of the {len(rows)} recordings is there, such as {rows['path'].iloc[0]}; check "
-            "corpus.root, and that the column of the paths holds paths"
+            f"{config.name}: {len(rows)} of {len(rows)} recordings cannot be used, for none is there, such as "
+            f"{rows['path'].iloc[0]}; check corpus.root, and that what should be paths of a table is paths"
         )
     rows["seconds"] = [header.seconds for header in headers]
     recordings = list(zip(rows["id"], rows["path"], headers, strict=True))

@@ -318,7 +318,7 @@ def test_paths_that_lead_nowhere(folder, caplog):
 @pytest.mark.parametrize(
     ("row", "classes", "message"),
     [
-        ("joy,{1}", "null", "none of the 40 recordings is there, such as .*/joy; check corpus.root, and that the col"),
+        ("joy,{1}", "null", "40 of 40 recordings cannot be used, for none is there, such as .*/joy; check corpus.root"),
         ("b.wav,{0}.wav", "null", "40 labels for 40 utterances, such as '0.wav', cannot each be a class; check which"),
         ("b.wav,{0}.wav", "{x: [y], z: [w]}", r"unknown label '0\.wav', .*, '17\.wav' and 30 more, first at"),
     ],
