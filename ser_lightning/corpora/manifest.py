@@ -242,9 +242,9 @@ def _read_headers(paths: Iterable[str], shortest: float) -> list[_Header]:
 
 
 def _read_header(file: Path, shortest: float) -> _Header:
-    if not file.is_file():
-        return _Header(problem="it is not a regular file" if file.exists() else ABSENT)
     try:
+        if not file.is_file():
+            return _Header(problem="it is not a regular file" if file.exists() else ABSENT)
         fault = examine(file)
         if fault.truncated:
             return _Header(problem=fault.truncated)

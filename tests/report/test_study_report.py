@@ -120,7 +120,7 @@ def test_on_iemocap_the_paper_stands_beside_with_verdicts(tmp_path, monkeypatch)
     simulate_paper_study(simulation, PAPER_STUDY[:2], folds=5)
     # of 5531 utterances, the simulation has a few
     assert NOT_COMPARABLE in read_material(simulation.study, simulation.runs).chapter.warnings
-    counts = provenance(read_jobs(simulation.study), simulation.runs).class_counts
+    counts = read_material(simulation.study, simulation.runs).facts.class_counts
     monkeypatch.setattr(paper, "COUNTS", counts)
     report, text, tables = compiled(simulation)
     assert NOT_COMPARABLE not in text
@@ -143,7 +143,7 @@ def test_on_iemocap_the_paper_stands_beside_with_verdicts(tmp_path, monkeypatch)
 def test_of_too_few_runs_there_is_no_verdict_on_the_paper(tmp_path, monkeypatch):
     simulation = Simulation(tmp_path, corpus="iemocap", synthetic=False)
     simulate_paper_study(simulation, PAPER_STUDY[:2], folds=4)
-    counts = provenance(read_jobs(simulation.study), simulation.runs).class_counts
+    counts = read_material(simulation.study, simulation.runs).facts.class_counts
     monkeypatch.setattr(paper, "COUNTS", counts)
     _, text, tables = compiled(simulation)
     assert "neu, paper" in text
