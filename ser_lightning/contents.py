@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_lightning.errors import UserError
-from ser_lightning.files import make_folder_once, write_whole
+from ser_lightning.files import make_folder_once, read_json, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +46,8 @@ def write_sealed(path: Path, content: Any) -> None:
 def read_sealed(path: Path) -> Any:
     """What `write_sealed` wrote; None where there is no such file, or it is not as it was written."""
     try:
-        # Else a pipe would be waited for
-        outer = json.loads(path.read_bytes()) if path.is_file() else None
-    except (OSError, ValueError, RecursionError):
+        outer = read_json(path)
+    except (OSError, ValueError):
         return None
     if not isinstance(outer, dict) or outer.get("sha256") != _hash(json.dumps(outer.get("content"))):
         return None

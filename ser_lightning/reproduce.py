@@ -75,15 +75,12 @@ def report_so_far(config: Config, study: Path) -> tuple[str, list[str]]:
 
     Returns its answer, what limits it, and where it lies, a line each; and what went wrong with the upload.
     """
-    from ser_lightning.report.files import PAGE, report_lock
+    from ser_lightning.report.files import PAGE
     from ser_lightning.report.looks import later_pairs
-    from ser_lightning.report.material import read_material
-    from ser_lightning.report.study import keep_report
+    from ser_lightning.report.study import read_and_report
     from ser_lightning.report.upload import upload_report
 
-    with report_lock(study):
-        material = read_material(study, Path(config.paths.output) / "runs")
-        report = keep_report(material)
+    material, report = read_and_report(study, Path(config.paths.output) / "runs")
     problems = upload_report(config.logger, study)
     lines = [report.answer[0], later_pairs(material), f"Report: {study / PAGE}"]
     return "\n".join(filter(None, lines)), problems

@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import sys
+from pathlib import Path
 
 import pytest
 from rich.table import Table
@@ -25,7 +26,7 @@ def closed_pipe():
 
 
 def full():
-    return open("/dev/full", "w", encoding="utf-8")  # noqa: PTH123
+    return Path("/dev/full").open("w", encoding="utf-8")
 
 
 def closed():

@@ -12,12 +12,12 @@ from typing import Any
 
 import pandas as pd
 
+from ser_lightning.corpora.containers import LFS
 from ser_lightning.corpora.names import tidy
 from ser_lightning.errors import UserError, listing
 
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 TABS = (".tsv", ".tab")
-LFS = b"version https://git-lfs.github.com/spec/"
 # One cell in quotation marks, at its begin and end or at those of the line, with doubled ones inside
 QUOTED = re.compile(r'"((?:[^"]|"")*)"([^\t]*)(?:\t|$)')
 CELL = r'(?:"(?:[^"]|"")*"|[^",\r\n][^,\r\n]*|)'

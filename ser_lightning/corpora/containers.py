@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import soundfile
 
@@ -15,10 +15,13 @@ PIPED = 0x7FFFF000
 MOST_CHUNKS = 1000
 # No page of Ogg is longer, and what follows the last one is not
 LONGEST_PAGE = 65_307
-LFS = b"version https://git-lfs"
+# How a file begins that stands for one that Git LFS has not fetched
+LFS = b"version https://git-lfs.github.com/spec/"
 # Samples of a FLAC whose header does not say how many: libsndfile's number, or the most that a header can say
 UNKNOWN = 2**36 - 1
 BLOCK = 2**20
+
+Order = Literal["little", "big"]
 
 
 class BadHeaderError(Exception):
@@ -102,33 +105,33 @@ def mpeg_samples(path: Path) -> tuple[int, int] | None:
     if header is None:
         return None
     length, samples = header
-    said = _announced_frames(content[place : place + length])
-    if said:
+    announced = _announced_frames(content[place : place + length])
+    if announced:
         place += length
     count = 0
     while (header := _mpeg_header(content, place)) and place + header[0] <= len(content):
         place, count = place + header[0], count + 1
-    return said * samples, count * samples
+    return announced * samples, count * samples
 
 
-def _chunks(file: BinaryIO, start: int, size: int, order: str) -> Iterator[tuple[bytes, int, int]]:
+def _chunks(file: BinaryIO, start: int, size: int, order: Order) -> Iterator[tuple[bytes, int, int]]:
     """(name, place of its content, bytes announced) of each chunk of RIFF or AIFF."""
     place = start
     for _ in range(MOST_CHUNKS):
         if place + 8 > size:
             return
         file.seek(place)
-        name, announced = file.read(4), int.from_bytes(file.read(4), order)  # type: ignore[arg-type]
+        name, announced = file.read(4), int.from_bytes(file.read(4), order)
         yield name, place + 8, announced
         place += 8 + announced + announced % 2
 
 
-def _form(sound: bytes, order: str, wide: bool = False) -> Callable[[BinaryIO, int], Fault]:
+def _form(sound: bytes, order: Order, wide: bool = False) -> Callable[[BinaryIO, int], Fault]:
     """Looks at a file of chunks; `sound` names the one with the samples, `wide` says that RF64 gives 64 bits."""
 
     def look(file: BinaryIO, size: int) -> Fault:
         file.seek(4)
-        whole = int.from_bytes(file.read(4), order)  # type: ignore[arg-type]
+        whole = int.from_bytes(file.read(4), order)
         long = 0
         for name, place, announced in _chunks(file, 12, size, order):
             if wide and name == b"ds64":
@@ -143,10 +146,10 @@ def _form(sound: bytes, order: str, wide: bool = False) -> Callable[[BinaryIO, i
     return look
 
 
-def _au(order: str) -> Callable[[BinaryIO, int], Fault]:
+def _au(order: Order) -> Callable[[BinaryIO, int], Fault]:
     def look(file: BinaryIO, size: int) -> Fault:
         file.seek(4)
-        place, announced = (int.from_bytes(file.read(4), order) for _ in range(2))  # type: ignore[arg-type]
+        place, announced = (int.from_bytes(file.read(4), order) for _ in range(2))
         return _compare(size, place, announced)
 
     return look

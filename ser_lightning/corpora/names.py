@@ -81,8 +81,8 @@ def kept_words(columns: dict[str, Collection[str]]) -> list[str]:
     Args:
         columns: name of a column -> its cells.
     """
-    found = []
+    names = []
     for column, cells in columns.items():
         counts = pd.Series(list(cells), dtype=object).value_counts()
-        found += [f"{column} '{name}' ({count})" for name, count in counts.items() if str(name).casefold() in MISSING]
-    return [f"kept as names: {listing(found)}; leave a cell blank where nothing is known"] if found else []
+        names += [f"{column} '{name}' ({count})" for name, count in counts.items() if str(name).casefold() in MISSING]
+    return [f"kept as names: {listing(names)}; leave a cell blank where nothing is known"] if names else []

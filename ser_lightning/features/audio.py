@@ -97,9 +97,9 @@ def _unread(file: Stream, samples: int) -> int:
     # No header of a lossy codec counts what it pads; other formats' containers have been looked at before
     margin = {"FLAC": 0, "MP3": round(INEXACT * file.samplerate), "OGG": round(INEXACT * file.samplerate)}
     if file.format == "MP3":
-        said, counted = mpeg_samples(Path(file.name)) or (0, 0)
-        promised = promised if said else samples
-        beyond = counted - (said or samples)
+        announced, counted = mpeg_samples(Path(file.name)) or (0, 0)
+        promised = promised if announced else samples
+        beyond = counted - (announced or samples)
     if promised >= UNKNOWN:
         promised = samples
     if promised - samples > margin.get(file.format, promised):

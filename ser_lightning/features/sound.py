@@ -118,11 +118,11 @@ def remarks(manifest: Manifest, sound: pd.DataFrame) -> dict[str, list[str]]:
     short, quiet = sound[sound["unread"] > 0], sound[sound["peak"] < QUIET]
     gaps = zip(short["id"], short["unread"], strict=True)
     unread = [f"{name}: {gap:.2f} s less can be read than it announces" for name, gap in gaps]
-    found = {
+    lists = {
         "Headers that are inexact": [*manifest.inexact.values(), *unread],
         f"Very quiet (peak more than {-QUIET} dB below full scale)": quiet["id"].tolist(),
     }
-    return {what: names for what, names in found.items() if names}
+    return {what: names for what, names in lists.items() if names}
 
 
 def _measure_all(folder: Path, manifest: Manifest) -> None:

@@ -16,13 +16,13 @@ from rich.text import Text
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit, dev_line, findings, percent
 from ser_lightning.data.splits import Split
+from ser_lightning.errors import listing
 from ser_lightning.features.fingerprint import ALIKE
 from ser_lightning.features.sound import remarks
 from ser_lightning.terminal import console
 
 # Shares of samples above which a recording is named
 CLIPPED, DIGITAL_SILENCE = 0.001, 0.1
-NAMED = 10
 
 
 def show_corpus(manifest: Manifest, sound: pd.DataFrame) -> list[str]:
@@ -125,8 +125,7 @@ def _twin(names: Sequence[str], label_of: pd.Series) -> str:
 
 def _name(terminal: Console, what: str, names: Sequence[str]) -> None:
     if names:
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        _headed(terminal, "yellow", what, f"{len(names)}: {', '.join(names[:NAMED])}{more}")
+        _headed(terminal, "yellow", what, f"{len(names)}: {listing(names)}")
 
 
 def _headed(terminal: Console, style: str, head: str, words: str) -> None:

@@ -146,7 +146,7 @@ def unpaired(first: Sample, second: Sample, question: str) -> Interval:
     for sample in (first, second):
         if refusal := _refusal_unpaired(replace(sample, paired=False), question):
             return Interval(value, np.nan, np.nan, np.nan, 0, refusal)
-    freedom = min(_variance(replace(sample, paired=False), question)[1] for sample in (first, second))
+    freedom = min(_freedom(replace(sample, paired=False), question, sample.repetitions) for sample in (first, second))
     squared = _over_runs(first.scores) + _over_runs(second.scores)
     if question != "repeat":
         squared = _two_way_unpaired(first, second, "speakers" if question == "new people" else "utterances")
@@ -219,12 +219,9 @@ def after(sample: Sample, question: str, repetitions: int) -> tuple[float, int]:
     lasting = max(0.0, variance(sample.terms, clusters) - both)
     # As `two_way`: at least what either kind of cluster has alone
     passing = max(both, variance(sample.terms, sample.divisions))
-    if new_people:
-        units = sample.speakers_tested if repetitions == 1 else min(sample.speakers_tested, sample.folds)
-    else:
-        repetitions = min(repetitions, MOST_REPETITIONS)
-        units = sample.folds + repetitions - 1
-    return float(np.sqrt(lasting + passing * sample.repetitions / repetitions)), units - 1
+    counted = repetitions if new_people else min(repetitions, MOST_REPETITIONS)
+    error = float(np.sqrt(lasting + passing * sample.repetitions / counted))
+    return error, _freedom(sample, question, repetitions)
 
 
 @cache
@@ -310,19 +307,25 @@ def _too_few_speakers(sample: Sample) -> str:
 
 def _variance(sample: Sample, question: str) -> tuple[float, int]:
     """The variance of the value, and its degrees of freedom."""
-    runs = len(sample.scores)
+    freedom = _freedom(sample, question, sample.repetitions)
     if question == "repeat":
-        return _over_runs(sample.scores), runs - 1
+        return _over_runs(sample.scores), freedom
     if question == "same people":
         squared = two_way(sample.terms, sample.utterances, sample.divisions)
-        repetitions = min(sample.repetitions, MOST_REPETITIONS)
-        squared += variance(sample.terms, sample.divisions) * (sample.repetitions / repetitions - 1)
-        return squared, sample.folds - 1 + repetitions - 1
-    if runs == 1:
-        return variance(sample.terms, sample.speakers), sample.speakers_tested - 1
-    squared = two_way(sample.terms, sample.speakers, sample.divisions)
+        counted = min(sample.repetitions, MOST_REPETITIONS)
+        return squared + variance(sample.terms, sample.divisions) * (sample.repetitions / counted - 1), freedom
+    if len(sample.scores) == 1:
+        return variance(sample.terms, sample.speakers), freedom
+    return two_way(sample.terms, sample.speakers, sample.divisions), freedom
+
+
+def _freedom(sample: Sample, question: str, repetitions: int) -> int:
+    """The degrees of freedom of a study as the sample's, with so many repetitions."""
+    if question == "repeat":
+        return len(sample.scores) * repetitions // sample.repetitions - 1
+    if question == "same people":
+        return sample.folds - 1 + min(repetitions, MOST_REPETITIONS) - 1
     # Of a difference in one repetition the larger of two estimates is on the safe side already, each speaker being
-    # tested once
-    safe = sample.paired and sample.repetitions == 1
-    units = sample.speakers_tested if safe else min(sample.speakers_tested, sample.folds)
-    return squared, units - 1
+    # tested once; of a single run there is no other unit
+    safe = len(sample.scores) == 1 or (sample.paired and repetitions == 1)
+    return (sample.speakers_tested if safe else min(sample.speakers_tested, sample.folds)) - 1

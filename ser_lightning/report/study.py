@@ -34,8 +34,16 @@ def report_study(
     Reads the study's folder and those of its runs alone. Raises `UserError` where there is no finished run, where runs
     are of different corpora or protocols, and where a file is missing or damaged: which one, and what mends it.
     """
+    return read_and_report(study, runs, show, metrics, interim, workers)[1]
+
+
+def read_and_report(
+    study: Path, runs: Path, show: str = "", metrics: Sequence[str] = (), interim: bool = False, workers: int = 1
+) -> tuple[Material, Report]:
+    """The same, with the material that the report is made from."""
     with report_lock(study):
-        return keep_report(read_material(study, runs, show, metrics, interim), workers)
+        material = read_material(study, runs, show, metrics, interim)
+        return material, keep_report(material, workers)
 
 
 def keep_report(material: Material, workers: int = 1) -> Report:

@@ -79,11 +79,10 @@ class SweepReport(Callback):
 
 def _report(study: Path, runs: Path, logger: LoggerConfig) -> list[str]:
     """Write, upload and print the report; returns what went wrong on the way."""
-    from ser_lightning.report.files import PAGE, report_lock
+    from ser_lightning.report.files import PAGE
     from ser_lightning.report.looks import later_pairs
-    from ser_lightning.report.material import read_material
     from ser_lightning.report.sections.readouts import readout_lines
-    from ser_lightning.report.study import keep_report
+    from ser_lightning.report.study import read_and_report
     from ser_lightning.report.tables import print_table
     from ser_lightning.report.upload import upload_report
     from ser_lightning.runs.code import describe_other_code
@@ -93,9 +92,7 @@ def _report(study: Path, runs: Path, logger: LoggerConfig) -> list[str]:
     if not results:
         print("No job of this sweep has finished, so that there is no report yet.")
         return []
-    with report_lock(study):
-        material = read_material(study, runs)
-        report = keep_report(material)
+    material, report = read_and_report(study, runs)
     problems = upload_report(logger, study)
     print_table(material.summary, report.caption)
     note = describe_other_code(results)

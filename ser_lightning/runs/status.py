@@ -9,7 +9,7 @@ from typing import Any
 from ser_lightning.errors import UserError
 from ser_lightning.files import parse_yaml, read_text
 from ser_lightning.runs.attempt import read_attempt
-from ser_lightning.runs.damage import find_damage
+from ser_lightning.runs.damage import damage_beside
 from ser_lightning.runs.ledger import DamagedRunError, read_result
 from ser_lightning.runs.readouts import read_failures
 from ser_lightning.runs.signature import flat
@@ -58,15 +58,15 @@ def job_status(job: Job, runs: Path) -> Iterator[RunStatus]:
 def _state(folder: Path, readouts: Iterable[str]) -> tuple[str, str]:
     try:
         result = read_result(folder)
-        found = find_damage(folder, thorough=False) if result is not None else []
+        damages = damage_beside(folder, result, thorough=False) if result is not None else []
     except DamagedRunError as error:
         return "damaged", str(error)
     except UserError as error:
         return "failed", str(error)
     if result is not None:
-        if fatal := [str(damage) for damage in found if damage.fatal]:
+        if fatal := [str(damage) for damage in damages if damage.fatal]:
             return "damaged", f"{', '.join(fatal)}; the same command sets {folder} aside and trains the run anew"
-        summary = "; ".join([f"dev UA {100 * result.dev_ua:.1f} %, {result.seconds:.0f} s", *map(str, found)])
+        summary = "; ".join([f"dev UA {100 * result.dev_ua:.1f} %, {result.seconds:.0f} s", *map(str, damages)])
         failures = list(read_failures(folder, readouts))
         return ("failed", "; ".join([f"done, {summary}", *failures])) if failures else ("done", summary)
     last = read_attempt(folder)

@@ -63,14 +63,14 @@ def set_damaged_aside(planned: Sequence[PlannedRun]) -> None:
     where a file cannot be read for another reason.
     """
     for folder in {run.signature: run.folder for run in planned}.values():
-        found = find_damage(folder)
-        if any(damage.fatal for damage in found):
+        damages = find_damage(folder)
+        if any(damage.fatal for damage in damages):
             with run_lock(folder, wait=False) as has_lock:
                 # Else another process is at it already
                 if has_lock and any(damage.fatal for damage in find_damage(folder)):
-                    _set_aside(folder, found)
+                    _set_aside(folder, damages)
             continue
-        for damage in found:
+        for damage in damages:
             if damage.file.parent.name == READOUTS:
                 damage.file.rename(damage.file.with_suffix(".damaged"))
                 log.warning("%s %s; it is computed anew", damage.file, damage.reason)
@@ -78,9 +78,9 @@ def set_damaged_aside(planned: Sequence[PlannedRun]) -> None:
                 log.warning("%s %s; the run is kept without it", damage.file, damage.reason)
 
 
-def _set_aside(folder: Path, found: Sequence[Damage]) -> None:
+def _set_aside(folder: Path, damages: Sequence[Damage]) -> None:
     place = set_aside(folder)
-    reasons = ", ".join(str(damage) for damage in found if damage.fatal)
+    reasons = ", ".join(str(damage) for damage in damages if damage.fatal)
     log.warning("%s: %s; the folder is now %s, and the run is trained anew", folder, reasons, place)
 
 

@@ -14,7 +14,7 @@ from ser_lightning.corpora.manifest import refuse_empty_classes, write_utterance
 from ser_lightning.data.audit import audit_splits
 from ser_lightning.data.leakage import FoldAudit
 from ser_lightning.data.splits import Split, make_splits, split_table
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, listing
 from ser_lightning.features import FeatureStore, build_store
 from ser_lightning.features.sound import measure_corpus, remarks
 from ser_lightning.files import read_text, write_whole
@@ -27,8 +27,6 @@ from ser_lightning.runs.signature import origin, settings, signature
 from ser_lightning.runs.study import SPLIT, UTTERANCES, Job, study_lock
 
 log = logging.getLogger(__name__)
-
-NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,7 @@ def plan_job(config: Config) -> list[PlannedRun]:
     cache = Path(config.paths.output) / "cache"
     sound, _ = measure_corpus(manifest, cache)
     for what, names in remarks(manifest, sound).items():
-        more = f"; and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        log.warning("%s: %s: %d: %s%s", manifest.corpus, what, len(names), "; ".join(names[:NAMED]), more)
+        log.warning("%s: %s: %d: %s", manifest.corpus, what, len(names), listing(names, "; "))
     audits = audit_splits(manifest, sound, splits, cache)
     schedules = [make_schedule(config, split) for split in splits]
     names = [

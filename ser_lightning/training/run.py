@@ -27,17 +27,7 @@ from ser_lightning.files import UNFINISHED, write_whole
 from ser_lightning.metrics import confusion_counts, scores
 from ser_lightning.runs.attempt import Watch
 from ser_lightning.runs.code import present_code, present_versions
-from ser_lightning.runs.ledger import (
-    BEST,
-    CONFIG,
-    FEATURES,
-    LAST,
-    METRICS,
-    PREDICTIONS,
-    READOUTS,
-    RESULT,
-    RunResult,
-)
+from ser_lightning.runs.ledger import BEST, CONFIG, FEATURES, LAST, PREDICTIONS, READOUTS, RESULT, SEALED, RunResult
 from ser_lightning.runs.schedule import Schedule
 from ser_lightning.runs.signature import settings
 from ser_lightning.training.assembly import assemble
@@ -179,8 +169,7 @@ def _clear(folder: Path, keep: Iterable[str] = ()) -> None:
     if (folder / RESULT).exists():
         raise UserError(f"{folder} has a {RESULT}, so that it is not cleared; repeat the command, which keeps it")
     folder.mkdir(parents=True, exist_ok=True)
-    names = {CONFIG, METRICS, BEST, LAST, PREDICTIONS, FEATURES, READOUTS, CODE} - {*keep}
-    for name in names:
+    for name in {*SEALED, LAST, READOUTS, CODE} - {*keep}:
         for path in (folder / name, *folder.glob(f"{name}.*.{UNFINISHED}")):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

@@ -18,15 +18,15 @@ def test_an_interval_covers_where_the_truth_is_no_farther_than_its_half():
 
 
 def test_a_true_gain_is_what_the_studies_find_on_average():
-    found = simulate(Latent(effect=0.08), 400, 10, "speaker", 1, "repeat", draws=120)
-    effect = found[found["quantity"] == "difference"]["effect"].iloc[0]
+    table = simulate(Latent(effect=0.08), 400, 10, "speaker", 1, "repeat", draws=120)
+    effect = table[table["quantity"] == "difference"]["effect"].iloc[0]
     assert effect == pytest.approx(8, abs=2)
 
 
 def test_equally_long_trainings_without_a_price_of_voices_differ_by_nothing():
-    (found,) = simulate(Latent(), 400, 10, BETWEEN, 1, "new people", draws=200).to_dict("records")
-    assert found["effect"] == pytest.approx(0, abs=3 * found["true_error"] / np.sqrt(200))
-    assert found["coverage"] > 0.95
+    (row,) = simulate(Latent(), 400, 10, BETWEEN, 1, "new people", draws=200).to_dict("records")
+    assert row["effect"] == pytest.approx(0, abs=3 * row["true_error"] / np.sqrt(200))
+    assert row["coverage"] > 0.95
 
 
 def test_a_table_is_gone_on_with(tmp_path, monkeypatch, capsys):

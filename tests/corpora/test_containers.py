@@ -149,14 +149,14 @@ def test_an_mp3s_frames_are_counted(tmp_path, rate, mode):
     file = tmp_path / "a.mp3"
     with soundfile.SoundFile(file, "w", rate, 1, format="MP3", bitrate_mode=mode, compression_level=0.5) as mp3:
         mp3.write(WAVE)
-    said, counted = mpeg_samples(file)
-    assert said == counted
-    assert 0 <= said - len(WAVE) < 3 * 1152
+    announced, counted = mpeg_samples(file)
+    assert announced == counted
+    assert 0 <= announced - len(WAVE) < 3 * 1152
     content = file.read_bytes()
     file.write_bytes(b"ID3\3\0\0\0\0\1\0" + bytes(128) + content[: len(content) // 2])
     half = mpeg_samples(file)
-    assert half[0] == said
-    assert half[1] < 0.7 * said
+    assert half[0] == announced
+    assert half[1] < 0.7 * announced
 
 
 def test_what_is_no_mp3_has_no_frames(tmp_path):

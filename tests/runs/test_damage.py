@@ -113,8 +113,8 @@ def test_another_run_s_result_is_not_believed(sealed, unsealed):
 def test_what_is_gone_is_named_and_only_what_reports_need_is_fatal(sealed, unsealed):
     for name in (BEST, METRICS):
         (sealed / name).unlink()
-    found = find_damage(sealed)
-    assert {(str(damage), damage.fatal) for damage in found} == {
+    damages = find_damage(sealed)
+    assert {(str(damage), damage.fatal) for damage in damages} == {
         ("best.ckpt is missing", False),
         ("metrics.csv is missing", False),
     }
