@@ -71,9 +71,15 @@ class Sweep:
         return [number for number, job in jobs if made("last.ckpt", job.runs) and not made("result.json", job.runs)]
 
     def ledger(self) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-        """Predictions of all runs, all else that their results say but seconds, and the sweep's table."""
+        """Predictions of all runs, all else that their results say but seconds, and the sweep's table.
+
+        config.yaml names the folder of the sweep, so that its digest is another in every folder.
+        """
         names = sorted({name for job in read_jobs(self.study) for name in job.runs})
         results = pd.DataFrame(read_results(self.runs, names)).drop(columns="seconds")
+        results["files"] = [
+            {file: seal for file, seal in files.items() if file != "config.yaml"} for files in results["files"]
+        ]
         return read_predictions(self.runs, names), results, (self.study / "tables" / "scores.csv").read_text()
 
 
