@@ -6,7 +6,7 @@ ARGS   ?=
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ray reproduce sweep bench test test-cluster lint format lock clean
+.PHONY: help setup ray reproduce sweep bench test test-cluster faults lint format lock clean
 
 help:  ## this list
 	@echo "make TARGET [CORPUS=demo|iemocap|emodb|ravdess|...|table] [ROOT=folder of the corpus] [ARGS=\"key=value ...\"]"
@@ -49,6 +49,9 @@ test-cluster: .venv-ray/installed  ## sweeps on a real Slurm (as root; installs 
 	{ echo "Installing slurm-wlm and munge"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y slurm-wlm munge >/dev/null; } || \
 	echo "slurm-wlm and munge cannot be installed; the Slurm tests will be skipped"
 	$(BIN)/python -m pytest -m cluster -rs tests/cluster
+
+faults: .venv/installed  ## faults of all kinds, and how they end; ARGS="--count 1000 --seed 1 --kinds tables,sound --show"
+	$(BIN)/python -m tests.faults $(ARGS)
 
 lint: .venv/installed  ## ruff (lint, format) and mypy
 	$(BIN)/ruff check
