@@ -18,7 +18,7 @@ setup: .venv/installed  ## make .venv with everything in it (once; some minutes,
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; try make PYTHON=python3.11"; exit 1; }
 	@echo "Installing into .venv (some minutes the first time)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
 	@touch $@
 
 ray: .venv-ray/installed  ## make .venv-ray, for hydra/launcher=ray: Ray, and all else from .venv

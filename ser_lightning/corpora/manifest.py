@@ -17,7 +17,6 @@ from ser_lightning.corpora.containers import BadHeaderError, duration, examine
 from ser_lightning.corpora.names import doubts, kept_words, tidied, tidy
 from ser_lightning.crashes import CrashWatch
 from ser_lightning.errors import UserError, listing
-from ser_lightning.files import write_whole
 from ser_lightning.identity import digest_rows
 
 log = logging.getLogger(__name__)
@@ -146,13 +145,13 @@ def build_manifest(
     return manifest
 
 
-def write_utterances(manifest: Manifest, path: Path) -> None:
-    """Write what a report may ask of an utterance as a CSV: id, label, raw_label, who spoke, when and where, votes.
+def utterances_csv(manifest: Manifest) -> str:
+    """What a report may ask of an utterance as a CSV: id, label, raw_label, who spoke, when and where, votes.
 
     Votes are JSON, evaluator -> the labels chosen, {} where unknown.
     """
     table = manifest.table[["id", "label", "raw_label", "speaker", "gender", "session", "kind"]]
-    write_whole(path, table.assign(votes=manifest.table["votes"].map(json.dumps)).to_csv(index=False))
+    return str(table.assign(votes=manifest.table["votes"].map(json.dumps)).to_csv(index=False))
 
 
 def refuse_empty_classes(manifest: Manifest) -> None:

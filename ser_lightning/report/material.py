@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from ser_lightning.errors import UserError
-from ser_lightning.files import read_text
 from ser_lightning.metrics import METRICS
 from ser_lightning.report.chapter import Chapter, Group, open_chapter
 from ser_lightning.report.comparison import differences, references
 from ser_lightning.report.scored import ScoredRun, score_runs
 from ser_lightning.report.summary import Provenance, average, column_names, provenance, speakers_by_id
 from ser_lightning.report.tables import FEW
+from ser_lightning.runs.seal import read_with_seal, seal_file
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import (
     UTTERANCES,
@@ -53,7 +53,7 @@ class Material:
         scored: the finished runs by signature.
         summary: a row per job, in their order, see `average`.
         facts: what all numbers are of.
-        utterances: the corpus's, as `write_utterances` wrote them; None where an earlier version made the study.
+        utterances: the corpus's, see `utterances_csv`; None where an earlier version made the study.
         selection: the jobs that figures of single settings are to show; empty: those that `shown` chooses.
         interim: whether an answer is wanted of an unfinished study.
         metrics: the scores that tables and figures show; files for machines have all.
@@ -266,10 +266,12 @@ def read_utterances(study: Path, scored: Mapping[str, ScoredRun]) -> pd.DataFram
     """
     file = study / UTTERANCES
     try:
-        table = pd.read_csv(io.StringIO(read_text(file)), dtype=str, keep_default_na=False)
+        table = pd.read_csv(io.BytesIO(read_with_seal(file)), dtype=str, keep_default_na=False)
         if missing := {name for run in scored.values() for name in run.test.ids} - set(table["id"]):
             raise ValueError(f"{len(missing)} tested utterances are not in it")
     except FileNotFoundError:
+        if seal_file(file).exists():
+            raise UserError(f"{file} is missing; repeat the study's command, which writes it anew") from None
         return None
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{file} is damaged ({error}); delete it and repeat the study's command") from error

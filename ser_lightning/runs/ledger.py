@@ -13,7 +13,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from ser_lightning.errors import UserError
 from ser_lightning.files import read_bytes, read_json, write_whole
-from ser_lightning.runs.seal import FILES, SEAL, Seal, check_record, record_seal, seal_files
+from ser_lightning.runs.seal import (
+    FILES,
+    SEAL,
+    Seal,
+    check_record,
+    read_with_seal,
+    record_seal,
+    seal_files,
+    write_with_seal,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -230,11 +239,7 @@ def readout_file(folder: Path, name: str) -> Path:
 
 def write_readout(folder: Path, name: str, content: bytes) -> None:
     """Keep a read-out, and its seal beside it."""
-    file = readout_file(folder, name)
-    # A seal without its file is nobody's; another file's would be one of damage
-    _seal_file(file).unlink(missing_ok=True)
-    write_whole(file, content)
-    write_whole(_seal_file(file), json.dumps(asdict(Seal.of(content))))
+    write_with_seal(readout_file(folder, name), content)
 
 
 def read_readout(folder: Path, name: str) -> "pd.DataFrame | None":
@@ -249,22 +254,10 @@ def read_readout(folder: Path, name: str) -> "pd.DataFrame | None":
 def read_readout_table(file: Path) -> "pa.Table | None":
     """As `read_readout`, from its file."""
     try:
-        content = read_bytes(file)
+        content = read_with_seal(file)
     except FileNotFoundError:
         return None
-    try:
-        seal = read_json(_seal_file(file))
-        Seal(seal["size"], seal["sha256"]).check(content)
-    except FileNotFoundError:
-        # An earlier version's, or its process was killed in between
-        pass
-    except (TypeError, KeyError) as error:
-        raise ValueError("its seal is damaged") from error
     return _parse_parquet(content)
-
-
-def _seal_file(file: Path) -> Path:
-    return file.with_suffix(".seal")
 
 
 def damaged(folder: Path, file: str, error: Exception) -> UserError:

@@ -3,11 +3,11 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.files import read_bytes
+from ser_lightning.files import read_bytes, read_json, write_whole
 
 # The fields of result.json that have the seals of the run's other files, and its own.
 FILES, SEAL = "files", "seal"
@@ -38,6 +38,36 @@ class Seal:
 def seal_files(folder: Path, names: Iterable[str]) -> dict[str, Seal]:
     """The seals of those of the files that the folder has."""
     return {name: Seal.of(read_bytes(folder / name)) for name in names if (folder / name).is_file()}
+
+
+def seal_file(file: Path) -> Path:
+    """Where the seal of a file lies that has one beside it."""
+    return file.with_suffix(".seal")
+
+
+def write_with_seal(file: Path, content: bytes) -> None:
+    """Write a file, whole or not at all, and its seal beside it."""
+    # A file without a seal is as an earlier version left it; another file's seal would be one of damage
+    seal_file(file).unlink(missing_ok=True)
+    write_whole(file, content)
+    write_whole(seal_file(file), json.dumps(asdict(Seal.of(content))))
+
+
+def read_with_seal(file: Path) -> bytes:
+    """What `write_with_seal`, or an earlier version without a seal, wrote.
+
+    Raises as `read_bytes`, and `ValueError` where it is not what was written.
+    """
+    content = read_bytes(file)
+    try:
+        seal = read_json(seal_file(file))
+        Seal(seal["size"], seal["sha256"]).check(content)
+    except FileNotFoundError:
+        # An earlier version's, or its process was killed in between
+        pass
+    except (TypeError, KeyError) as error:
+        raise ValueError("its seal is damaged") from error
+    return content
 
 
 def record_seal(record: Mapping[str, Any]) -> str:

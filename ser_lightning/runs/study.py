@@ -504,7 +504,11 @@ def _read_job(folder: Path, number: int, listed: JobList) -> Job:
         job = _validated(Job, read_json(file))
         if len(job.places) != len(job.runs) or any(len(place) != 2 for place in job.places):
             raise ValueError("runs without their places, as earlier versions wrote it")
-        return replace(job, settings=name_parts(job.settings))
+        job = replace(job, settings=name_parts(job.settings))
+        # Of a job that is written and not listed yet the key is nobody's
+        if listed.keys.get(number, _key(job)) != _key(job) and _key(job) in listed.keys.values():
+            raise ValueError("it is another job's")
+        return job
     except FileNotFoundError as error:
         raise UserError(
             f"{called} is missing; repeat the command that has it, which writes it anew and keeps finished runs, or "

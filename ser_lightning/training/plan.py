@@ -10,19 +10,19 @@ import pandas as pd
 
 from ser_lightning.config import Config
 from ser_lightning.corpora import Manifest, load_manifest
-from ser_lightning.corpora.manifest import refuse_empty_classes, write_utterances
+from ser_lightning.corpora.manifest import refuse_empty_classes, utterances_csv
 from ser_lightning.data.audit import audit_splits
 from ser_lightning.data.leakage import FoldAudit
 from ser_lightning.data.splits import Split, make_splits, split_table
 from ser_lightning.errors import UserError, listing
 from ser_lightning.features import FeatureStore, build_store
 from ser_lightning.features.sound import measure_corpus, remarks
-from ser_lightning.files import read_text, write_whole
 from ser_lightning.identity import digest
 from ser_lightning.runs.code import describe_other_code, is_current
 from ser_lightning.runs.ledger import RunResult, read_result
 from ser_lightning.runs.readouts import missing_readouts, readout_names
 from ser_lightning.runs.schedule import Schedule, make_schedule
+from ser_lightning.runs.seal import read_with_seal, write_with_seal
 from ser_lightning.runs.signature import origin, settings, signature
 from ser_lightning.runs.study import SPLIT, UTTERANCES, Job, study_lock
 
@@ -117,13 +117,13 @@ def record_corpus(study: Path, planned: Sequence[PlannedRun]) -> None:
             places = {(run.split.repeat, run.split.fold) for run in planned}
             others = former[[place not in places for place in zip(former["repeat"], former["fold"], strict=True)]]
             table = pd.concat([others, table]).sort_values(["repeat", "fold"], kind="stable")
-        write_whole(file, table.to_csv(index=False))
-    write_utterances(planned[0].manifest, study / UTTERANCES)
+        write_with_seal(file, table.to_csv(index=False).encode())
+        write_with_seal(study / UTTERANCES, utterances_csv(planned[0].manifest).encode())
 
 
 def _read_split(file: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(io.StringIO(read_text(file)), dtype={"id": str}, keep_default_na=False)
+        table = pd.read_csv(io.BytesIO(read_with_seal(file)), dtype={"id": str}, keep_default_na=False)
         if missing := {"repeat", "fold", "id", "part"} - {*table.columns}:
             raise ValueError(f"it has no column {', '.join(sorted(missing))}")
     except (OSError, ValueError) as error:

@@ -11,8 +11,9 @@ from ser_lightning.report.material import read_material
 from ser_lightning.report.study import compile_report
 from ser_lightning.runs.damage import find_damage
 from ser_lightning.runs.ledger import BEST, read_result
+from ser_lightning.runs.seal import write_with_seal
 from ser_lightning.runs.status import study_status
-from ser_lightning.runs.study import read_jobs, write_jobs
+from ser_lightning.runs.study import UTTERANCES, read_jobs, write_jobs
 from tests.faults.campaign import Ending, described, listening
 from tests.faults.damage import DAMAGES, damaged, mistake
 from tests.report.simulated import Simulation, simulate_paper_study
@@ -30,6 +31,7 @@ class StudyFiles:
         simulate_paper_study(simulation, [("loss.lam=0", "logmel", 0.0, 0.5), ("loss.lam=0.3", "logmel", 0.3, 0.5)])
         self.study, self.runs = simulation.study, simulation.runs
         write_jobs(self.study, read_jobs(self.study))
+        write_with_seal(self.study / UTTERANCES, (self.study / UTTERANCES).read_bytes())
         for run in self.runs.iterdir():
             (run / BEST).write_bytes(run.name.encode() * 50)
             result = read_result(run)

@@ -212,3 +212,34 @@ def test_a_report_leaves_out_jobs_of_another_corpus_in_a_line(tmp_path):
     assert [job.name for job in material.jobs] == ["loss.lam=0"]
     (line,) = [line for line in warnings(material) if "Left out" in line]
     assert line.startswith("Left out, being of another corpus or sound than the last runs: loss.lam=0.3;")
+
+
+def test_a_damaged_or_missing_table_of_utterances_is_refused(simulation):
+    from ser_lightning.report.material import read_material
+    from ser_lightning.runs.seal import write_with_seal
+    from ser_lightning.runs.study import UTTERANCES
+
+    file = simulation.study / UTTERANCES
+    simulation.add_utterances(RIGHT[["id", "label"]].assign(speaker="03"))
+    write_with_seal(file, file.read_bytes())
+    assert list(read_material(simulation.study, simulation.runs).speaker_of.values()) == ["03"] * 4
+    for _ in flips(file, 20):
+        with pytest.raises(UserError, match=f"{file} is damaged .its bytes are not those that were written"):
+            read_material(simulation.study, simulation.runs)
+    file.unlink()
+    with pytest.raises(UserError, match=f"{file} is missing; repeat the study's command"):
+        read_material(simulation.study, simulation.runs)
+
+
+def test_another_job_s_file_is_not_taken_for_a_job(simulation):
+    from ser_lightning.runs.study import read_jobs, write_jobs
+
+    simulation.add_job(1, "loss.lam=0.3", settings_of("logmel", 0.3, 0.5), folds=(0,))
+    jobs = read_jobs(simulation.study)
+    write_jobs(simulation.study, jobs)
+    files = [simulation.study / "jobs" / str(number) / "job.json" for number in (0, 1)]
+    files[1].write_bytes(files[0].read_bytes())
+    with pytest.raises(UserError, match=r"the job loss\.lam=0\.3, cannot be read \(it is another job's\)"):
+        read_jobs(simulation.study)
+    write_jobs(simulation.study, jobs)
+    assert read_jobs(simulation.study) == jobs

@@ -23,7 +23,7 @@ def schedule(utterances, *overrides):
     [
         ("cremad", 3920, 4900, 123, 278),
         ("cremad_all", 5954, 7400, 187, 420),
-        ("demo", 512, 64, 16, 4),
+        ("demo", 512, 48, 16, 3),
         ("emodb", 271, 600, 22, 34),
         ("emodb", 272, 600, 22, 34),
         ("emodb_all", 428, 600, 22, 34),

@@ -338,9 +338,9 @@ def test_ids_such_as_null_stand_in_the_division_as_they_are(small, tmp_path):
     assert former["id"].tolist() == table["id"].tolist()
 
 
-def meanwhile(monkeypatch, module, work):
+def meanwhile(monkeypatch, module, work, name="write_whole"):
     """Starts `work` in a thread when `module` first writes a file, and gives it half a second."""
-    write, threads = module.write_whole, []
+    write, threads = getattr(module, name), []
 
     def write_and_let_another_in(*content):
         if not threads:
@@ -349,7 +349,7 @@ def meanwhile(monkeypatch, module, work):
             threads[0].join(0.5)
         write(*content)
 
-    monkeypatch.setattr(module, "write_whole", write_and_let_another_in)
+    monkeypatch.setattr(module, name, write_and_let_another_in)
     return lambda: threads[0].join(60)
 
 
@@ -364,7 +364,7 @@ def test_of_two_commands_at_a_time_both_are_told(tmp_path, monkeypatch):
 def test_of_two_commands_at_a_time_the_folds_of_both_are_told(small, tmp_path, monkeypatch):
     plans = [plan_job(small(f"split.folds=[{fold}]")) for fold in range(3)]
     record_corpus(tmp_path, plans[2])
-    wait = meanwhile(monkeypatch, plan, lambda: record_corpus(tmp_path, plans[1]))
+    wait = meanwhile(monkeypatch, plan, lambda: record_corpus(tmp_path, plans[1]), "write_with_seal")
     record_corpus(tmp_path, plans[0])
     wait()
     assert pd.read_csv(tmp_path / SPLIT)["fold"].unique().tolist() == [0, 1, 2]
