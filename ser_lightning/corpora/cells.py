@@ -120,6 +120,10 @@ def _records_by_comma(text: str, file: Path, spans: dict[int, int]) -> Iterator[
             if len(cells) > 1 or any(map(str.strip, cells)):
                 yield begin, cells
     except csv.Error as error:
+        if "field larger" in str(error) and '"' not in "".join(lines):
+            raise UserError(
+                f"{file}, line {last + 1}: a cell has more than {csv.field_size_limit()} characters; shorten it"
+            ) from error
         raise _unclosed(file, last + 1, last + len(lines)) from error
     # At the file's end the reader itself closes what is open
     if len(list(csv.reader([row.rstrip("\r\n") + "\n", "another row"]))) < 2:
@@ -199,8 +203,14 @@ def _read_objects(text: str, file: Path) -> Cells:
             continue
         try:
             row = json.loads(
-                line, parse_int=str, parse_float=str, parse_constant=lambda name: "" if name == "NaN" else name
+                line,
+                parse_int=str,
+                parse_float=str,
+                parse_constant=lambda name: "" if name == "NaN" else name,
+                object_pairs_hook=_tidy_keys,
             )
+        except UserError as error:
+            raise UserError(f"{file}, line {number} has {error}; give one of them another name") from error
         except (ValueError, RecursionError) as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deep"
             raise UserError(
@@ -210,9 +220,18 @@ def _read_objects(text: str, file: Path) -> Cells:
         if not isinstance(row, dict):
             raise UserError(f'{file}, line {number} is no JSON object, such as {{"path": "a.wav", "label": "joy"}}')
         lines.append(number)
-        rows.append({tidy(key): _plain(value) for key, value in row.items()})
+        rows.append({key: _plain(value) for key, value in row.items()})
     headings = list(Counter(key for row in rows for key in row))
     return Cells(pd.DataFrame([[row.get(key, "") for key in headings] for row in rows], lines, headings, dtype=object))
+
+
+def _tidy_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, its keys tidied. Raises `UserError` where two are then one, of which JSON would keep the last."""
+    tidied = [(tidy(key), value) for key, value in pairs]
+    counts = Counter(key for key, _ in tidied)
+    if twice := [key for key, count in counts.items() if count > 1]:
+        raise UserError(f"the key '{twice[0]}' twice")
+    return dict(tidied)
 
 
 def _plain(value: Any) -> Any:

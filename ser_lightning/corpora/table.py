@@ -36,14 +36,14 @@ class Table:
     def load(self, root: Path) -> pd.DataFrame:
         """The utterances in `table`, their audio paths absolute.
 
-        Raises `UserError` for a missing or unreadable table, for a column that is missing or has empty cells, and for
-        rows that a quotation mark makes one.
+        Raises `UserError` for a missing or unreadable table, for a column that is missing, there twice or has empty
+        cells, and for rows that a quotation mark makes one.
         """
         file = Path(self.table).expanduser()
         file = file if file.is_absolute() or file.is_file() else root / file
         cells = _read(file)
         headings = _headings(cells, self.columns, file)
-        _refuse_swallowed_rows(cells, headings["path"], file)
+        _refuse_swallowed_rows(cells, cells.column(headings["path"], file), file)
         self.summary = f"{file}: {_describe(cells.table, headings)}"
         self.doubts = [f"{file}: {doubt}" for doubt in cells.doubts]
         return _rows(cells, headings, root, file)
@@ -104,10 +104,10 @@ def _refuse_blank(values: pd.Series, file: Path) -> None:
         )
 
 
-def _refuse_swallowed_rows(cells: Cells, path: str, file: Path) -> None:
+def _refuse_swallowed_rows(cells: Cells, paths: pd.Series, file: Path) -> None:
     """Raise `UserError` where a cell has lines that hold a file of the same kind as the row's own: rows themselves."""
     spanning = cells.table[cells.table.index.isin(list(cells.spans))]
-    for begin, name, row in zip(spanning.index, spanning[path], spanning.to_numpy(), strict=True):
+    for begin, name, row in zip(spanning.index, paths[spanning.index], spanning.to_numpy(), strict=True):
         suffix, lines = Path(name).suffix, f"{begin} to {cells.spans[begin]}"
         inside = [one.strip() for value in row for line in value.splitlines()[1:] for one in line.split(",")]
         if suffix and any(one.endswith(suffix) for one in inside):

@@ -335,3 +335,24 @@ def test_a_recording_under_several_utterances_is_named(folder, caplog):
     (folder / "t.csv").write_text("id,path,label\n1,a.wav,joy\n2,b.wav,sad\n3,a.wav,joy\n")
     load(folder, "t.csv")
     assert f"recordings that several utterances are: {folder}/a.wav" in caplog.text
+
+
+@pytest.mark.parametrize("key", ['"speaker"', '" speaker"'])
+def test_a_key_twice_in_an_object_is_refused_with_its_line(folder, key):
+    (folder / "t.jsonl").write_text(
+        '{"path": "a.wav", "label": "happy"}\n{"path": "b.wav", "label": "sad", "speaker": "03", ' + key + ': "07"}\n'
+    )
+    with pytest.raises(UserError, match=r"t\.jsonl, line 2 has the key 'speaker' twice; give one of them another name"):
+        load(folder, "t.jsonl")
+
+
+def test_a_heading_twice_is_refused(folder):
+    (folder / "t.csv").write_text("path,label,path\na.wav,happy,b.wav\n")
+    with pytest.raises(UserError, match=r"t\.csv has several columns 'path'; rename all but one"):
+        load(folder, "t.csv")
+
+
+def test_a_cell_that_is_too_long_is_called_so(folder):
+    (folder / "t.csv").write_text(f"path,label\na.wav,happy\nb.wav,{'x' * 200_000}\n")
+    with pytest.raises(UserError, match=r"t\.csv, line 3: a cell has more than 131072 characters; shorten it"):
+        load(folder, "t.csv")
