@@ -79,7 +79,11 @@ def _complete(config_name: str) -> None:
 def _begin(job: Callable[[Any], Any], config_name: str) -> None:
     import hydra
 
-    if Path.cwd() != PACKAGE.parent:
+    try:
+        here = Path.cwd()
+    except FileNotFoundError as error:
+        raise UserError("the folder in which the command was given is not there any more; cd to one that is") from error
+    if here != PACKAGE.parent:
         # Processes that are started do not look into the user's folder first either, e.g. for random
         os.environ.setdefault("PYTHONSAFEPATH", "1")
     tell_hidden()

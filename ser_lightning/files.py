@@ -7,6 +7,7 @@ import platform
 import shutil
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,11 @@ def write_whole(path: Path, content: str | bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    except BaseException:
+        # A disk that is away may refuse that too; what counts is why the file was not written
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise
 
 
 def make_once(path: Path, make: Callable[[], None], intact: Callable[[Path], bool] = Path.exists) -> None:
@@ -161,8 +165,8 @@ def explain_file(error: BaseException) -> str | None:
     if no_space(error):
         place = f" while writing {_short(error.filename)}" if error.filename else ""
         return f"the disk is full{place}; free some space and give the same command again: what is finished is kept"
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return f"{reason}; raise the limit (ulimit -n) and give the same command again"
+    if error.errno in _LIMITS:
+        return f"{reason}; raise the limit ({_LIMITS[error.errno]}) and give the same command again"
     if error.errno in (errno.EIO, errno.ESTALE):
         place = f"{_short(error.filename)}: " if error.filename else ""
         return f"{place}{reason}; see whether disk or network drive is there, and give the same command again"
@@ -171,6 +175,7 @@ def explain_file(error: BaseException) -> str | None:
     return f"{_short(_obstacle(error))}: {reason}; {_REMEDIES.get(error.errno, _ELSEWHERE)}"
 
 
+_LIMITS = {errno.EMFILE: "ulimit -n", errno.ENFILE: "ulimit -n", errno.EFBIG: "ulimit -f"}
 _ELSEWHERE = "paths.output=FOLDER, or $SER_OUTPUT, names another place for all that is written"
 _REMEDIES = {
     errno.ENOTDIR: f"move it away, or {_ELSEWHERE}",

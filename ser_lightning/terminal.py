@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from io import TextIOWrapper
+from io import BytesIO, TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 if TYPE_CHECKING:
@@ -39,19 +39,20 @@ class Lasting:
         lost: why something could not be written; None where all could be, or nobody reads any more.
     """
 
-    def __init__(self, stream: TextIO | None, obeyed: bool = False) -> None:
-        self._stream, self._obeyed, self._ended = stream, obeyed, stream is None
+    def __init__(self, stream: TextIO | None, whole: "Lasting | None" = None) -> None:
+        self._stream, self._whole = stream, whole or self
+        self._ended = stream is None
         self.lost = os.strerror(errno.EBADF) if stream is None else None
-        self.raw: Lasting = self if obeyed else Lasting(stream, obeyed=True)
+        self.raw: Lasting = self if whole else Lasting(stream, whole=self)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
         """Write as much as can be; returns the length of the text."""
-        if not self._ended:
+        if not self._whole._ended:
             try:
-                self._stream.write(text if self._obeyed else visible(text))  # type: ignore[union-attr]
+                self._stream.write(text if self is self.raw else visible(text))  # type: ignore[union-attr]
             except OSError as error:
                 self._end(error)
         return len(text)
@@ -61,23 +62,30 @@ class Lasting:
             self.write(line)
 
     def flush(self) -> None:
-        if not self._ended:
+        if not self._whole._ended:
             try:
                 self._stream.flush()  # type: ignore[union-attr]
             except OSError as error:
                 self._end(error)
 
     def _end(self, error: OSError) -> None:
-        self._ended = True
+        self._whole._ended = True
         if error.errno != errno.EPIPE:
-            self.lost = error.strerror or str(error)
+            self._whole.lost = error.strerror or str(error)
         # What is left in its buffer would be tried again when the program ends
         with suppress(OSError, ValueError, AttributeError):
             _to_nowhere(self._stream.fileno())  # type: ignore[union-attr]
 
 
 class LogFile(logging.FileHandler):
-    """A log whose disk may be full: that ends nothing, and is told once at the end."""
+    """A log whose disk may be full or away: that ends nothing, and is told once at the end."""
+
+    def _open(self) -> TextIOWrapper:
+        try:
+            return super()._open()
+        except OSError as error:
+            _lost_files.setdefault(self.baseFilename, error.strerror or str(error))
+            return TextIOWrapper(BytesIO())
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         error = sys.exc_info()[1]

@@ -1,6 +1,7 @@
 """From errors to one clear line, and from a command line to a study's name."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from ser_lightning.command import absolute_output, explain, explain_launch, flag
 from ser_lightning.components.groups import CONF
 from ser_lightning.config import compose
 from ser_lightning.runs.signature import flat
+from ser_lightning.train import main as train
 
 
 def test_equal_commands_share_a_study_whatever_their_order_and_paths():
@@ -90,6 +92,20 @@ def test_a_tilde_is_the_home_folder_for_logs_too(tmp_path, monkeypatch, value, f
     command._find_home()
     assert os.environ.get("SER_OUTPUT") == (folder and folder.format(home=tmp_path))
     assert sys.argv[1:] == [f"paths.output='{tmp_path}/there'", "loss.lam=0"]
+
+
+def test_a_working_folder_that_is_gone_is_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "here").rmdir()
+    monkeypatch.setattr(sys, "argv", ["train", f"paths.output={tmp_path}", "study.name=a"])
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as end:
+        command.run_command(train, "train")
+    signal.signal(signal.SIGTERM, handler)
+    assert end.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is not there any more" in line
 
 
 def test_other_errors_are_folded_into_one_line():

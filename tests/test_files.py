@@ -4,6 +4,7 @@ import errno
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -113,6 +114,15 @@ def test_a_file_that_cannot_be_written_whole_leaves_the_one_before(tmp_path, mon
     assert [file.name for file in tmp_path.iterdir()] == ["a"]
 
 
+def test_where_nothing_can_be_removed_a_file_is_written_and_what_keeps_it_from_that_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "unlink", refuse(OSError(errno.ESTALE, "Stale file handle")))
+    write_whole(tmp_path / "a", "before")
+    assert (tmp_path / "a").read_text() == "before"
+    monkeypatch.setattr(os, "fsync", refuse(OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(tmp_path / "a", "after")
+
+
 OTHER = "paths.output=FOLDER, or $SER_OUTPUT, names another place for all that is written"
 
 
@@ -125,6 +135,7 @@ OTHER = "paths.output=FOLDER, or $SER_OUTPUT, names another place for all that i
         (errno.ENOTDIR, "{file}/runs/x", f"{{file}}: Not a directory; move it away, or {OTHER}"),
         (errno.ELOOP, "/a/b", "/a/b: Too many levels of symbolic links; its links lead in a circle; mend them"),
         (errno.EMFILE, "/a/b", "Too many open files; raise the limit (ulimit -n) and give the same command again"),
+        (errno.EFBIG, None, "File too large; raise the limit (ulimit -f) and give the same command again"),
         (errno.EDQUOT, "/a/b", "the disk is full while writing /a/b; free some space and give the same command again"),
         (errno.EIO, None, "Input/output error; see whether disk or network drive is there"),
         (errno.ENAMETOOLONG, "x" * 5000, f"{'x' * 80}...{'x' * 80}: File name too long; study.name=NAME"),

@@ -66,6 +66,14 @@ def test_what_cannot_be_printed_ends_no_work_and_is_an_error_of_one_line(monkeyp
     )
 
 
+def test_a_table_alone_that_could_not_be_printed_is_an_error(monkeypatch, capfd):
+    monkeypatch.setattr("ser_lightning.terminal._to_nowhere", lambda number: None)
+    monkeypatch.setattr(sys, "stdout", full())
+    with pytest.raises(SystemExit):
+        end_clearly(lambda: console().print(Table("a heading")))
+    assert "stdout (No space left on device)" in capfd.readouterr().err
+
+
 def test_who_reads_one_line_and_goes_harms_nobody(monkeypatch, capfd):
     done = []
     stdout = closed_pipe()
@@ -107,16 +115,20 @@ def test_what_an_encoding_lacks_is_written_in_its_letters(monkeypatch):
     assert stream.errors == "strict"
 
 
-def test_a_log_on_a_full_disk_is_told_once_at_the_end(capfd):
+@pytest.mark.parametrize(
+    "place, reason",
+    [("/dev/full", "No space left on device"), ("/proc/none/a.log", "No such file or directory")],
+)
+def test_a_log_that_cannot_be_written_is_told_once_at_the_end(capfd, place, reason):
     log = logging.getLogger("a log of a test")
-    handler = LogFile("/dev/full")
+    handler = LogFile(place)
     log.addHandler(handler)
     with pytest.raises(SystemExit):
         end_clearly(lambda: [log.warning("something") for _ in range(3)])
     log.removeHandler(handler)
     handler.close()
     assert capfd.readouterr().err == (
-        "ser_lightning: what was printed or logged could not all be written: /dev/full (No space left on device)\n"
+        f"ser_lightning: what was printed or logged could not all be written: {place} ({reason})\n"
     )
 
 
