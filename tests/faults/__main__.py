@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from tests.faults.campaign import Fault, run, table
-from tests.faults.scenes import SCENES
+from tests.faults.scenes import SCENES, lacking_for
 
 
 def main() -> None:
@@ -26,6 +26,10 @@ def main() -> None:
     words = [word for word in arguments.kinds.split(",") if word]
     with tempfile.TemporaryDirectory() as folder:
         kinds = [kind for kind in SCENES if not words or any(word in kind.name for word in words)]
+        for kind in kinds:
+            if lacking := lacking_for(kind):
+                print(f"{kind.name}: left out, for want of {lacking}", flush=True)
+        kinds = [kind for kind in kinds if not lacking_for(kind)]
         scenes = [kind(Path(folder) / str(number)) for number, kind in enumerate(kinds)]
         began = time.monotonic()
 
