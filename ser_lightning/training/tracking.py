@@ -182,12 +182,15 @@ def _settings() -> dict[str, Any]:
 def _set_up(settings: Any) -> None:
     """Give W&B settings, and start its own process without stderr, where it would print a trace when it dies."""
     import wandb
+    from wandb.sdk import wandb_setup
 
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        wandb.setup(settings).ensure_service()
+        # `setup` starts it while it holds a lock that W&B takes once more to report that it does not start
+        wandb_setup.singleton().ensure_service()
+        wandb.setup(settings)
     finally:
         os.dup2(kept, 2)
         os.close(kept)

@@ -39,7 +39,6 @@ LATER = (
     "ser_lightning.report.study",
     "ser_lightning.report.examination",
     "ser_lightning.data.audit",
-    "wandb",
 )
 SHORT, KILL = -1, -2  # see injector.c
 
@@ -180,7 +179,7 @@ def _serve() -> dict[str, Any] | None:
         deadline, ended = time.monotonic() + DEADLINE, (0, 0)
         while ended[0] == 0:
             ended = os.waitpid(child, os.WNOHANG)
-            if time.monotonic() > deadline:
+            if ended[0] == 0 and time.monotonic() > deadline:
                 os.killpg(child, signal.SIGKILL)
             time.sleep(0.01)
         os.write(1, f"{os.waitstatus_to_exitcode(ended[1])}\n".encode())

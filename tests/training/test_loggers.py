@@ -1,11 +1,13 @@
 """W&B: what is in the offline files, read back; and a server that is there, falls silent, or never answers."""
 
+import errno
 import logging
 import os
 import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
+from threading import Thread
 
 import numpy as np
 import pandas as pd
@@ -280,6 +282,29 @@ def test_where_wandb_does_not_start_a_training_goes_on(small, tmp_path, monkeypa
         (planned,), _ = train(small("logger=wandb", "seed=31"))
     assert planned.finished is not None
     assert "W&B does not start (no service)" in caplog.text
+
+
+def test_where_wandbs_process_cannot_start_nothing_waits_for_it(monkeypatch):
+    from wandb.sdk.lib.service import service_process
+
+    def refuse(*arguments, **options):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    wandb.teardown()
+    monkeypatch.setattr(service_process, "_launch_server", refuse)
+    outcome = []
+
+    def set_up():
+        try:
+            tracking._set_up(wandb.Settings(silent=True))
+        except OSError as error:
+            outcome.append(error)
+
+    # One that waits for ever would else hold up all tests
+    thread = Thread(target=set_up, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert [error.errno for error in outcome] == [errno.EMFILE]
 
 
 @pytest.mark.parametrize("nonsense", [*NONSENSE, "reset"])
