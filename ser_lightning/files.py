@@ -179,6 +179,7 @@ _LIMITS = {errno.EMFILE: "ulimit -n", errno.ENFILE: "ulimit -n", errno.EFBIG: "u
 _ELSEWHERE = "paths.output=FOLDER, or $SER_OUTPUT, names another place for all that is written"
 _REMEDIES = {
     errno.ENOTDIR: f"move it away, or {_ELSEWHERE}",
+    errno.EISDIR: f"move it away, or {_ELSEWHERE}",
     errno.EEXIST: f"move it away, or {_ELSEWHERE}",
     errno.ENAMETOOLONG: "study.name=NAME and paths.output=FOLDER make it shorter",
     errno.ELOOP: "its links lead in a circle; mend them",
@@ -186,8 +187,8 @@ _REMEDIES = {
 
 
 def _obstacle(error: OSError) -> str:
-    """The path that an error is about: of one that leads through a file, that file."""
-    path = Path(os.fsdecode(error.filename))
+    """The path that an error is about: of one that leads through a file, that file; of a move, where to."""
+    path = Path(os.fsdecode(error.filename2 or error.filename))
     if error.errno == errno.ENOTDIR:
         return str(next((above for above in reversed(path.parents) if above.is_file()), path))
     return str(path)

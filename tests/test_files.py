@@ -149,6 +149,13 @@ def test_what_a_disk_refuses_is_one_line(tmp_path, number, name, words):
     assert "\n" not in said
 
 
+def test_a_folder_in_a_files_place_is_named(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        write_whole(tmp_path / "a", "content")
+    assert explain_file(caught.value) == f"{tmp_path / 'a'}: Is a directory; move it away, or {OTHER}"
+
+
 def test_errors_that_are_no_files_are_not_explained():
     assert explain_file(ValueError("x")) is None
     assert explain_file(ConnectionResetError(errno.ECONNRESET, "reset")) is None

@@ -22,6 +22,10 @@ from ser_lightning.runs.signature import settings
 from ser_lightning.runs.status import job_status
 from ser_lightning.runs.study import Job, begin_study, job_name, read_jobs, same_settings, study_folder, write_jobs
 
+# States of a run after a sweep that are an error of it; the others only where the sweep itself was to finish the run
+FAILED, UNFINISHED = ("failed", "damaged"), ("interrupted", "missing")
+UNKNOWN = "it is not finished, and no reason could be noted"
+
 
 class SweepReport(Callback):
     """Refuses a sweep with an invalid job before any is trained; writes and prints the table at the end.
@@ -107,14 +111,15 @@ def _report(study: Path, runs: Path, logger: LoggerConfig) -> list[str]:
 def _failures(study: Path, runs: Path, jobs: Sequence[Job], told: Sequence[str] = ()) -> list[str]:
     """What failed of a sweep's jobs, each once, a line each below a head; nothing if nothing did.
 
-    Of a sweep that did not know its `jobs`, all of the study's count. What kept the report from being made is `told`.
+    A run that was begun and is not finished has failed too: the reason may be what kept it from being noted. Of a sweep
+    that did not know its `jobs`, all of the study's count. What kept the report from being made is `told`.
     """
     own = [job for job in read_jobs(study) if not jobs or any(same_settings(job, one) for one in jobs)]
     failed = {
-        entry.run or entry.job: f"  {', '.join(filter(None, (entry.job, entry.place)))}: {entry.details}"
+        entry.run or entry.job: f"  {', '.join(filter(None, (entry.job, entry.place)))}: {entry.details or UNKNOWN}"
         for job in own
         for entry in job_status(job, runs)
-        if entry.state in ("failed", "damaged") and entry.details not in told
+        if entry.state in (*FAILED, *UNFINISHED * bool(jobs and entry.run)) and entry.details not in told
     }
     head = f"{len(failed)} of this sweep's runs failed; the same command tries them again"
     return [head, *failed.values()] if failed else []

@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import os
 import subprocess
@@ -57,6 +58,20 @@ def test_the_end_of_a_sweep_lists_what_failed_and_is_an_error(simulation, sweep,
         "  loss.alpha=0.5, repeat 1 fold 2: out of memory",
         "  corpus.root=/x: there is no folder /x",
     ]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_run_of_which_not_even_the_failure_could_be_noted_is_a_failure(simulation, sweep, capsys, known):
+    callback = SweepReport()
+    callback.on_multirun_start(sweep("loss.lam=0,1"))
+    job = simulation.add_job(0, "loss.lam=0", read_jobs(simulation.study)[0].settings, folds=[0])
+    (simulation.runs / job.runs[0] / "attempt.json").mkdir(parents=True)
+    with pytest.raises(SystemExit) if known else contextlib.nullcontext():
+        (callback if known else SweepReport()).on_multirun_end(sweep())
+    assert (
+        capsys.readouterr().err.splitlines()[1:]
+        == ["  loss.lam=0, fold 0: it is not finished, and no reason could be noted"] * known
+    )
 
 
 def test_what_an_earlier_command_left_failed_is_no_failure_of_this_one(simulation, sweep, capsys):
