@@ -64,9 +64,17 @@ def _draw(pictures: Sequence[Picture], folder: Path, workers: int) -> dict[str, 
         return {picture.name: write_figure(picture.figure, folder / picture.name) for picture in pictures}
     # To send a figure to a process takes as long as to draw half of it: forks have it by inheritance
     fork = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(workers, fork, initializer=_inherited.extend, initargs=(pictures,)) as pool:
-        images = pool.map(_draw_inherited, range(len(pictures)), [folder] * len(pictures))
-        return {picture.name: image for picture, image in zip(pictures, images, strict=True)}
+    others = set(multiprocessing.active_children())
+    try:
+        with ProcessPoolExecutor(workers, fork, initializer=_inherited.extend, initargs=(pictures,)) as pool:
+            images = pool.map(_draw_inherited, range(len(pictures)), [folder] * len(pictures))
+            return {picture.name: image for picture, image in zip(pictures, images, strict=True)}
+    except OSError:
+        # Where not all could be started, nobody tells those that were to end, and this one would wait for them for ever
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()
+            process.join()
+        raise
 
 
 # In a forked process, the pictures of the one that it is a fork of

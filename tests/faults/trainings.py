@@ -146,9 +146,11 @@ def kind_of(call: str) -> str:
 
 
 def errors_of(kind: str) -> list[int]:
-    """What a system call can fail with; a file that is read is refused one that tells of a full disk by injector.c."""
+    """What a system call can fail with; of a file that is only read, injector.c passes over a full disk."""
     if kind.startswith(("write", "fsync")):
         return [errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE]
+    if kind.startswith("unlink"):
+        return [errno.EIO, errno.ESTALE, errno.EACCES]
     return [number for number in ERRORS if number != errno.EMFILE or kind.startswith("open")]
 
 

@@ -1,11 +1,16 @@
 """Commands that report one study at a time do not take each other's files away."""
 
+import errno
+import multiprocessing
 import threading
+from multiprocessing.context import ForkProcess
 
 import pandas as pd
+import pytest
+from matplotlib.figure import Figure
 
 from ser_lightning.report import files
-from ser_lightning.report.document import Report, Section, Table, Text
+from ser_lightning.report.document import Picture, Report, Section, Table, Text
 
 
 def small_report(title):
@@ -49,3 +54,20 @@ def test_who_reports_reads_no_earlier_than_the_other_has_written(tmp_path):
         order.append("first wrote")
     thread.join(60)
     assert order == ["first read", "first wrote", "other reads"]
+
+
+def test_where_a_second_process_cannot_be_started_the_first_is_not_left_waiting(tmp_path, monkeypatch):
+    start, started = ForkProcess.start, []
+
+    def start_one(self):
+        if started:
+            raise OSError(errno.EMFILE, "Too many open files")
+        started.append(self)
+        start(self)
+
+    monkeypatch.setattr(ForkProcess, "start", start_one)
+    picture = Picture("a", "A picture", Figure())
+    with pytest.raises(OSError, match="Too many open files"):
+        files._draw([picture], tmp_path, workers=2)
+    assert started
+    assert not {*started} & {*multiprocessing.active_children()}
