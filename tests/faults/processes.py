@@ -111,7 +111,9 @@ class Forks:
     def __init__(self, folder: Path, injector: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.present = {**os.environ, "PYTHONPATH": str(TOP), "OMP_NUM_THREADS": "1"}
+        # Of commands that were called in this process some variables are left, by which errors would be traced
+        own = {name: value for name, value in os.environ.items() if name not in ("HYDRA_FULL_ERROR", "PYTHONSAFEPATH")}
+        self.present = {**own, "PYTHONPATH": str(TOP), "OMP_NUM_THREADS": "1"}
         preload = {"LD_PRELOAD": str(injector)} if injector else {}
         self.server = subprocess.Popen(
             [sys.executable, "-m", __name__],
