@@ -16,6 +16,13 @@ SHARED = TOP.parent / "shared" / "data"
 os.environ["WANDB_MODE"] = "offline"
 
 
+@pytest.fixture(autouse=True)
+def untouched_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands called in the tests' own process leave variables by which those started later would print tracebacks."""
+    for name in ("HYDRA_FULL_ERROR", "PYTHONSAFEPATH"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(scope="session")
 def emodb_root() -> Path:
     """All of EmoDB; tests that need it are skipped without it."""
