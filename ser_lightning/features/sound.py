@@ -3,7 +3,7 @@
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import joblib
@@ -14,13 +14,13 @@ from ser_lightning.contents import make_sealed_folder
 from ser_lightning.corpora import Manifest
 from ser_lightning.crashes import CrashWatch
 from ser_lightning.features.audio import BadRecordingError, decode
-from ser_lightning.features.fingerprint import fingerprint
+from ser_lightning.features.fingerprint import fingerprint, number_originals
 from ser_lightning.features.store import recording_hashes
 from ser_lightning.identity import digest_rows
 from ser_lightning.terminal import tracked
 
 # Raised when a column is computed differently.
-VERSION = 3
+VERSION = 4
 TABLE, PROBLEMS = "sound.parquet", "problems.json"
 BLOCK = 0.01  # seconds
 # Below the loudest block by more than this is silence.
@@ -60,7 +60,7 @@ class Sound:
     digital: float
     clipped: float
     content: str
-    fingerprint: list[float]
+    fingerprint: np.ndarray
 
 
 # What tells nothing of the voice, so that a model that gets by on these has learned the recording, not the emotion.
@@ -89,13 +89,14 @@ def measure(path: str | Path) -> Sound:
         digital=float(ends / len(mono)),
         clipped=float(np.mean(np.abs(wave) >= FULL_SCALE)),
         content=hashlib.sha256(mono.tobytes()).hexdigest()[:16],
-        fingerprint=fingerprint(mono, rate).tolist(),
+        fingerprint=fingerprint(mono, rate),
     )
 
 
 def measure_corpus(manifest: Manifest, cache: Path) -> tuple[pd.DataFrame, dict[str, str]]:
-    """A row per usable utterance, id and the fields of `Sound`, and of the others why there is none: id -> reason.
+    """A row per usable utterance, and of the others why there is none: id -> reason.
 
+    The row has its id, the fields of `Sound` but the fingerprint, and `original`: equal for copies of one recording.
     Measured once for the bytes of the recordings, then read from `cache`.
     """
     contents = recording_hashes(manifest, cache)
@@ -142,9 +143,11 @@ def _measure_all(folder: Path, manifest: Manifest) -> None:
             total=len(manifest),
         )
         measured = dict(zip(manifest.table["id"], sounds, strict=True))
-    rows = [{"id": name, **asdict(sound)} for name, sound in measured.items() if isinstance(sound, Sound)]
-    table = pd.DataFrame(rows, columns=["id", *(field.name for field in fields(Sound))])
-    table.to_parquet(folder / TABLE, index=False)
+    usable = {name: sound for name, sound in measured.items() if isinstance(sound, Sound)}
+    columns = {field.name: [getattr(sound, field.name) for sound in usable.values()] for field in fields(Sound)}
+    prints = np.reshape(columns.pop("fingerprint"), (len(usable), -1)) if usable else np.zeros((0, 1))
+    originals = number_originals(prints, columns["content"])
+    pd.DataFrame({"id": list(usable), **columns, "original": originals}).to_parquet(folder / TABLE, index=False)
     problems = {name: reason for name, reason in measured.items() if isinstance(reason, str)}
     (folder / PROBLEMS).write_text(json.dumps(problems))
 

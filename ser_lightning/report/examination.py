@@ -17,7 +17,6 @@ from ser_lightning.corpora import Manifest
 from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit, dev_line, findings, percent
 from ser_lightning.data.splits import Split
 from ser_lightning.errors import listing
-from ser_lightning.features.fingerprint import ALIKE
 from ser_lightning.features.sound import remarks
 from ser_lightning.terminal import console
 
@@ -109,13 +108,9 @@ def _show_faults(terminal: Console, manifest: Manifest, sound: pd.DataFrame) -> 
 
 
 def _copies(sound: pd.DataFrame) -> list[str]:
-    """Pairs of utterances whose recordings are alike, but not equal."""
-    prints, contents = np.stack(sound["fingerprint"].to_list()).astype(np.float32), sound["content"].to_numpy()
-    names, pairs = sound["id"].to_numpy(), []
-    for number in range(len(prints) - 1):
-        alike = np.flatnonzero(prints[number + 1 :] @ prints[number] > ALIKE) + number + 1
-        pairs += [f"{names[number]} and {names[other]}" for other in alike if contents[other] != contents[number]]
-    return pairs
+    """The utterances of each original whose recordings are alike, but not equal."""
+    kinds = sound.groupby("original")["content"].transform("nunique")
+    return [" and ".join(names) for _, names in sound[kinds > 1].groupby("original")["id"]]
 
 
 def _twin(names: Sequence[str], label_of: pd.Series) -> str:
