@@ -68,3 +68,10 @@ def test_what_lies_on_the_disk_is_read_without_torch():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "'ser_lightning.runs.ledger'" in loaded
     assert not {"'torch'", "'lightning'"} & set(loaded.strip("[]\n").split(", "))
+
+
+def test_a_report_is_made_without_libraries_that_take_longer_to_import_than_it_needs_them():
+    code = "import sys, ser_lightning.report.__main__; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "matplotlib" in loaded
+    assert not {"torch", "lightning", "wandb", "hydra", "sklearn", "scipy.stats", "statsmodels"} & set(loaded)

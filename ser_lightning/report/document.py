@@ -1,6 +1,8 @@
 """What a report consists of, whatever it is written as: sections of text, tables and figures."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -36,16 +38,24 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure and what it shows."""
+    """A figure and what it shows; `draw` makes it when it is needed, which may be in another process."""
 
     name: str
     title: str
-    figure: Figure
+    draw: Callable[[], Figure]
 
-    @property
-    def inches(self) -> float:
-        """Width in print."""
-        return self.figure.get_figwidth()
+    @cached_property
+    def figure(self) -> Figure:
+        """The figure, drawn once."""
+        return self.draw()
+
+
+@dataclass(frozen=True)
+class Image:
+    """A figure as it stands in a page: a PNG, and its width in print, inches."""
+
+    png: bytes
+    inches: float
 
 
 Block = Text | Code | Table | Picture

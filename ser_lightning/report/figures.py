@@ -116,14 +116,20 @@ def bars(
         return figure
 
 
+def has_curves(summary: pd.DataFrame, columns: Mapping[str, str]) -> bool:
+    """Whether `sweep_curves` can be drawn: a number varies, and the columns tell all finished jobs apart."""
+    finished = summary[summary["runs"] > 0]
+    x, _ = _choose_axis(finished, columns)
+    return x is not None and not bool(finished.duplicated(list(columns.values())).any())
+
+
 def sweep_curves(
     summary: pd.DataFrame, columns: Mapping[str, str], caption: str, metrics: Sequence[str] = ("ua", "wa")
-) -> Figure | None:
+) -> Figure:
     """Scores of any grid of jobs, a panel each: one setting on the x axis, a line per value of the others.
 
     On x stands the number with most values, the first where two have equally many. A job without it, as lambda = 0 has
-    no alpha, is a dashed horizontal line. None if nothing varies, no number varies, or jobs differ in what no column of
-    the summary tells.
+    no alpha, is a dashed horizontal line. Raises `ValueError` where no number varies, see `has_curves`.
 
     Args:
         summary: of the study.
@@ -133,8 +139,8 @@ def sweep_curves(
     """
     finished = summary[summary["runs"] > 0]
     x, others = _choose_axis(finished, columns)
-    if x is None or finished.duplicated(list(columns.values())).any():
-        return None
+    if x is None:
+        raise ValueError("no number varies")
     lines, references = _lines(finished, x, others)
     with matplotlib.rc_context(STYLE):
         rows = -(-len(metrics) // 3)
@@ -163,12 +169,12 @@ def grids(summary: pd.DataFrame, columns: Mapping[str, str]) -> tuple[str, str, 
     four places; a panel for each combination of all others. A job without y, as lambda = 0 has no alpha, belongs to
     every y.
     """
+    if not has_curves(summary, columns):
+        return None
     finished = summary[summary["runs"] > 0]
     x, others = _choose_axis(finished, columns)
-    if x is None or finished.duplicated(list(columns.values())).any():
-        return None
     y, rest = _choose_axis(finished, others)
-    if y is None:
+    if x is None or y is None:
         return None
     if finished[x].isna().any():
         # The one that all jobs have is on x: what lacks the other fills a column

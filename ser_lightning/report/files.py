@@ -12,7 +12,7 @@ from filelock import FileLock
 from matplotlib.figure import Figure
 
 from ser_lightning.files import write_whole
-from ser_lightning.report.document import Block, Code, Picture, Report, Text
+from ser_lightning.report.document import Block, Code, Image, Picture, Report, Text
 from ser_lightning.report.failure import FAILURE
 from ser_lightning.report.figures import render
 from ser_lightning.report.page import html_page
@@ -58,11 +58,11 @@ def _write(report: Report, folder: Path, workers: int) -> None:
     _remove_others(folder / "tables", tables | {f"{name}.csv" for name in report.records})
 
 
-def _draw(pictures: Sequence[Picture], folder: Path, workers: int) -> dict[str, bytes]:
-    """Name -> PNG of the pictures, which are written into the folder."""
+def _draw(pictures: Sequence[Picture], folder: Path, workers: int) -> dict[str, Image]:
+    """Name -> image of the pictures, which are written into the folder."""
     if workers == 1:
         return {picture.name: write_figure(picture.figure, folder / picture.name) for picture in pictures}
-    # To send a figure to a process takes as long as to draw half of it: forks have it by inheritance
+    # To send to a process what a figure is drawn from would take long: forks have it by inheritance
     fork = multiprocessing.get_context("fork")
     others = set(multiprocessing.active_children())
     try:
@@ -81,12 +81,12 @@ def _draw(pictures: Sequence[Picture], folder: Path, workers: int) -> dict[str, 
 _inherited: list[Picture] = []
 
 
-def _draw_inherited(number: int, folder: Path) -> bytes:
+def _draw_inherited(number: int, folder: Path) -> Image:
     picture = _inherited[number]
     return write_figure(picture.figure, folder / picture.name)
 
 
-def write_figure(figure: Figure, stem: Path) -> bytes:
+def write_figure(figure: Figure, stem: Path) -> Image:
     """Write `stem`.png and `stem`.pdf; returns the former."""
     contents = []
     for kind in FIGURE_KINDS:
@@ -94,7 +94,7 @@ def write_figure(figure: Figure, stem: Path) -> bytes:
         write_whole(stem.with_name(f"{stem.name}.{kind}"), contents[-1])
         # The first kind has laid the figure out; again would take as long as drawing it.
         figure.set_layout_engine("none")
-    return contents[0]
+    return Image(contents[0], figure.get_figwidth())
 
 
 def markdown_report(report: Report) -> str:

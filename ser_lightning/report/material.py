@@ -79,7 +79,7 @@ class Material:
         """Names of the classes, in the order of logits."""
         return list(self.facts.class_counts)
 
-    @property
+    @cached_property
     def complete(self) -> bool:
         """Whether every planned run has finished, and every job that has not failed has been planned."""
         jobs, _ = read_current_jobs(self.study)

@@ -6,13 +6,12 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, Template
 
-from ser_lightning.report.document import Block, Report
+from ser_lightning.report.document import Block, Image, Report
 
 
-def html_page(report: Report, images: Mapping[str, bytes]) -> str:
+def html_page(report: Report, images: Mapping[str, Image]) -> str:
     """The page, with the PNGs of its figures inside."""
-    encoded = {name: base64.b64encode(image).decode() for name, image in images.items()}
-    return _template().render(report=report, images=encoded)
+    return _template().render(report=report, images=images)
 
 
 def _kind(block: Block) -> str:
@@ -23,5 +22,6 @@ def _kind(block: Block) -> str:
 def _template() -> Template:
     environment = Environment(loader=PackageLoader("ser_lightning.report"), autoescape=True, trim_blocks=True)
     environment.filters["kind"] = _kind
+    environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     environment.filters["is_number"] = lambda text: bool(text) and text.lstrip("+-–< ")[:1].isdigit()
     return environment.get_template("page.html")

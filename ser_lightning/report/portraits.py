@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.decomposition import PCA
 
 from ser_lightning.drawing import (
     COLOURS,
     DASHES,
     MARKERS,
     STYLE,
+    PrincipalAxes,
     draw_confusion,
     draw_features,
     draw_fields,
@@ -73,10 +73,10 @@ def feature_panels(
         return figure
 
 
-def _name_components(axes: Axes, basis: PCA, common: bool) -> None:
+def _name_components(axes: Axes, basis: PrincipalAxes, common: bool) -> None:
     if not common:
         axes.set_aspect("equal", adjustable="datalim")
-    shares = [f" ({100 * share:.1f} % of variance)" for share in basis.explained_variance_ratio_]
+    shares = [f" ({100 * share:.1f} % of variance)" for share in basis.shares]
     axes.set_xlabel(f"PC 1{shares[0]}")
     axes.set_ylabel(f"PC 2{shares[1]}")
     axes.tick_params(labelbottom=True, labelleft=True)

@@ -9,6 +9,7 @@ from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -533,7 +534,12 @@ def _validated(kind: type[Any], record: Any) -> Any:
     if not isinstance(record, dict):
         raise ValueError("it holds no mapping")
     check_record(record)
-    return TypeAdapter(kind).validate_python({name: value for name, value in record.items() if name != SEAL})
+    return _adapter(kind).validate_python({name: value for name, value in record.items() if name != SEAL})
+
+
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def _reason(error: Exception) -> str:

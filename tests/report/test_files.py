@@ -66,7 +66,7 @@ def test_where_a_second_process_cannot_be_started_the_first_is_not_left_waiting(
         start(self)
 
     monkeypatch.setattr(ForkProcess, "start", start_one)
-    picture = Picture("a", "A picture", Figure())
+    picture = Picture("a", "A picture", Figure)
     with pytest.raises(OSError, match="Too many open files"):
         files._draw([picture], tmp_path, workers=2)
     assert started

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.regression.linear_model import OLS
+from statsmodels.stats.multitest import multipletests
 
 from ser_lightning.report.statistics import (
     QUESTIONS,
@@ -428,3 +429,9 @@ def test_holm_by_hand():
     assert holm([0.01, np.nan, 0.02])[0] == pytest.approx(0.02)
     assert np.isnan(holm([0.01, np.nan, 0.02])[1])
     assert holm([]) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_holm_is_that_of_statsmodels(seed):
+    p = np.random.default_rng(seed).beta(0.3, 2, 9)
+    assert holm(p) == multipletests(p, method="holm")[1].tolist()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -179,9 +179,9 @@ class Pages:
         settings = list(jobs.values())
         labels = [f"setting {one.number}\n{show_value(one.features)}\nlambda = {one.lam:g}" for one in settings]
         values = [(one.ua, one.wa) for one in settings] if self.comparable else None
-        figure = bars(rows, labels, self.material.facts.caption, values)
+        draw = partial(bars, rows, labels, self.material.facts.caption, values)
         listed = ", ".join(str(one.number) for one in settings)
-        return [Picture("fig5", f"Fig. 5. UA and WA of settings {listed}", figure)]
+        return [Picture("fig5", f"Fig. 5. UA and WA of settings {listed}", draw)]
 
     def _figure_3(self) -> list[Block]:
         mel = self.points[self.points["features"] == "logmel"]
@@ -203,5 +203,5 @@ class Pages:
         finished = rows[rows["runs"] > 0]
         if finished.empty:
             return [Text(f"{title}: left out, none of its settings has a finished run yet.")]
-        figure = sensitivity(finished, x, self.material.facts.caption, values if self.comparable else None)
-        return [Picture(name, title, figure)]
+        draw = partial(sensitivity, finished, x, self.material.facts.caption, values if self.comparable else None)
+        return [Picture(name, title, draw)]

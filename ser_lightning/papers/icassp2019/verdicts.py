@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from ser_lightning.metrics import METRICS
 from ser_lightning.papers.icassp2019 import numbers
@@ -20,7 +19,7 @@ from ser_lightning.report.document import Section, Table, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.samples import difference_samples, score_samples
 from ser_lightning.report.scored import pairs
-from ser_lightning.report.statistics import FEWEST, LEVEL, POWER
+from ser_lightning.report.statistics import FEWEST, LEVEL, POWER, t_quantile
 from ser_lightning.report.tables import show_number, with_half
 from ser_lightning.runs.varying import show_value
 
@@ -65,8 +64,8 @@ def judge(values: Sequence[float] | np.ndarray, paper: float, margin: float, lea
     spread = float(np.sqrt(max(np.var(values, ddof=1), least * count)))
     error = spread * np.sqrt(1 / count + 1 / RUNS)
     difference = float(np.mean(values)) - paper
-    within = abs(difference) + stats.t.ppf(LEVEL, count - 1) * error
-    half = stats.t.ppf((1 + LEVEL) / 2, count - 1) * error
+    within = abs(difference) + t_quantile(LEVEL, count - 1) * error
+    half = t_quantile((1 + LEVEL) / 2, count - 1) * error
     verdict = AGREES if within < margin else DIFFERS if abs(difference) > half else UNKNOWN
     return {
         "ours": float(np.mean(values)),
@@ -88,7 +87,7 @@ def runs_to_tell(spread: float, margin: float) -> float:
     for count in range(FEWEST, MOST_RUNS + 1, 5):
         error = spread * np.sqrt(1 / count + 1 / RUNS)
         # Of no difference either side is missed with half of what is left
-        needed = stats.t.ppf(LEVEL, count - 1) + stats.t.ppf((1 + POWER) / 2, count - 1)
+        needed = t_quantile(LEVEL, count - 1) + t_quantile((1 + POWER) / 2, count - 1)
         if needed * error < margin:
             return count
     return np.nan

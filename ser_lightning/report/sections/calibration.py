@@ -1,6 +1,7 @@
 """Is a model over-confident, and does a setting make it so?"""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,8 +53,8 @@ def section(material: Material) -> Section:
             rows.append({"setting": material.label(job), **_numbers(material, runs, fitted)})
             remarks += _remarks(material.label(job), runs, fitted)
         title = f"Reliability{group.place}, before and after temperature scaling, test utterances of all runs"
-        diagram = reliability_diagram(diagrams, material.facts.caption)
-        blocks.append(Picture(f"calibration{group.suffix}", title, diagram))
+        draw = partial(reliability_diagram, diagrams, material.facts.caption)
+        blocks.append(Picture(f"calibration{group.suffix}", title, draw))
         if len(group.jobs) == 2:
             blocks += _change(material, group.jobs)
     numbers = pd.DataFrame(rows)

@@ -1,5 +1,7 @@
 """Who is taken for whom, and what a setting changes in it."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -24,7 +26,8 @@ def _blocks(material: Material, group: Group) -> list[Block]:
     name = f"confusions{group.suffix}"
     counts = {label: sum_confusions(material, job) for job, label in group.labels.items()}
     title = f"Confusions{group.place}, rows true, percent of the row"
-    blocks: list[Block] = [Picture(name, title, confusion(counts, material.classes, material.facts.caption))]
+    draw = partial(confusion, counts, material.classes, material.facts.caption)
+    blocks: list[Block] = [Picture(name, title, draw)]
     for letter, (label, matrix) in zip("abcd", counts.items(), strict=False):
         blocks.append(_table(material, matrix, f"{name}_{letter}", f"Confusions{group.place}, {label}"))
     if len(counts) == 2:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,8 @@ def section(material: Material) -> Section:
                 curves[label] = {column: on_common_steps(whole, column) for column in COLUMNS}
         if curves:
             title = f"Learning curves{group.place}"
-            blocks.append(Picture(f"curves{group.suffix}", title, learning_curves(curves, material.facts.caption)))
+            draw = partial(learning_curves, curves, material.facts.caption)
+            blocks.append(Picture(f"curves{group.suffix}", title, draw))
     if missing:
         listed = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         blocks.append(Text(f"Left out, their metrics.csv being missing or damaged: {listed}."))

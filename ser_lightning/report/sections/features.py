@@ -1,5 +1,6 @@
 """The features z, with a basis for every panel and on one basis, and how compact the classes are."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,11 +42,11 @@ def section(material: Material) -> Section:
     caption = f"{material.facts.caption} | shown: {place}"
     title = f"Features z on their first two principal components{group.place}; {place}"
     columns = max(2, len(group.jobs))
-    apart, shared = (feature_panels(clouds, material.classes, caption, common, columns) for common in (False, True))
+    draw = partial(feature_panels, clouds, material.classes, caption, columns=columns)
     numbers, shown = _compactness(material, group)
     blocks: list[Block] = [
-        Picture("features", f"{title}; a basis for every panel", apart),
-        Picture("features_common", f"{title}; one basis for all panels", shared),
+        Picture("features", f"{title}; a basis for every panel", draw),
+        Picture("features_common", f"{title}; one basis for all panels", partial(draw, common=True)),
         Text(EXPLAINED, aside=True),
         Table("compactness", "Distance within classes over distance between classes", numbers, shown),
     ]

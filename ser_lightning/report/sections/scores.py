@@ -1,13 +1,14 @@
 """The scores of all settings: the table, and the curves and map of a sweep."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from ser_lightning.metrics import HEADLINE, METRICS, recalls
 from ser_lightning.report.document import Block, Picture, Section, Table, Text
-from ser_lightning.report.figures import grids, heat_map, sweep_curves
+from ser_lightning.report.figures import grids, has_curves, heat_map, sweep_curves
 from ser_lightning.report.material import Material
 from ser_lightning.report.samples import SHORT, refusals
 from ser_lightning.report.statistics import QUESTIONS
@@ -93,11 +94,11 @@ def _figures(material: Material) -> list[Block]:
     """Curves of a sweep, and a map of two settings that make a grid."""
     blocks: list[Block] = []
     labels = ", ".join(METRICS[metric].label for metric in material.metrics)
-    curves = sweep_curves(material.summary, material.axes, material.facts.caption, material.metrics)
-    if curves:
-        blocks.append(Picture("sweep", f"{labels} of the sweep", curves))
+    if has_curves(material.summary, material.axes):
+        draw = partial(sweep_curves, material.summary, material.axes, material.facts.caption, material.metrics)
+        blocks.append(Picture("sweep", f"{labels} of the sweep", draw))
     if grid := grids(material.summary, material.axes):
         x, y, panels = grid
         title = f"{METRICS[HEADLINE].label} by {spell(y)} and {spell(x)}"
-        blocks.append(Picture("grid", title, heat_map(x, y, panels, material.facts.caption)))
+        blocks.append(Picture("grid", title, partial(heat_map, x, y, panels, material.facts.caption)))
     return blocks

@@ -1,5 +1,6 @@
 """Recalls by speaker: whom does the recognizer understand?"""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,9 @@ def section(material: Material) -> Section | None:
             panels = {label: table.loc[worst[:FITTING]] for label, table in panels.items()}
             note += f"; the {FITTING} of {len(worst)} speakers with the lowest UA on the left"
         name, title = f"speakers{group.suffix}", f"Recalls by speaker{group.place}"
-        figure = speaker_recalls(panels, material.facts.caption, note)
+        draw = partial(speaker_recalls, panels, material.facts.caption, note)
         numbers = pd.concat([table.assign(setting=label) for label, table in tables.items()]).reset_index()
-        blocks += [Picture(name, title, figure), Table(name, title, numbers, _show(numbers), folded=True)]
+        blocks += [Picture(name, title, draw), Table(name, title, numbers, _show(numbers), folded=True)]
     blocks.append(Text(_spread(material, speaker_of), aside=True))
     return Section("Speakers", blocks)
 
