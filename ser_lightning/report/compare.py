@@ -1,6 +1,7 @@
 """Two configurations, or two people's studies, side by side: `python -m ser_lightning.report compare A B`."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from ser_lightning.report.material import Material
 from ser_lightning.report.samples import difference_row, pair_refusals, score_row, unpaired_row
 from ser_lightning.report.scored import ScoredRun, on_same_divisions
 from ser_lightning.report.statistics import holm
+from ser_lightning.report.summary import counted
 from ser_lightning.report.tables import show_number, show_p, with_halves
 from ser_lightning.runs.study import Job
 from ser_lightning.runs.varying import settings_key
@@ -44,8 +46,9 @@ def compare(first: Side, second: Side) -> tuple[pd.DataFrame, list[str]]:
 
     Columns: first, second (names of the settings), pairs (runs on the same division; 0 where there are none, and the
     means of unlike divisions are compared), for every metric the two means, the difference, half of its 95 % interval
-    for `question_of` both and p, for all rows by Holm's method; same (runs of which both made the very same
-    predictions); refusal (why UA has no interval).
+    for `question_of` both and p, corrected by Holm's method for all comparisons of the sweeps that the settings are
+    named from; same (runs of which both made the very same predictions); refusal (why UA has no interval); comparisons
+    (for how many p is corrected).
 
     Raises `UserError` where a study is not finished and `--interim` was not said, where the corpora, their utterances
     or classes differ, and where no setting of one has its like in the other.
@@ -54,11 +57,14 @@ def compare(first: Side, second: Side) -> tuple[pd.DataFrame, list[str]]:
         _refuse_unfinished(side)
     _refuse_unlike(first.material, second.material)
     matched = _matched(first, second)
-    rows = [_row(first, i, second, j) for i, j in matched]
-    table = pd.DataFrame(rows)
+    others = _not_named(first, second, matched)
+    table = pd.DataFrame([_row(first, i, second, j) for i, j in [*matched, *(others or [])]])
     for metric in METRICS:
         table[f"{metric}_p_holm"] = holm(table[f"{metric}_p"].tolist())
-    return table, _remarks(first, second, matched, table)
+    table["comparisons"] = int(np.isfinite(table[f"{HEADLINE}_p"]).sum())
+    table = table.head(len(matched))
+    remarks = _remarks(first, second, matched, table)
+    return table, [*remarks, *_correction(first, second, others)]
 
 
 def show(table: pd.DataFrame, metrics: Sequence[str] = ()) -> pd.DataFrame:
@@ -72,7 +78,7 @@ def show(table: pd.DataFrame, metrics: Sequence[str] = ()) -> pd.DataFrame:
             shown[f"{label}, {side.upper()}"] = [show_number(mean, decimals) for mean in means]
         shown[f"{label}, B - A"] = with_halves(table, metric, signed=True)
         shown["p" if metric == HEADLINE else f"{label}, p"] = table[f"{metric}_p"].map(show_p)
-        if metric == HEADLINE and len(table) > 1:
+        if metric == HEADLINE and (table["comparisons"] > 1).any():
             shown["p for all"] = table[f"{metric}_p_holm"].map(show_p)
     return shown
 
@@ -112,6 +118,42 @@ def _matched(first: Side, second: Side) -> list[tuple[int, int]]:
         if pairs:
             return pairs
     raise UserError(f"{first.name} and {second.name} have no setting in common; name one of each, as STUDY:SETTING")
+
+
+def _not_named(first: Side, second: Side, matched: list[tuple[int, int]]) -> list[tuple[int, int]] | None:
+    """The comparisons from among which those of named settings were chosen: within a study its own, with the baseline;
+    between two all settings that belong together. None where those named are not among them."""
+    pairs: list[tuple[int, int]] = []
+    within = first.material.study == second.material.study
+    if within:
+        pairs = [(reference, job) for job, reference in first.material.compared.items()]
+    else:
+        with suppress(UserError):
+            pairs = _matched(_whole(first), _whole(second))
+    named, swept = ({frozenset(pair) if within else pair for pair in some} for some in (matched, pairs))
+    if not named <= swept:
+        return None
+    return [pair for pair in pairs if (frozenset(pair) if within else pair) not in named]
+
+
+def _whole(side: Side) -> Side:
+    return choose(side.name, side.material, None)
+
+
+def _correction(first: Side, second: Side, others: list[tuple[int, int]] | None) -> list[str]:
+    """For which comparisons p is corrected, where there are more than are shown; or that it is for none."""
+    if others:
+        words = counted(len(others), "other comparison")
+        return [f"p for all is corrected (Holm) for {words} too, of settings that were swept and are not named here."]
+    if others is not None:
+        return []
+    chosen = {
+        side.material.study: counted(len(_whole(side).jobs), "setting")
+        for side in (first, second)
+        if len(side.jobs) < len(_whole(side).jobs)
+    }
+    words = " and ".join(f"the {settings} of {study.name}" for study, settings in chosen.items())
+    return [f"p is not corrected for the choice of what is compared, from {words}."] if words else []
 
 
 def _row(first: Side, i: int, second: Side, j: int) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from scipy import stats
 
 from ser_lightning.errors import UserError
 from ser_lightning.report.__main__ import main
-from ser_lightning.report.compare import choose, compare, question_of
+from ser_lightning.report.compare import choose, compare, question_of, show
 from ser_lightning.report.material import read_material
+from ser_lightning.report.tables import show_p
 from tests.report.simulated import CLASSES, Simulation, predictions, settings_of
 
 RIGHT = predictions([(name, name) for name in CLASSES])
@@ -105,6 +106,46 @@ def test_repeated_studies_made_the_very_same_predictions(tmp_path):
     assert remarks == ["10 of 10 pairs made the very same predictions."]
 
 
+def swept(output, softmax=FIVE):
+    """Softmax and centre loss, and lambda = 3, which is no better than lambda = 0."""
+    study = make(output, [softmax, [RIGHT] * 5])
+    settings = settings_of("logmel", 3.0, 0.5)
+    study.add_job(2, "loss.lam=3", settings, folds=range(5))
+    for fold, test in enumerate(reversed(FIVE)):
+        study.finish(settings, 0, fold, test.assign(id=[f"f{fold}{name}" for name in test["id"]]))
+    return study
+
+
+def test_one_of_several_swept_settings_has_the_corrected_p_of_the_report(tmp_path):
+    study = swept(tmp_path)
+    table, remarks = compare(side(study, "loss.lam=0.3"), side(study, "loss.lam=0"))
+    differences = read_material(study.study, study.runs).differences
+    first = differences[differences["job"] == 1].iloc[0]
+    assert table["ua_p_holm"].tolist() == [first["ua_p_holm"]]
+    # The smaller of two
+    assert table["ua_p_holm"][0] == pytest.approx(2 * table["ua_p"][0])
+    assert show(table)["p for all"].tolist() == [show_p(first["ua_p_holm"])]
+    assert remarks[-1] == (
+        "p for all is corrected (Holm) for 1 other comparison too, of settings that were swept and are not named here."
+    )
+
+
+def test_one_of_several_settings_that_two_studies_have_is_corrected_for_all_of_them(tmp_path):
+    mine, yours = swept(tmp_path / "mine"), swept(tmp_path / "yours", softmax=[RIGHT] * 5)
+    named, _ = compare(side(mine, "loss.lam=0"), side(yours, "loss.lam=0"))
+    assert named["ua_p_holm"][0] == pytest.approx(3 * named["ua_p"][0])
+    every, remarks = compare(side(mine), side(yours))
+    assert every["ua_p_holm"][0] == named["ua_p_holm"][0]
+    assert "corrected" not in " ".join(remarks)
+
+
+def test_a_choice_that_no_sweep_has_made_is_said_to_be_uncorrected(tmp_path):
+    study = swept(tmp_path)
+    table, remarks = compare(side(study, "loss.lam=3"), side(study, "loss.lam=0.3"))
+    assert table["ua_p_holm"].tolist() == table["ua_p"].tolist()
+    assert remarks[-1] == "p is not corrected for the choice of what is compared, from the 3 settings of simulated."
+
+
 def test_settings_that_share_their_runs_are_compared_once(tmp_path):
     """With lambda = 0 alpha plays no part."""
     study = Simulation(tmp_path)
@@ -175,7 +216,7 @@ def test_between_protocols_it_is_said_what_each_trains_on(tmp_path):
     assert question_of(*sides) == question_of(*sides[::-1]) == "new people"
     assert (table["pairs"][0], table["ua"][0]) == (0, pytest.approx(70 - 250 / 3))
     assert table["ua_half"][0] == pytest.approx(T4 * np.sqrt(VARIANCE_OF_FIVE + VARIANCE_OF_SIX), rel=1e-5)
-    assert remarks[-1] == "A is of the speaker protocol, trained on 32 utterances, B of paper, on 32."
+    assert remarks[-2] == "A is of the speaker protocol, trained on 32 utterances, B of paper, on 32."
 
 
 def test_whose_speakers_are_not_all_known_answers_for_the_same_people(tmp_path):
@@ -232,7 +273,10 @@ def test_the_command_prints_a_comparison_of_other_divisions(tmp_path, capsys):
     assert f"A: simulated:loss.lam=0 B: {yours.study}:loss.lam=0.3 synthetic demo | paper protocol" in said
     # As in test_other_divisions_of_other_utterances_are_independent; the half interval is 2.7764 x 16.159
     assert "loss.lam=0 | loss.lam=0.3 │ 0 │ 70.00 │ 83.33 │ +13.33 ± 44.86" in said
-    assert said.endswith("the divisions differ: means are compared, speaker by speaker.")
+    assert said.endswith(
+        "the divisions differ: means are compared, speaker by speaker. p is not corrected for the choice of what is "
+        "compared, from the 2 settings of simulated and the 2 settings of simulated."
+    )
 
 
 def test_the_command_prints_the_comparison(tmp_path, capsys):
