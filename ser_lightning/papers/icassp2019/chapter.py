@@ -23,7 +23,8 @@ CLAIM = (
 )
 NOT_COMPARABLE = (
     f"These numbers are not comparable with those of {numbers.CITATION}, which are of all 5531 utterances of IEMOCAP's "
-    "four classes under the paper's protocol and do not stand here: only the direction of an effect can be compared."
+    f"four classes under the paper's protocol, after {numbers.STEPS['logmel']} training steps on log-Mel and "
+    f"{numbers.STEPS['logstft']} on log-STFT, and do not stand here: only the direction of an effect can be compared."
 )
 
 # The paper's tables of confusions.

@@ -28,9 +28,13 @@ def of_its_kind(material: Material) -> bool:
 
 
 def is_comparable(material: Material) -> bool:
-    """Whether the numbers of such a study may stand beside the published ones: corpus, classes, protocol, all whole."""
+    """Whether the numbers of such a study may stand beside the published ones: corpus, classes, protocol, all whole,
+    and as many training steps."""
     facts = material.facts
     if any(flat(job.settings).get("split.max_train") for job in material.jobs):
+        return False
+    results = [run.result for run in material.scored.values()]
+    if any(result.steps != numbers.STEPS[result.settings["features"]["name"]] for result in results):
         return False
     same = (facts.corpus, facts.protocol, facts.synthetic) == (numbers.CORPUS, numbers.PROTOCOL, False)
     return same and facts.class_counts == numbers.COUNTS

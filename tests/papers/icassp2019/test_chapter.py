@@ -1,15 +1,21 @@
 """The paper's numbers stand beside its own corpus, protocol, network, front ends and loss, and beside nothing else."""
 
-import pytest
+from pathlib import Path
 
+import pytest
+import yaml
+
+import ser_lightning
 from ser_lightning.papers.icassp2019 import numbers
 from ser_lightning.papers.icassp2019.chapter import NOT_COMPARABLE
 from ser_lightning.report.document import Table
 from ser_lightning.report.material import read_material
 from ser_lightning.report.study import compile_report
+from ser_lightning.runs.schedule import steps_of, steps_per_epoch
 from ser_lightning.runs.study import Purpose, write_study
 from tests.report.simulated import CLASSES, Simulation, parts_of, predictions, settings_of
 
+CONF = Path(ser_lightning.__file__).parent / "conf"
 RIGHT = predictions([(name, name) for name in CLASSES])
 
 
@@ -66,6 +72,27 @@ def test_on_another_corpus_or_protocol_its_figures_have_its_names_without_its_nu
 def test_on_a_part_of_the_corpus_they_do_not_stand(tmp_path, monkeypatch):
     monkeypatch.setattr(numbers, "COUNTS", dict.fromkeys(CLASSES, 4))
     assert not has_papers_numbers(report(tmp_path, [SOFTMAX, CENTRE]))
+
+
+@pytest.mark.parametrize("steps", [3519, 3521, 2920, 20])
+def test_beside_runs_that_were_trained_for_other_numbers_of_steps_they_do_not_stand(tmp_path, steps):
+    settings = [parts_of("center", lam, **{"trainer.max_steps": steps}) for lam in (0.0, 0.3)]
+    study_report = report(tmp_path, settings, folds=5)
+    assert not has_papers_numbers(study_report)
+    assert study_report.facts["comparable_with_the_paper"] is False
+    assert NOT_COMPARABLE in study_report.warnings
+    assert "fig3b" in {picture.name for picture in study_report.pictures}
+
+
+def test_the_shipped_study_of_the_paper_trains_for_its_numbers_of_steps():
+    epochs = {
+        "logmel": yaml.safe_load((CONF / "corpus" / "iemocap.yaml").read_text())["training"]["epochs"],
+        **yaml.safe_load((CONF / "study" / "paper.yaml").read_text())["epochs"]["iemocap"],
+    }
+    # Each of ten parts has 553 or 554 of the 5531 utterances, and eight train
+    for utterances in (8 * 553, 8 * 553 + 1):
+        epoch = steps_per_epoch(utterances, 32)
+        assert {name: steps_of(value, epoch) for name, value in epochs.items()} == numbers.STEPS
 
 
 @pytest.mark.parametrize(
