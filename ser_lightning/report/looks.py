@@ -3,10 +3,14 @@
 An answer is seen where a report with p-values is written, of a finished study or with --interim. `looks.json` in the
 study's folder has the pairs, by the signatures of both runs: a list for each answer, of those that were new in it. Runs
 that take the place of others, made with other code, are pairs of their own, and so is a setting that is new.
+
+Studies beside each other share their runs, and so does what is concluded from them: pairs that an answer of another
+study has been seen of are told, whichever of the two was first.
 """
 
 import json
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +19,7 @@ from ser_lightning.files import read_json, write_whole
 from ser_lightning.metrics import HEADLINE
 from ser_lightning.report.material import Material
 from ser_lightning.report.scored import pairs
-from ser_lightning.report.summary import counted
+from ser_lightning.report.summary import counted, listed
 
 LOOKS = "looks.json"
 
@@ -27,7 +31,7 @@ def record_look(material: Material) -> None:
 
     Raises `UserError` where `looks.json` cannot be read.
     """
-    looks = _read(material)
+    looks = _read(material.study)
     new = frozenset(chain.from_iterable(_compared(material))).difference(*looks)
     if new:
         content = [sorted(look) for look in (*looks, new)]
@@ -40,7 +44,7 @@ def later_pairs(material: Material) -> str | None:
     Of several comparisons the numbers are those of the one to which most pairs were added. Raises `UserError` where
     `looks.json` cannot be read.
     """
-    looks, extended = _read(material), []
+    looks, extended = _read(material.study), []
     comparisons = _compared(material)
     for comparison in comparisons:
         first = next((look for look in looks if look & comparison), comparison)
@@ -58,6 +62,25 @@ def later_pairs(material: Material) -> str | None:
     )
 
 
+def shared_pairs(material: Material) -> str | None:
+    """That pairs of runs also stand in answers of other studies in the same folder, in a sentence; None: none does.
+
+    Raises `UserError` where the `looks.json` of one of them cannot be read.
+    """
+    own = frozenset(chain.from_iterable(_compared(material)))
+    others = [file.parent for file in sorted(material.study.parent.glob(f"*/{LOOKS}"))] if own else []
+    seen = {study.name: own.intersection(chain.from_iterable(_read(study))) for study in others}
+    seen = {name: pairs for name, pairs in seen.items() if pairs and name != material.study.name}
+    if not seen:
+        return None
+    number = len(frozenset(chain.from_iterable(seen.values())))
+    verb = "stands" if number == 1 else "stand"
+    return (
+        f"Of {counted(len(own), 'pair')} of runs {number} also {verb} in an answer that was seen of "
+        f"{listed(list(seen))}; each study's p-values are corrected for its own comparisons alone."
+    )
+
+
 def _compared(material: Material) -> list[Pairs]:
     """Of each comparison that the study's answer has a p-value of, its pairs of runs; none while it has no answer."""
     if not material.decided:
@@ -72,8 +95,8 @@ def _pairs(material: Material, job: int, reference: int) -> Pairs:
     return frozenset((one.result.signature, other.result.signature) for one, other in common)
 
 
-def _read(material: Material) -> list[Pairs]:
-    file = material.study / LOOKS
+def _read(study: Path) -> list[Pairs]:
+    file = study / LOOKS
     try:
         return [frozenset((one, other) for one, other in look) for look in read_json(file)]
     except FileNotFoundError:

@@ -8,9 +8,9 @@ import pytest
 from ser_lightning.errors import UserError
 from ser_lightning.report import study
 from ser_lightning.report.__main__ import main
-from ser_lightning.report.looks import LOOKS, later_pairs
+from ser_lightning.report.looks import LOOKS, later_pairs, record_look, shared_pairs
 from ser_lightning.report.material import read_material
-from ser_lightning.report.study import keep_report
+from ser_lightning.report.study import compile_report, keep_report
 from ser_lightning.report.sweep import SweepReport
 from ser_lightning.runs.study import read_jobs, write_job
 from tests.report.simulated import predictions, settings_of
@@ -107,6 +107,32 @@ def test_a_report_without_a_p_is_no_look(simulation, look):
     assert not (simulation.study / LOOKS).exists()
     train(simulation, 0.0, 0.3, folds=range(8))
     assert look() == []
+
+
+def test_pairs_that_stand_in_another_studys_answer_are_told_in_both(simulation):
+    def shared(study):
+        return shared_pairs(read_material(study, simulation.runs))
+
+    train(simulation, 0.0, 0.3)
+    second, third = (simulation.study.with_name(name) for name in ("second", "third"))
+    for number, job in enumerate(read_jobs(simulation.study)):
+        write_job(second, number, job)
+    train(simulation, 3.0)
+    # Of runs alone, of which nothing was seen, nothing is to be told
+    assert shared(simulation.study) is shared(second) is None
+    record_look(read_material(simulation.study, simulation.runs))
+    assert shared(simulation.study) is None
+    words = "Of {} of runs 5 also stand in an answer that was seen of {}; each study's p-values are corrected for its "
+    words += "own comparisons alone."
+    assert shared(second) == words.format("5 pairs", "simulated")
+    record_look(read_material(second, simulation.runs))
+    assert shared(simulation.study) == words.format("10 pairs", "second")
+    # The baseline's runs alone make no pair
+    for number, lam in enumerate((0.0, 2.0)):
+        train(simulation, lam)
+        write_job(third, number, next(job for job in read_jobs(simulation.study) if job.settings["loss"]["lam"] == lam))
+    assert shared(third) is None
+    assert words.format("5 pairs", "simulated") in compile_report(read_material(second, simulation.runs)).warnings
 
 
 def test_a_new_setting_is_no_addition_until_it_is_extended_itself(simulation, look):

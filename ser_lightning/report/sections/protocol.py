@@ -9,7 +9,7 @@ import yaml
 from ser_lightning.data.leakage import audit_line, copies_line, dev_line
 from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.document import Block, Code, Section, Text
-from ser_lightning.report.looks import later_pairs
+from ser_lightning.report.looks import later_pairs, shared_pairs
 from ser_lightning.report.material import Material
 from ser_lightning.report.summary import Provenance, ScoredRun, counted, describe_protocol, listed, setting_columns
 from ser_lightning.runs.signature import flat
@@ -46,6 +46,7 @@ def warnings(material: Material) -> list[str]:
         None,
         (
             later_pairs(material),
+            shared_pairs(material),
             _single_division(material),
             _repeated_divisions(material),
             _trivial_cues(material),
