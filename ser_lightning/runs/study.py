@@ -529,7 +529,7 @@ def _write_record(file: Path, content: "DataclassInstance") -> None:
     write_whole(file, json.dumps({**record, SEAL: record_seal(record)}, indent=1))
 
 
-def _validated(kind: type[Any], record: Any) -> Any:
+def _validated(kind: Any, record: Any) -> Any:
     """A record as an object of this kind, unaltered as far as its seal tells. Raises `ValueError` where it is none."""
     if not isinstance(record, dict):
         raise ValueError("it holds no mapping")
