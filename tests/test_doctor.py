@@ -46,7 +46,7 @@ def test_lengths_that_are_all_equal_or_far_apart(capsys, seconds, first, last):
     table = pd.DataFrame({"id": [f"{number}" for number in range(len(seconds))], "seconds": seconds, "label": "joy"})
     columns = {"speaker": "", "session": "", "kind": "", "path": ""}
     sound = table.assign(rate=16_000, channels=1, lead=0.0, trail=0.0, level=0.0, content=table["id"], clipped=0.0)
-    sound = sound.assign(unread=0.0, peak=0.0, digital=0.0, original=range(len(table)))
+    sound = sound.assign(unread=0.0, damage="", peak=0.0, digital=0.0, original=range(len(table)))
     examination.show_corpus(Manifest("test", ("joy",), table.assign(**columns)), sound)
     lines = capsys.readouterr().out.splitlines()
     rows = lines[1 + next(place for place, line in enumerate(lines) if line.startswith("Lengths:")) : -1]

@@ -1,5 +1,6 @@
 """What the header of a recording promises beside what its file holds; libsndfile reads a cut file without a word."""
 
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,13 @@ LFS = b"version https://git-lfs.github.com/spec/"
 # Samples of a FLAC whose header does not say how many: libsndfile's number, or the most that a header can say
 UNKNOWN = 2**36 - 1
 BLOCK = 2**20
+# WAV's codings whose samples have a width of their own: integers, floats, A-law, mu-law, an extension's
+PLAIN = (1, 3, 6, 7, 0xFFFE)
+LAWS = (6, 7)
 
 Order = Literal["little", "big"]
+# A WAV's description: coding, channels, samples per second, bytes per second, bytes of a frame, bits of a sample
+WAVE = {"little": struct.Struct("<HHIIHH"), "big": struct.Struct(">HHIIHH")}
 
 
 class BadHeaderError(Exception):
@@ -44,7 +50,10 @@ class Fault:
 
 
 def examine(path: Path) -> Fault:
-    """Compare a recording's container with the file that it lies in; what only decoding shows is not seen here."""
+    """Compare a recording's container with the file that it lies in; what only decoding shows is not seen here.
+
+    Raises `BadHeaderError` where the header contradicts itself.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(16)
@@ -97,25 +106,8 @@ def _count(file: Stream) -> int:
     return samples
 
 
-def mpeg_samples(path: Path) -> tuple[int, int] | None:
-    """Samples of an MP3 by its Xing, Info or VBRI header, 0 without one, and by its frames; None for another file."""
-    content = path.read_bytes()
-    place = _after_tags(content)
-    header = _mpeg_header(content, place)
-    if header is None:
-        return None
-    length, samples = header
-    announced = _announced_frames(content[place : place + length])
-    if announced:
-        place += length
-    count = 0
-    while (header := _mpeg_header(content, place)) and place + header[0] <= len(content):
-        place, count = place + header[0], count + 1
-    return announced * samples, count * samples
-
-
 def _chunks(file: BinaryIO, start: int, size: int, order: Order) -> Iterator[tuple[bytes, int, int]]:
-    """(name, place of its content, bytes announced) of each chunk of RIFF or AIFF."""
+    """(name, place of its content, bytes announced) of each chunk of RIFF or AIFF; the file stands at that place."""
     place = start
     for _ in range(MOST_CHUNKS):
         if place + 8 > size:
@@ -131,26 +123,82 @@ def _form(sound: bytes, order: Order, wide: bool = False) -> Callable[[BinaryIO,
 
     def look(file: BinaryIO, size: int) -> Fault:
         file.seek(4)
-        whole = int.from_bytes(file.read(4), order)
-        long = 0
+        whole, kind = int.from_bytes(file.read(4), order), file.read(4)
+        long, limit, doubt, description = 0, 2**63 if wide else PIPED, "", b""
         for name, place, announced in _chunks(file, 12, size, order):
             if wide and name == b"ds64":
-                file.seek(place)
                 whole, long = (int.from_bytes(file.read(8), "little") for _ in range(2))
-            if name == sound:
+            elif name == b"fmt ":
+                doubt = _doubt_description(file.read(16), order)
+            elif name == b"COMM" and kind == b"AIFF":
+                description = file.read(8)
+            elif name == sound:
                 samples = long if wide and announced == 0xFFFFFFFF else announced
-                return _compare(size, place, samples, whole + 8, limit=2**63 if wide else PIPED)
+                fault = _compare(size, place, samples, whole + 8, limit, doubt)
+                if fault.truncated or not 0 < samples < limit:
+                    return fault
+                if len(description) == 8:
+                    _refuse_other_size(description, samples - 8 - int.from_bytes(file.read(4), order))
+                end = min(size, whole + 8) if 0 < whole < limit else size
+                return fault if fault.inexact else Fault(inexact=_doubt_rest(file, place + samples, end, order))
         # No sound at all in what there is
-        return _compare(size, 8, whole, whole + 8, limit=2**63 if wide else PIPED)
+        return _compare(size, 8, whole, whole + 8, limit)
 
     return look
+
+
+def _doubt_description(description: bytes, order: Order) -> str:
+    """What does not fit in a WAV's description; raises `BadHeaderError` where its samples cannot be told apart."""
+    if len(description) < 16:
+        return ""
+    coding, channels, rate, speed, width, bits = WAVE[order].unpack(description)
+    # Cool Edit's floats are 24 bits in 4 bytes
+    if coding in PLAIN and width != channels * -(-bits // 8) and (bits, width) != (24, 4 * channels):
+        raise BadHeaderError(
+            f"its header contradicts itself: {channels} channels of {bits} bits are not {width} bytes; write it anew"
+        )
+    if coding in LAWS and bits != 8:
+        raise BadHeaderError(
+            f"its header contradicts itself: samples by A-law or mu-law have no {bits} bits; write it anew"
+        )
+    if coding in PLAIN and rate * width != speed:
+        return f"its header says {rate} samples and {speed} bytes per second"
+    return ""
+
+
+def _refuse_other_size(description: bytes, announced: int) -> None:
+    """Raise `BadHeaderError` where an AIFF's description means another size of sound, in bytes, than is announced."""
+    channels, samples, bits = struct.unpack(">HIH", description)
+    described = channels * samples * -(-bits // 8)
+    if 0 < samples < PIPED and abs(described - announced) > 1:
+        raise BadHeaderError(
+            f"its header contradicts itself: {samples} samples in {channels} channels of {bits} bits are not the "
+            f"{announced} bytes of sound that it announces; write it anew"
+        )
+
+
+def _doubt_rest(file: BinaryIO, begin: int, end: int, order: Order) -> str:
+    """A doubt where what lies between the sound and the end of its form are no chunks."""
+    # Not every program pads sound of an odd size
+    if end - begin < 8 or any(_are_chunks(file, place, end, order) for place in (begin, begin + 1)):
+        return ""
+    return f"{end - begin} bytes behind the sound that its header announces are of no known kind"
+
+
+def _are_chunks(file: BinaryIO, begin: int, end: int, order: Order) -> bool:
+    last = begin
+    for name, place, announced in _chunks(file, begin, end, order):
+        if not (name.isascii() and name.decode().isprintable()):
+            return False
+        last = place + announced
+    return last <= end
 
 
 def _au(order: Order) -> Callable[[BinaryIO, int], Fault]:
     def look(file: BinaryIO, size: int) -> Fault:
         file.seek(4)
         place, announced = (int.from_bytes(file.read(4), order) for _ in range(2))
-        return _compare(size, place, announced)
+        return _compare(size, place, announced, doubt=_doubt_more(size, place, announced))
 
     return look
 
@@ -158,14 +206,17 @@ def _au(order: Order) -> Callable[[BinaryIO, int], Fault]:
 def _w64(file: BinaryIO, size: int) -> Fault:
     file.seek(16)
     whole = int.from_bytes(file.read(8), "little")
-    place = 40
+    place, doubt = 40, ""
     for _ in range(MOST_CHUNKS):
         if place + 24 > size:
             break
         file.seek(place)
         name, announced = file.read(16), int.from_bytes(file.read(8), "little")
+        if name.startswith(b"fmt "):
+            doubt = _doubt_description(file.read(16), "little")
         if name.startswith(b"data"):
-            return _compare(size, place + 24, max(0, announced - 24), whole, limit=2**63)
+            samples = max(0, announced - 24)
+            return _compare(size, place + 24, samples, whole, 2**63, doubt or _doubt_more(size, place + 24, samples))
         place += max(24, announced + -announced % 8)
     return _compare(size, 0, whole, limit=2**63)
 
@@ -180,8 +231,15 @@ def _nist(file: BinaryIO, size: int) -> Fault:
     except (KeyError, ValueError, IndexError):
         return Fault()
     # Shortened sound has fewer bytes by its nature
-    coding = entries.get("sample_coding", "pcm")
-    return Fault() if "," in coding else _compare(size, start, count * width)
+    if "," in entries.get("sample_coding", "pcm"):
+        return Fault()
+    return _compare(size, start, count * width, doubt=_doubt_more(size, start, count * width))
+
+
+def _doubt_more(size: int, place: int, announced: int) -> str:
+    """A doubt where more bytes lie behind the sound than padding; in W64 and NIST libsndfile takes them for sound."""
+    more = size - place - announced
+    return f"{more} bytes lie behind the sound that its header announces" if announced and more > 7 else ""
 
 
 def _ogg(file: BinaryIO, size: int) -> Fault:
@@ -199,53 +257,19 @@ def _ogg(file: BinaryIO, size: int) -> Fault:
     return Fault()
 
 
-def _compare(size: int, place: int, announced: int, whole: int = 0, limit: int = PIPED) -> Fault:
-    """`announced` bytes of sound from `place` on, and `whole` bytes of file, beside the file's `size`."""
+def _compare(size: int, place: int, announced: int, whole: int = 0, limit: int = PIPED, doubt: str = "") -> Fault:
+    """`announced` bytes of sound from `place` on, and `whole` bytes of file, beside the file's `size`.
+
+    `doubt` is what else in the header is inexact.
+    """
     if announced < limit and place + announced > size:
         missing = place + announced - size
         return Fault(truncated=f"truncated: {missing} of the bytes that its header announces are missing")
     if size < whole < limit:
         return Fault(inexact=f"its header announces {whole - size} bytes more than there are, behind the sound")
-    return Fault()
+    return Fault(inexact=doubt)
 
 
-def _after_tags(content: bytes) -> int:
-    """Where the sound begins in an MPEG file: behind what ID3 says of it."""
-    place = 0
-    while content[place : place + 3] == b"ID3" and len(content) >= place + 10:
-        digits = content[place + 6 : place + 10]
-        place += 10 + sum(digit << shift for digit, shift in zip(digits, (21, 14, 7, 0), strict=True))
-    return place
-
-
-def _announced_frames(first: bytes) -> int:
-    """How many frames the first frame of an MP3 says that there are; 0 where it does not say."""
-    for name, offset in ((b"Xing", 8), (b"Info", 8), (b"VBRI", 14)):
-        tag = first.find(name)
-        if tag >= 0 and len(first) > tag + offset and (name == b"VBRI" or first[tag + 7] & 1):
-            return int.from_bytes(first[tag + offset : tag + offset + 4], "big")
-    return 0
-
-
-def _mpeg_header(content: bytes, place: int) -> tuple[int, int] | None:
-    """Bytes and samples of the frame of MPEG layer III that begins at a place; None where none does."""
-    head = content[place : place + 4]
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
-        return None
-    version, rate, padding = head[1] >> 3 & 3, head[2] >> 2 & 3, head[2] >> 1 & 1
-    kilobits = KILOBITS[version == 3][head[2] >> 4]
-    if version == 1 or rate == 3 or not kilobits:
-        return None
-    hertz = (44_100, 48_000, 32_000)[rate] >> {3: 0, 2: 1, 0: 2}[version]
-    samples = 1152 if version == 3 else 576
-    return samples // 8 * kilobits * 1000 // hertz + padding, samples
-
-
-# Of layer III, by the four bits of a header: MPEG 2 and 2.5, then MPEG 1; 0 where it does not say
-KILOBITS = (
-    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0),
-    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0),
-)
 LOOKS: dict[bytes, Callable[[BinaryIO, int], Fault]] = {
     b"RIFF": _form(b"data", "little"),
     b"RIFX": _form(b"data", "big"),

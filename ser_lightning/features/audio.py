@@ -7,7 +7,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from ser_lightning.corpora.containers import UNKNOWN, BadHeaderError, Stream, mpeg_samples, refuse_other_rates
+from ser_lightning.corpora.containers import UNKNOWN, BadHeaderError, Stream, refuse_other_rates
+from ser_lightning.corpora.mpeg import mpeg_samples
 
 RATE = 16_000
 # Samples beyond, +20 dB above full scale, are on another scale than [-1, 1], such as that of 16-bit integers
@@ -29,11 +30,14 @@ class Recording:
         wave: samples [n, channels], float32, full scale is 1.
         rate: samples per second.
         unread: how many more samples the file's header, or the frames of an MP3, mean.
+        container, subtype: the file's format, as soundfile calls it.
     """
 
     wave: np.ndarray
     rate: int
     unread: int
+    container: str
+    subtype: str
 
 
 def read_audio(path: str | Path, sample_rate: int = RATE) -> np.ndarray:
@@ -56,7 +60,7 @@ def decode(path: str | Path) -> Recording:
         with Stream(str(path)) as file:
             refuse_other_rates(file.samplerate)
             wave = _read_all(file)  # [n, channels]
-            rate, unread = file.samplerate, _unread(file, len(wave))
+            recording = Recording(wave, file.samplerate, _unread(file, len(wave)), file.format, file.subtype)
     # TypeError: a name that ends in .raw
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
         raise BadRecordingError(f"not readable as audio ({str(error).split(': ')[-1].rstrip('.')})") from error
@@ -75,7 +79,7 @@ def decode(path: str | Path) -> Recording:
         raise BadRecordingError(
             f"samples {20 * np.log10(peak):.0f} dB above full scale; write them again on the scale of -1 to 1"
         )
-    return Recording(wave, rate, unread)
+    return recording
 
 
 def _read_all(file: Stream) -> np.ndarray:
@@ -97,7 +101,7 @@ def _unread(file: Stream, samples: int) -> int:
     # No header of a lossy codec counts what it pads; other formats' containers have been looked at before
     margin = {"FLAC": 0, "MP3": round(INEXACT * file.samplerate), "OGG": round(INEXACT * file.samplerate)}
     if file.format == "MP3":
-        announced, counted = mpeg_samples(Path(file.name)) or (0, 0)
+        announced, counted = mpeg_samples(Path(file.name).read_bytes()) or (0, 0)
         promised = promised if announced else samples
         beyond = counted - (announced or samples)
     if promised >= UNKNOWN:

@@ -15,12 +15,13 @@ from ser_lightning.corpora import Manifest
 from ser_lightning.crashes import CrashWatch
 from ser_lightning.features.audio import BadRecordingError, decode
 from ser_lightning.features.fingerprint import fingerprint, number_originals
+from ser_lightning.features.integrity import find_damage
 from ser_lightning.features.store import recording_hashes
 from ser_lightning.identity import digest_rows
 from ser_lightning.terminal import tracked
 
 # Raised when a column is computed differently.
-VERSION = 4
+VERSION = 5
 TABLE, PROBLEMS = "sound.parquet", "problems.json"
 BLOCK = 0.01  # seconds
 # Below the loudest block by more than this is silence.
@@ -43,6 +44,7 @@ class Sound:
         peak: dB below full scale.
         level: RMS, dB below full scale.
         unread: seconds that the file's header, or the frames of an MP3, mean beyond those that can be read.
+        damage: what seems wrong inside the file, though it can be decoded; '' where nothing does.
         digital: share of samples that are exactly zero at the two ends.
         clipped: share of samples at full scale.
         content: names the samples; equal for equal sound under whatever name.
@@ -57,6 +59,7 @@ class Sound:
     peak: float
     level: float
     unread: float
+    damage: str
     digital: float
     clipped: float
     content: str
@@ -86,6 +89,7 @@ def measure(path: str | Path) -> Sound:
         peak=20 * float(np.log10(np.abs(wide).max())),
         level=10 * float(np.log10(np.dot(wide, wide) / len(wide))),
         unread=recording.unread / rate,
+        damage=find_damage(Path(path), recording),
         digital=float(ends / len(mono)),
         clipped=float(np.mean(np.abs(wave) >= FULL_SCALE)),
         content=hashlib.sha256(mono.tobytes()).hexdigest()[:16],
@@ -119,11 +123,27 @@ def remarks(manifest: Manifest, sound: pd.DataFrame) -> dict[str, list[str]]:
     short, quiet = sound[sound["unread"] > 0], sound[sound["peak"] < QUIET]
     gaps = zip(short["id"], short["unread"], strict=True)
     unread = [f"{name}: {gap:.2f} s less can be read than it announces" for name, gap in gaps]
+    damaged = sound[sound["damage"] != ""]
     lists = {
         "Headers that are inexact": [*manifest.inexact.values(), *unread],
+        "Perhaps damaged, and used as far as they can be read": [
+            f"{name}: {damage}" for name, damage in zip(damaged["id"], damaged["damage"], strict=True)
+        ],
+        "Other sample rates or channels than most": _unlike_most(sound),
         f"Very quiet (peak more than {-QUIET} dB below full scale)": quiet["id"].tolist(),
     }
     return {what: names for what, names in lists.items() if names}
+
+
+def _unlike_most(sound: pd.DataFrame) -> list[str]:
+    """The recordings that have not the rate and number of channels of more than half of all."""
+    counts = sound.value_counts(["rate", "channels"])
+    if not len(counts) or 2 * counts.iloc[0] <= len(sound):
+        return []
+    rate, channels = counts.index[0]
+    unlike = sound[(sound["rate"] != rate) | (sound["channels"] != channels)]
+    kinds = zip(unlike["id"], unlike["rate"], unlike["channels"], strict=True)
+    return [f"{name}: {rate} Hz, channels: {channels}" for name, rate, channels in kinds]
 
 
 def _measure_all(folder: Path, manifest: Manifest) -> None:

@@ -7,7 +7,7 @@ import soundfile
 
 from ser_lightning.corpora import Manifest
 from ser_lightning.features.audio import BadRecordingError
-from ser_lightning.features.sound import measure, measure_corpus
+from ser_lightning.features.sound import measure, measure_corpus, remarks
 
 RATE = 8000
 
@@ -106,3 +106,23 @@ def test_a_corpus_that_is_reached_by_another_path_is_not_measured_again(tmp_path
         table = pd.DataFrame({"id": ["a"], "path": [str(tmp_path / folder / "a.wav")]})
         measure_corpus(Manifest("test", ("x",), table), tmp_path / "cache")
     assert len(list((tmp_path / "cache" / "sound").glob("*/*.parquet"))) == 1
+
+
+def test_recordings_that_seem_damaged_or_unlike_most_are_named(tmp_path):
+    for name in "abcd":
+        soundfile.write(tmp_path / f"{name}.flac", tone(0.6), RATE)
+    soundfile.write(tmp_path / "c.flac", tone(0.6), 2 * RATE)
+    soundfile.write(tmp_path / "e.flac", np.stack([tone(0.6)] * 2, axis=1), RATE)
+    content = bytearray((tmp_path / "b.flac").read_bytes())
+    content[30] ^= 1
+    (tmp_path / "b.flac").write_bytes(content)
+    table = pd.DataFrame({"id": list("abcde"), "path": [str(tmp_path / f"{name}.flac") for name in "abcde"]})
+    manifest = Manifest("test", ("x",), table)
+    sound, _ = measure_corpus(manifest, tmp_path / "cache")
+    assert remarks(manifest, sound) == {
+        "Perhaps damaged, and used as far as they can be read": [
+            "b: its sound is not that of which its header gives the checksum"
+        ],
+        "Other sample rates or channels than most": ["c: 16000 Hz, channels: 1", "e: 8000 Hz, channels: 2"],
+    }
+    assert "Other sample rates or channels than most" not in remarks(manifest, sound[sound["id"].isin(["a", "c"])])
