@@ -175,6 +175,8 @@ def _arrange(records: list[Record], file: Path, spans: dict[int, int] | None = N
             f"{len(few)} rows have fewer cells than headings, first in line {few[0]}; what lacks is taken as blank"
         )
     for line, cells in zip(lines, rows, strict=True):
+        if cells[0].strip() == headings[0] and [*map(tidy, cells)] == headings:
+            raise UserError(f"{file}, line {line} has the headings once more; remove it")
         if any(cell.strip() for cell in cells[width:]):
             raise UserError(
                 f"{file}, line {line} has {len(cells)} cells, and there are {width} headings; put a cell that holds "

@@ -229,6 +229,7 @@ def test_json_that_cannot_be_a_table_is_refused_by_line(folder, text, message):
         ),
         (b"path,label\n", "has headings and no rows"),
         (b"path;label\na.wav;joy\n", "Its cells seem to be parted by a semicolon; a .csv has commas there"),
+        (b"path,label\na.wav,joy\n path,label\nb.wav,sad\n", "line 3 has the headings once more; remove it"),
         (b"path,label\na.wav,joy,3\nb.wav,sad\n", "line 2 has 3 cells, and there are 2 headings"),
         (b"path,label,label\na.wav,joy,joy\nb.wav,sad,sad\n", "has several columns 'label'; rename all but one"),
         (b"path,label\n \t,joy\n", "column 'path' is empty in 1 rows, first in line 2"),

@@ -6,8 +6,10 @@ import json
 import logging
 import os
 import random
+import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,7 +50,12 @@ class Draft:
         truth: the path, label and speaker that each row means.
         doubts: what has to stand in what is said, a word each.
         refused: whether there is no right reading.
+        struck: what was struck, as a message may name it: columns, cells, settings.
+        struck_rows: the rows that were.
+        cells: the identities of struck rows, None for all, and in which columns they were struck.
+        whole: whether the file as a whole was.
         edits: what is done to the text, and to the bytes, at the end.
+        has_row_names: whether rows begin with a name that has no heading.
         columns: corpus.columns.
         share: corpus.max_bad_share.
     """
@@ -59,7 +66,12 @@ class Draft:
     truth: list[list[str] | None]
     doubts: list[str] = field(default_factory=list)
     refused: bool = False
+    struck: list[str] = field(default_factory=list)
+    struck_rows: list[list[Any]] = field(default_factory=list)
+    cells: list[tuple[int | None, str]] = field(default_factory=list)
+    whole: bool = False
     edits: list[Callable[[bytes], bytes]] = field(default_factory=list)
+    has_row_names: bool = False
     columns: dict[str, str | None] = field(default_factory=dict)
     share: float = 0.05
 
@@ -71,9 +83,45 @@ class Draft:
         """Write another cell; of path, label and speaker it is what it means too."""
         number = COLUMNS.index(column)
         self.rows[place][number] = written
+        self.strike(place, column)
+        self.struck += [str(written)[:30]] if len(str(written).strip()) > 3 else [f"'{written}'"]
         row = self.truth[place]
         if number < 3 and row:
             row[number] = str(written) if meant is None else meant
+
+    def strike(self, place: int, *columns: str) -> None:
+        """Note that a row was struck, and in which columns."""
+        self.struck_rows.append(self.rows[place])
+        self._note(id(self.rows[place]), columns)
+
+    def strike_columns(self, *columns: str) -> None:
+        """Note that columns were struck."""
+        self._note(None, columns)
+
+    def _note(self, row: int | None, columns: Iterable[str]) -> None:
+        for column in columns:
+            self.cells.append((row, column))
+            self.struck += [f"'{column}'", f"{column} '", f"column {column}", f"columns.{column}"]
+
+    def is_struck_twice(self, former: int) -> bool:
+        """Whether cells that were struck after the `former` first ones are among these."""
+        return any(
+            column == other and (row == another or None in (row, another))
+            for row, column in self.cells[:former]
+            for another, other in self.cells[former:]
+        )
+
+    def named_in(self, words: str, file: Path) -> bool:
+        """Whether what was said names something that was struck."""
+        if self.whole and str(file) in words:
+            return True
+        paths = [str(row[0]) for row in self.struck_rows if str(row[0]).strip()]
+        written = [path.encode("utf-8", "surrogatepass") for path in paths]
+        lines = re.split(rb"\r\n|\r|\n", file.read_bytes())
+        numbers = [number for number, line in enumerate(lines, 1) if any(path in line for path in written)]
+        return any(name in words for name in [*self.struck, *paths]) or any(
+            re.search(rf"\blines? (\d+ to )?{number}\b", words) for number in numbers
+        )
 
     def lose(self, place: int) -> None:
         """A row's recording cannot be used."""
@@ -87,7 +135,8 @@ class Draft:
             text = "\n".join(lines) + "\n"
         else:
             mark = {"csv": ",", "tsv": "\t"}[self.kind]
-            text = "".join(mark.join(map(self._cell, row)) + "\n" for row in [self.headings, *self.rows])
+            rows = [[str(number), *row] for number, row in enumerate(self.rows)] if self.has_row_names else self.rows
+            text = "".join(mark.join(map(self._cell, row)) + "\n" for row in [self.headings, *rows])
         content = text.encode("utf-8", "surrogatepass")
         for edit in self.edits:
             content = edit(content)
@@ -200,6 +249,7 @@ def again(draft: Draft, draws: random.Random) -> str:
         row[1] = "other"
     goal = draws.randrange(len(draft.rows) + 1)
     draft.rows.insert(goal, row)
+    draft.struck_rows.append(row)
     draft.truth.insert(goal, [*meant] if meant else None)
     draft.doubts.append(str(row[0]))
     return f"row {place} again" + " with another label" * other
@@ -263,6 +313,7 @@ def heading(draft: Draft, draws: random.Random) -> str:
     number = COLUMNS.index(column)
     written = draws.choice([column.title(), f"\u200b{column}", f"my {column}", ""])
     draft.headings[number] = written
+    draft.strike_columns(column)
     if column == "speaker":
         # Nobody is known, and the summary of what was read says which column was not
         draft.doubts += [written, "columns used: path, label"]
@@ -277,12 +328,14 @@ def heading(draft: Draft, draws: random.Random) -> str:
 def blank_heading(draft: Draft, draws: random.Random) -> str:
     number = draws.randrange(3)
     draft.headings[number] = draws.choice([f" {COLUMNS[number]}", f"{COLUMNS[number]} ", f"\u00a0{COLUMNS[number]}"])
+    draft.strike_columns(COLUMNS[number])
     return f"heading {draft.headings[number]!r}"
 
 
 def doubled_heading(draft: Draft, draws: random.Random) -> str:
     number = draws.randrange(3)
     name = draws.choice([COLUMNS[number], f" {COLUMNS[number]}"])
+    draft.strike_columns(COLUMNS[number])
     if draft.kind == "jsonl" and name == COLUMNS[number]:
         text = f'"{name}": "other", '.encode()
         draft.edits.append(lambda content: content.replace(b"{", b"{" + text, 1))
@@ -298,6 +351,7 @@ def doubled_heading(draft: Draft, draws: random.Random) -> str:
 def named_column(draft: Draft, draws: random.Random) -> str:
     column, name = draws.choice(["label", "speaker", "path", "id"]), draws.choice(["absent", None, "", " "])
     draft.columns[column] = name
+    draft.strike_columns(column)
     if column in ("label", "path") or (name == "absent"):
         draft.refused = True
     elif column == "speaker":
@@ -309,7 +363,8 @@ def named_column(draft: Draft, draws: random.Random) -> str:
 
 def fewer_cells(draft: Draft, draws: random.Random) -> str:
     place, width = draft.place(draws), draws.randrange(1, 4)
-    draft.rows[place] = draft.rows[place][:width]
+    del draft.rows[place][width:]
+    draft.strike(place, *COLUMNS[width:])
     row = draft.truth[place]
     if width < 3 and row:
         row[width:] = [""] * (3 - width)
@@ -325,7 +380,8 @@ def more_cells(draft: Draft, draws: random.Random) -> str:
         return "nothing"
     rows = range(len(draft.rows)) if kind == "all" else [place]
     for one in rows:
-        draft.rows[one].insert(len(draft.rows[one]), "" if kind in ("blank", "all") else "more")
+        draft.rows[one].append("" if kind in ("blank", "all") else "more")
+        draft.strike(one)
     draft.refused |= kind in ("full", "comma")
     return f"cells too many: {kind}"
 
@@ -333,8 +389,7 @@ def more_cells(draft: Draft, draws: random.Random) -> str:
 def row_names(draft: Draft, draws: random.Random) -> str:
     if draft.kind == "jsonl":
         return "nothing"
-    for number, row in enumerate(draft.rows):
-        row.insert(0, str(number))
+    draft.has_row_names = draft.whole = True
     draft.doubts.append("row's name")
     return "row names without a heading"
 
@@ -345,21 +400,30 @@ def heading_again(draft: Draft, draws: random.Random) -> str:
     place = draws.randrange(len(draft.rows))
     draft.rows.insert(place, [*draft.headings])
     draft.truth.insert(place, None)
-    draft.doubts.append("path")
-    draft.share = 0.5
+    draft.strike(place)
+    draft.refused = True
     return f"the headings once more before row {place}"
+
+
+def headings_alone(draft: Draft, draws: random.Random) -> str:
+    draft.edits.append(lambda content: content.splitlines()[0] + b"\n" if content else b"")
+    draft.refused = draft.whole = True
+    # Of a table without headings one row is left, whose label is named
+    draft.struck += [f"{label} is the only class" for label in {row[1] for row in draft.truth if row}]
+    return "the first line alone"
 
 
 def without_headings(draft: Draft, draws: random.Random) -> str:
     if draft.kind != "jsonl":
         draft.headings, draft.rows, draft.truth = [*map(str, draft.rows[0])], draft.rows[1:], draft.truth[1:]
-        draft.refused = True
+        draft.refused = draft.whole = True
     return "no headings"
 
 
 def _edited(name: str, edit: Callable[[bytes], bytes], refused: bool = False) -> Oddity:
     def oddity(draft: Draft, draws: random.Random) -> str:
         draft.edits.append(edit)
+        draft.whole = True
         draft.refused |= refused
         return name
 
@@ -370,20 +434,21 @@ def latin(draft: Draft, draws: random.Random) -> str:
     draft.set(0, "note", "gr\u00fc\u00dfe")
     code = draws.choice(["latin-1", "utf-16", "utf-16-le", "utf-32", "cp437"])
     draft.edits.append(lambda content: content.decode("utf-8", "replace").encode(code, "replace"))
-    draft.refused = True
+    draft.refused = draft.whole = True
     return code
 
 
 def array(draft: Draft, draws: random.Random) -> str:
     if draft.kind == "jsonl":
         draft.edits.append(lambda content: b"[" + b",".join(content.splitlines()) + b"]")
-        draft.refused = True
+        draft.refused = draft.whole = True
         return "one array"
     return "nothing"
 
 
 def cut(draft: Draft, draws: random.Random) -> str:
     """The last row ends in its path or label, so that cells lack."""
+    draft.strike(len(draft.rows) - 1)
     if draft.kind == "jsonl":
         draft.refused = True
         draft.edits.append(lambda content: content[:-5])
@@ -398,7 +463,7 @@ def deep(draft: Draft, draws: random.Random) -> str:
     if draft.kind == "jsonl":
         text = b'{"x": ' * 50_000 + b"\n"
         draft.edits.append(lambda content: content + text)
-        draft.refused = True
+        draft.refused = draft.whole = True
         return "nested too deep"
     return "nothing"
 
@@ -408,7 +473,7 @@ def other_marks(draft: Draft, draws: random.Random) -> str:
     before = {"csv": b",", "tsv": b"\t"}.get(draft.kind)
     if before:
         draft.edits.append(lambda content: content.replace(before, mark))
-        draft.refused = True
+        draft.refused = draft.whole = True
     return f"cells parted by {mark!r}"
 
 
@@ -418,7 +483,7 @@ ODDITIES: tuple[Oddity, ...] = (
     *(quotation, quotation, quoted_lines, blank, blank_column, word_for_nothing, spelling, spelling, spelling, numbers),
     *(same_recording, absent_path, absent_path, other_path, again, odd_name, odd_name, long_cell, half_character),
     *(heading, heading, blank_heading, doubled_heading, named_column, fewer_cells, more_cells, row_names),
-    *(heading_again, without_headings, latin, array, cut, deep, other_marks),
+    *(heading_again, headings_alone, without_headings, latin, array, cut, deep, other_marks),
     _edited("BOM", lambda content: b"\xef\xbb\xbf" + content),
     _edited("CRLF", lambda content: content.replace(b"\n", b"\r\n")),
     _edited("CR", lambda content: content.replace(b"\n", b"\r")),
@@ -429,10 +494,9 @@ ODDITIES: tuple[Oddity, ...] = (
     _edited("Git LFS pointer", lambda content: LFS_POINTER, refused=True),
     _edited("empty", lambda content: b"", refused=True),
     _edited("blank", lambda content: b"\n \n", refused=True),
-    _edited("headings alone", lambda content: content.splitlines()[0] + b"\n" if content else b""),
     _edited("conflict", lambda content: content.replace(b"\n", b"\n<<<<<<< HEAD\n", 1), refused=True),
     _edited("a comment above", lambda content: b"# made by hand\n" + content, refused=True),
-    _edited("an end of file of DOS", lambda content: content + b"\x1a", refused=True),
+    _edited("an end of file of DOS", lambda content: content.rstrip(b"\r\n") + b"\n\x1a", refused=True),
 )
 
 
@@ -478,7 +542,16 @@ class Tables:
         suffix = draws.choice(
             {"csv": ["csv", "csv", "CSV", "txt"], "tsv": ["tsv", "tab"], "jsonl": ["jsonl", "json"]}[draft.kind]
         )
-        description = f"{suffix}: " + "; ".join([oddity(draft, draws) for oddity in oddities])
+        done = []
+        for oddity in oddities:
+            former, before = len(draft.cells), deepcopy(draft)
+            description = oddity(draft, draws)
+            if draft.is_struck_twice(former):
+                # What the first means is no more to be told
+                draft = before
+            else:
+                done.append(description)
+        description = f"{suffix}: " + "; ".join(done)
         file = self.folder / f"table.{suffix}"
         file.write_bytes(draft.content())
         try:
@@ -495,7 +568,12 @@ class Tables:
 
     def _judge(self, draft: Draft, file: Path) -> tuple[Ending, str]:
         with listening() as heard:
-            manifest, ills, summary = self._load(draft, file)
+            try:
+                manifest, ills, summary = self._load(draft, file)
+            except UserError as error:
+                if not draft.named_in(str(error), file):
+                    return Ending.WRONG, f"refused, and what was struck is not named: {error}"
+                raise
         words = "\n".join([str(heard), *ills])
         meant = sorted(
             (row[0], os.path.realpath(self.folder / row[0]), row[1], row[2]) for row in draft.truth if row is not None
@@ -503,7 +581,7 @@ class Tables:
         table = manifest.table
         read = sorted(zip(table["id"], table["path"], table["raw_label"], table["speaker"], strict=True))
         lacking = [doubt for doubt in draft.doubts if doubt not in words + summary]
-        if lacking or ((read != meant or draft.refused) and not words.strip()):
+        if lacking or ((read != meant or draft.refused) and not draft.named_in(words, file)):
             different = [f"read {row}" for row in read if row not in meant]
             different += [f"meant {row}" for row in meant if row not in read]
             return Ending.WRONG, "\n".join([*different, f"not said: {lacking}", words, summary])
