@@ -121,7 +121,7 @@ class Recordings:
     """A corpus of five recordings, one of which is struck."""
 
     name = "recordings"
-    slice = 30
+    slice = 20
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
