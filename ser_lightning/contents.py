@@ -39,49 +39,60 @@ def hash_files(paths: Sequence[str | Path], register: Path) -> list[str]:
 
 
 def write_sealed(path: Path, content: Any) -> None:
-    """Write any nesting of plain types as JSON that carries its own hash."""
-    write_whole(path, _sealed(content))
+    """Write any nesting of plain types as JSON that carries its own hash and name."""
+    write_whole(path, _sealed(content, path.name))
 
 
-def read_sealed(path: Path) -> Any:
-    """What `write_sealed` wrote; None where there is no such file, or it is not as it was written."""
+def read_sealed(path: Path, name: str = "") -> Any:
+    """What `write_sealed` wrote; None where there is no such file, or it is not as it was written, or another's.
+
+    `name` is what it is the seal of, if not of itself.
+    """
     try:
         outer = read_json(path)
     except (OSError, ValueError):
         return None
     if not isinstance(outer, dict) or outer.get("sha256") != _hash(json.dumps(outer.get("content"))):
         return None
-    return outer["content"]
+    # Earlier versions told no name
+    return outer["content"] if outer.get("name", name or path.name) == (name or path.name) else None
 
 
-def make_sealed_folder(folder: Path, fill: Callable[[Path], None], register: Path) -> None:
+def make_sealed_folder(
+    folder: Path, fill: Callable[[Path], None], register: Path, accept_unsealed: bool = False
+) -> None:
     """Make a folder as `make_folder_once` does, with the hashes of its files; one that is damaged is made anew.
 
-    `register` as in `hash_files`.
+    `register` as in `hash_files`; `accept_unsealed`: a folder without hashes, as of an earlier version, is taken as it
+    is.
     """
 
     def fill_and_seal(unfinished: Path) -> None:
+        if folder.exists():
+            log.warning("%s is damaged, and made anew", folder)
         fill(unfinished)
-        files = sorted(file.name for file in unfinished.iterdir())
-        (unfinished / SEAL).write_text(_sealed({name: _hash_file(unfinished / name) for name in files}))
+        files = sorted(str(file.relative_to(unfinished)) for file in unfinished.rglob("*") if file.is_file())
+        hashes = {name: _hash_file(unfinished / name) for name in files}
+        (unfinished / SEAL).write_text(_sealed(hashes, folder.name))
 
-    make_folder_once(folder, fill_and_seal, lambda path: _intact(path, register))
+    def intact(path: Path) -> bool:
+        return (accept_unsealed and path.is_dir() and not (path / SEAL).exists()) or _intact(path, register)
+
+    make_folder_once(folder, fill_and_seal, intact)
 
 
 def _intact(folder: Path, register: Path) -> bool:
-    seal = read_sealed(folder / SEAL)
+    seal = read_sealed(folder / SEAL, folder.name)
     if isinstance(seal, dict):
         files = [folder / name for name in seal]
         if all(file.is_file() for file in files) and hash_files(files, register) == list(seal.values()):
             return True
-    if folder.exists():
-        log.warning("%s is damaged, and made anew", folder)
     return False
 
 
-def _sealed(content: Any) -> str:
+def _sealed(content: Any, name: str) -> str:
     body = json.dumps(content)
-    return f'{{"sha256": "{_hash(body)}",\n"content": {body}}}\n'
+    return f'{{"sha256": "{_hash(body)}",\n"name": {json.dumps(name)},\n"content": {body}}}\n'
 
 
 def _hash(text: str) -> str:
@@ -106,7 +117,10 @@ def _entry(name: str, known: list[Any] | None) -> list[Any]:
 
 def _entries(register: Path) -> dict[str, list[Any]]:
     entries = read_sealed(register)
-    return entries if isinstance(entries, dict) else {}
+    if not isinstance(entries, dict):
+        return {}
+    # Another version may have written others
+    return {name: entry for name, entry in entries.items() if isinstance(entry, list)}
 
 
 def _remember(register: Path, entries: dict[str, list[Any]], present: set[str]) -> None:

@@ -99,7 +99,7 @@ def write_whole(path: Path, content: str | bytes | memoryview) -> None:
 def make_once(path: Path, make: Callable[[], None], intact: Callable[[Path], bool] = Path.exists) -> None:
     """Call `make`, which makes a file or folder, unless it is there; of several processes one does, the others wait.
 
-    What is there is not written to, so that it may lie where nobody can write; what is not `intact` is removed first.
+    What is there is not written to, so that it may lie where nobody can write; what is not `intact` is to be replaced.
     Raises `UserError` where it has to be made and nobody can.
     """
     if intact(path):
@@ -108,7 +108,6 @@ def make_once(path: Path, make: Callable[[], None], intact: Callable[[Path], boo
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f"{path.name}.lock")):
             if not intact(path):
-                _remove(path)
                 make()
     except OSError as error:
         # else it is what it is made of that cannot be read
@@ -121,7 +120,10 @@ def make_once(path: Path, make: Callable[[], None], intact: Callable[[Path], boo
 
 
 def make_folder_once(folder: Path, fill: Callable[[Path], None], intact: Callable[[Path], bool] = Path.exists) -> None:
-    """Make a folder as `make_once` does: `fill` is called with one beside it, which is moved there when complete."""
+    """Make a folder as `make_once` does: `fill` is called with one beside it, which is moved there when complete.
+
+    Of one that is there and not intact, what the new one does not have, such as someone's notes, is kept.
+    """
 
     def make() -> None:
         # Those of processes that were killed; this one alone is at it now.
@@ -133,7 +135,7 @@ def make_folder_once(folder: Path, fill: Callable[[Path], None], intact: Callabl
             fill(unfinished)
             for file in unfinished.rglob("*"):
                 _to_disk(file)
-            unfinished.rename(folder)
+            _move(unfinished, folder)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -148,6 +150,20 @@ def read_only(error: OSError) -> bool:
 def no_space(error: BaseException) -> bool:
     """Whether an error says that a disk, or the user's share of it, is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _move(made: Path, folder: Path) -> None:
+    """Put a folder in its place; where there is one, its entries in the places of those."""
+    if not folder.is_dir() or folder.is_symlink():
+        folder.unlink(missing_ok=True)
+        made.rename(folder)
+        return
+    for entry in made.iterdir():
+        if entry.is_dir():
+            _move(entry, folder / entry.name)
+        else:
+            _remove(folder / entry.name)
+            entry.rename(folder / entry.name)
 
 
 def _remove(path: Path) -> None:

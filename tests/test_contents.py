@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,24 @@ def test_a_damaged_register_is_not_believed(tmp_path, kind):
     assert hash_files([tmp_path / "a"], register) == [entry[-1] for entry in read_sealed(register).values()]
 
 
+@pytest.mark.parametrize("odd", [None, 7, True, "abc", {"a": 1}, [], [[1]], ["0" * 64]])
+def test_entries_of_another_version_are_not_believed(tmp_path, odd):
+    (tmp_path / "a").write_text("a")
+    register = tmp_path / "register.json"
+    for entries in (odd, {str(tmp_path / "a"): odd, "": odd, "\0": odd}):
+        write_sealed(register, entries)
+        assert hash_files([tmp_path / "a"], register) == [sha256("a")]
+
+
+def test_what_is_sealed_for_another_is_not_believed(tmp_path):
+    write_sealed(tmp_path / "a.json", [1])
+    (tmp_path / "b.json").write_bytes((tmp_path / "a.json").read_bytes())
+    assert read_sealed(tmp_path / "b.json") is None
+    # As earlier versions wrote it
+    (tmp_path / "c.json").write_text(f'{{"sha256": "{sha256("[1]")}", "content": [1]}}')
+    assert read_sealed(tmp_path / "c.json") == [1]
+
+
 def test_what_is_sealed_is_read_as_it_was_written(tmp_path):
     content = {"é": [1, 0.1, None, {"b": "1"}], "a": 1e-300}
     write_sealed(tmp_path / "a.json", content)
@@ -174,3 +193,39 @@ def test_a_folder_with_a_file_gone_or_a_pipe_in_its_place_is_made_anew(made):
 def test_a_file_in_the_place_of_a_folder_is_replaced(made):
     made.folder.write_text("no folder")
     assert made() == 1
+
+
+def test_another_folder_in_its_place_is_made_anew(made):
+    made()
+    other = made.folder.with_name("other")
+    make_sealed_folder(other, lambda folder: (folder / "file").write_text("other"), other.with_suffix(".json"))
+    shutil.rmtree(made.folder)
+    other.rename(made.folder)
+    assert made() == 2
+
+
+def test_what_lies_in_a_damaged_folder_besides_is_kept(made):
+    made()
+    (made.folder / "notes.txt").write_text("mine")
+    (made.folder / "file").write_text("damaged")
+    assert [made(), made()] == [2, 2]
+    assert (made.folder / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("accept", [True, False])
+def test_a_folder_without_hashes_is_taken_where_it_may_be_of_an_earlier_version(tmp_path, accept):
+    folder = tmp_path / "folder"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "file").write_text("earlier")
+    (folder / "inner" / "notes.txt").write_text("mine")
+
+    def fill(unfinished):
+        (unfinished / "inner").mkdir()
+        (unfinished / "inner" / "file").write_text("new")
+
+    make_sealed_folder(folder, fill, tmp_path / "register.json", accept)
+    assert (folder / "inner" / "file").read_text() == ("earlier" if accept else "new")
+    (folder / "inner" / "file").write_text("later")
+    make_sealed_folder(folder, fill, tmp_path / "register.json", accept)
+    assert (folder / "inner" / "file").read_text() == ("later" if accept else "new")
+    assert (folder / "inner" / "notes.txt").read_text() == "mine"

@@ -59,8 +59,13 @@ class UserCode:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(content, encoding="utf-8")
 
-        make_folder_once(folder, fill)
+        make_folder_once(folder, fill, self._is_in)
         return folder
+
+    def _is_in(self, folder: Path) -> bool:
+        """Whether a folder holds the files as they are."""
+        files = {folder / name: content.encode() for name, content in self.files.items()}
+        return folder.is_dir() and all(file.is_file() and file.read_bytes() == files[file] for file in files)
 
 
 def read_code(target: str, folder: Path) -> UserCode | None:

@@ -8,9 +8,9 @@ import pandas as pd
 
 from ser_lightning.components import blamed
 from ser_lightning.config import CorpusConfig
+from ser_lightning.contents import make_sealed_folder
 from ser_lightning.corpora.manifest import Manifest, build_manifest, refuse_other_rows
 from ser_lightning.errors import UserError
-from ser_lightning.files import make_folder_once
 from ser_lightning.identity import digest
 
 __all__ = ["Corpus", "Manifest", "load_manifest"]
@@ -81,5 +81,6 @@ def _made(config: CorpusConfig, corpus: Corpus, cache: Path) -> Path:
         )
     name = f"{config.name}-{digest([getattr(corpus, 'version', 0), config.code, config.content])}"
     folder = cache / "corpora" / name
-    make_folder_once(folder, corpus.make)  # type: ignore[attr-defined]
+    register = cache / "contents" / "corpora" / f"{name}.json"
+    make_sealed_folder(folder, corpus.make, register, accept_unsealed=True)  # type: ignore[attr-defined]
     return folder

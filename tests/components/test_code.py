@@ -320,3 +320,12 @@ def test_a_constructor_that_wants_what_the_bench_has_not_is_refused(folder, tmp_
 def test_a_yaml_without_a_class_is_refused():
     with pytest.raises(UserError, match=r"loss=mine: its yaml names no class; it needs a line _target_: module\.Class"):
         Loss.read({"name": "mine", "tau": 1})
+
+
+def test_a_copy_that_is_damaged_is_made_anew(folder, tmp_path):
+    code = read_code("mine.Mine", folder)
+    copy = code.write(tmp_path / "cache")
+    for damage in (lambda file: file.write_text("VALUE = 3\n"), Path.unlink):
+        damage(copy / "helper.py")
+        assert import_class("mine.Mine", str(code.write(tmp_path / "cache"))).value == 1
+        assert (copy / "helper.py").read_text() == FILES["helper.py"]
