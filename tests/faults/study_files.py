@@ -25,6 +25,7 @@ class StudyFiles:
     """A study of two settings and three folds, sealed as training seals it, with a note of the user's in each run."""
 
     name = "files of a finished study"
+    slice = 8
 
     def __init__(self, folder: Path) -> None:
         simulation = Simulation(folder)

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -39,7 +40,7 @@ class Trainings:
     """A sweep of two jobs, on an output folder whose cache is shared; every fourth fault is a damaged file."""
 
     name = "system calls of a training"
-    slice = 2
+    slice = 1
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +53,6 @@ class Trainings:
         assert ended.status == 0, ended
         self.ledger = read_ledger(output)
         self.calls = Counter(kind_of(call) for call in ended.struck.splitlines())
-        self.cut_off = self._cut_off()
 
     @staticmethod
     def lacking() -> str | None:
@@ -115,7 +115,8 @@ class Trainings:
             return read_ledger(output).equals(self.ledger)
         return False
 
-    def _cut_off(self) -> Path:
+    @cached_property
+    def cut_off(self) -> Path:
         """An output folder of a sweep that was killed at the end of its last run's training."""
         output = self.make("cut off")
         # It is written when the training is done, and before the result
