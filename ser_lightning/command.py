@@ -122,10 +122,11 @@ def tell_hidden() -> None:
 
 
 def _refuse_null(arguments: Sequence[str]) -> None:
-    """Raise `UserError` for a group without a choice, of which Hydra's own error does not say which it is."""
+    """Raise `UserError` for a group without a choice, of which Hydra's own error does not say which it is, if any."""
     for word in arguments:
         group, _, name = word.partition("=")
-        if name in ("null", "") and "=" in word and group in choices():
+        empty = name.lower() in ("null", "", "''", '""', "true", "false", "{}")
+        if (empty or (name == "[]" and group != SEVERAL)) and "=" in word and group in choices():
             none = f"; {group}=[] is none" if group == SEVERAL else ""
             raise UserError(f"{word}: choose one of {', '.join(choices()[group])}{none}")
 
@@ -187,7 +188,10 @@ def flags_first(words: Sequence[str]) -> list[str]:
         stop(f"{message}; settings are written KEY=VALUE, and --help names them and the flags", status=2)
 
     parser.error = refuse  # type: ignore[method-assign]
-    overrides = parser.parse_intermixed_args(list(words)).overrides
+    options = parser.parse_intermixed_args(list(words))
+    if options.experimental_rerun:
+        refuse("--experimental-rerun is not for these commands, of which the same one goes on")
+    overrides = options.overrides
     return [*(word for word in words if word not in overrides), *overrides]
 
 
@@ -278,7 +282,7 @@ def explain(error: Exception) -> str:
     unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
     if unknown:
         close = nearest_key(unknown.group(1))
-        if close == unknown.group(1):
+        if close and close == unknown.group(1) and "." in close:
             group, choice, *_ = unknown.group(1).split(".")
             if group == SEVERAL:
                 return f"{close} has no effect without {group}={choice}"

@@ -409,8 +409,8 @@ def choices() -> dict[str, list[str]]:
 
 
 def nearest_key(unknown: str) -> str | None:
-    """The known key that `unknown` most probably meant, e.g. loss.lam for loss.lamda."""
-    close = difflib.get_close_matches(unknown, sorted(known_keys()), n=1, cutoff=0.6)
+    """The known key, or group, that `unknown` most probably meant, e.g. loss.lam for loss.lamda."""
+    close = difflib.get_close_matches(unknown, sorted({*known_keys(), *choices()}), n=1, cutoff=0.6)
     return close[0] if close else None
 
 

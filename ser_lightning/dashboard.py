@@ -1,6 +1,5 @@
 """A saved W&B workspace for a study: `ser dashboard STUDY`; repeated, it is written anew."""
 
-import argparse
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -10,7 +9,7 @@ from typing import Any
 from ser_lightning.config import compose
 from ser_lightning.errors import UserError
 from ser_lightning.identity import digest
-from ser_lightning.invocation import command_line, end_clearly
+from ser_lightning.invocation import Parser, command_line, end_clearly
 from ser_lightning.metrics import METRICS
 from ser_lightning.report.upload import report_id, report_keys
 from ser_lightning.runs.signature import flat
@@ -155,8 +154,8 @@ def _require_key() -> None:
         raise UserError("no W&B key is configured; `wandb login` asks for it")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog=command_line("dashboard"),
         description="Save a W&B workspace with a study's sensitivity curves, settings, confusion matrices and report.",
     )

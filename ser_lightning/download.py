@@ -1,6 +1,5 @@
 """Get an open corpus: `ser download emodb` (or ravdess)."""
 
-import argparse
 import os
 import shlex
 from collections.abc import Sequence
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from ser_lightning.corpora.archives import SOURCES, Fetched, fetch, read_checksums
 from ser_lightning.errors import UserError
-from ser_lightning.invocation import command_line, end_clearly
+from ser_lightning.invocation import Parser, command_line, end_clearly
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -37,8 +36,8 @@ def describe(corpus: str, folder: Path, fetched: Fetched) -> str:
     return "\n".join([*lines, f"Next: {train} corpus={corpus} {shlex.quote(f'corpus.root={folder}')}"])
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog=command_line("download"),
         description="Download an open corpus and check its files. An interrupted download is gone on with.",
     )

@@ -1,11 +1,14 @@
 """Errors that a user can mend: their message says what is wrong, where, and what to do; shown without a traceback."""
 
+import re
 import sys
 from collections.abc import Collection
 from typing import NoReturn
 
 # Of a list, a message shows so many
 MOST = 10
+# Characters that a word of it may have
+LONGEST = 400
 
 
 class UserError(Exception):
@@ -36,6 +39,7 @@ def listing(items: Collection[object], separator: str = ", ") -> str:
 
 
 def stop(message: object, status: int = 1) -> NoReturn:
-    """End the program with one clear line on stderr."""
-    print(f"ser_lightning: {message}", file=sys.stderr)
+    """End the program with one clear line on stderr, in which words of hundreds of characters are cut."""
+    text = re.sub(rf"\S{{{LONGEST},}}", lambda word: f"{word[0][:100]}...{word[0][-60:]}", str(message))
+    print(f"ser_lightning: {text}", file=sys.stderr)
     sys.exit(status)

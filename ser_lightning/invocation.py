@@ -1,8 +1,10 @@
 """How the user calls the commands, for usage lines and for what is printed to be typed next; and how they end."""
 
 import sys
+from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from ser_lightning.errors import UserError, stop
 from ser_lightning.files import explain_file
@@ -12,6 +14,14 @@ from ser_lightning.terminal import lasting_output
 def command_line(command: str) -> str:
     """`ser train` where `ser` is what was typed, else `python -m ser_lightning.train`, which needs no installation."""
     return f"ser {command}" if Path(sys.argv[0]).name == "ser" else f"python -m ser_lightning.{command}"
+
+
+class Parser(ArgumentParser):
+    """Says what is wrong with a command line in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with status 2."""
+        stop(f"{message}; --help says what is taken", status=2)
 
 
 def end_clearly(main: Callable[[], object], interrupted: str = "interrupted") -> None:

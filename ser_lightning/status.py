@@ -3,7 +3,6 @@
 `ser status --verify [STUDY ...]` reads every file of the runs, and names those that are not what was written.
 """
 
-import argparse
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,7 +12,7 @@ from rich.table import Table
 
 from ser_lightning.errors import UserError
 from ser_lightning.files import absolute
-from ser_lightning.invocation import command_line, end_clearly
+from ser_lightning.invocation import Parser, command_line, end_clearly
 from ser_lightning.runs.damage import find_damage
 from ser_lightning.runs.ledger import read_result
 from ser_lightning.runs.status import STATES, RunStatus, study_status
@@ -111,8 +110,8 @@ def show(entries: Sequence[RunStatus]) -> None:
     console().print(table)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog=command_line("status"),
         description="List every run of a study: done, damaged, running, failed, interrupted, missing, or replaced by "
         "others.",

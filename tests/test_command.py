@@ -1,6 +1,7 @@
 """From errors to one clear line, and from a command line to a study's name."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,10 +9,12 @@ import sys
 import pytest
 from omegaconf.errors import ConfigAttributeError
 
-from ser_lightning import command
+from ser_lightning import command, status
 from ser_lightning.command import absolute_output, explain, explain_launch, flags_first, study_name
 from ser_lightning.components.groups import CONF
 from ser_lightning.config import compose
+from ser_lightning.errors import UserError, stop
+from ser_lightning.report import __main__ as report
 from ser_lightning.runs.signature import flat
 from ser_lightning.train import main as train
 
@@ -82,6 +85,36 @@ def test_a_flag_that_is_none_is_one_line(words, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("ser_lightning: ")
     assert "KEY=VALUE" in line
+
+
+@pytest.mark.parametrize("word", ["loss=", "loss=null", "loss=true", "corpus={}", "model=[]", "features=''"])
+def test_a_group_without_a_choice_names_those_there_are(word):
+    with pytest.raises(UserError, match=re.escape(f"{word}: choose one of ")):
+        command._refuse_null([word])
+    command._refuse_null(["readout=[]", "loss.lam=null", "loss=center"])
+
+
+def test_a_run_of_hydras_own_is_not_repeated(capsys):
+    with pytest.raises(SystemExit):
+        flags_first(["--experimental-rerun", "/nowhere"])
+    assert "--experimental-rerun is not for these commands" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("main", [status.main, report.main])
+@pytest.mark.parametrize("words", [["--verfy"], ["--output"], ["-m", "x"]])
+def test_flags_of_commands_without_settings_are_refused_in_a_line(main, words, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words[0] in line
+
+
+def test_of_a_very_long_word_the_two_ends_are_told(capsys):
+    with pytest.raises(SystemExit):
+        stop(f"seed={'x' * 5000}yz: must be a whole number")
+    line = f"ser_lightning: seed={'x' * 95}...{'x' * 57}yz: must be a whole number\n"
+    assert capsys.readouterr().err == line
 
 
 @pytest.mark.parametrize("value, folder", [("~/out", "{home}/out"), ("", None), ("plain", "plain")])

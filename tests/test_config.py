@@ -79,6 +79,7 @@ def test_the_nearest_key():
     assert nearest_key("split.fold") == "split.folds"
     assert nearest_key("trainer.steps") == "trainer.max_steps"
     assert nearest_key("corpus.utterence") == "corpus.utterances"
+    assert nearest_key("trayner") == "trainer"
     assert nearest_key("qwertyuiop") is None
 
 

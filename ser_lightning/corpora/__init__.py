@@ -11,6 +11,7 @@ from ser_lightning.config import CorpusConfig
 from ser_lightning.contents import make_sealed_folder
 from ser_lightning.corpora.manifest import Manifest, build_manifest, refuse_other_rows
 from ser_lightning.errors import UserError
+from ser_lightning.files import absolute
 from ser_lightning.identity import digest
 
 __all__ = ["Corpus", "Manifest", "load_manifest"]
@@ -66,7 +67,7 @@ def load_manifest(config: CorpusConfig, cache: Path, shortest: float = 0.0) -> M
 def _given(config: CorpusConfig) -> Path:
     if not config.root:
         raise UserError(f"{config.name}: corpus.root is not set; give the folder of the corpus")
-    root = Path(config.root).expanduser().resolve()
+    root = absolute(config.root)
     if not root.is_dir():
         raise UserError(f"{config.name}: there is no folder {root}; corpus.root must name the corpus's folder")
     return root

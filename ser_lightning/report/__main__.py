@@ -3,7 +3,6 @@
 `ser report compare A B` holds two studies, or two settings (STUDY:SETTING), against each other.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from rich.table import Table
 
 from ser_lightning.errors import UserError
 from ser_lightning.files import absolute
-from ser_lightning.invocation import command_line, end_clearly
+from ser_lightning.invocation import Parser, command_line, end_clearly
 from ser_lightning.metrics import METRICS, metric_key
 from ser_lightning.report.compare import Side, choose, compare, question_of, show
 from ser_lightning.report.failure import keep_failure
@@ -128,8 +127,8 @@ def _side(name: str, output: Path, interim: bool) -> Side:
     return choose(name, read_material(folder, folder.parent.parent / "runs", interim=interim), job or None)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog=command_line("report"),
         usage="%(prog)s [--output FOLDER] [--metrics A,B] [--show A,B] [--interim] STUDY [STUDY ...]\n"
         "       %(prog)s [--output FOLDER] [--metrics A,B] [--interim] compare A B\n"

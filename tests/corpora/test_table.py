@@ -357,3 +357,10 @@ def test_a_cell_that_is_too_long_is_called_so(folder):
     (folder / "t.csv").write_text(f"path,label\na.wav,happy\nb.wav,{'x' * 200_000}\n")
     with pytest.raises(UserError, match=r"t\.csv, line 3: a cell has more than 131072 characters; shorten it"):
         load(folder, "t.csv")
+
+
+def test_a_root_that_is_a_loop_of_links_is_named(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    config = compose(["corpus=table", f"corpus.root={tmp_path / 'loop'}", "corpus.table=t.csv"]).corpus
+    with pytest.raises(UserError, match="/loop"):
+        load_manifest(config, tmp_path)
