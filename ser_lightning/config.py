@@ -131,6 +131,8 @@ class LossConfig(Part):
         Literal["inverse", "smoothed", "none"],
         says("'inverse': 1/N; 'smoothed': max N/(N + 0.5) (author's code); 'none': equations (1), (2)"),
     ]
+    focal: Annotated[float, says("gamma of the softmax term: utterances that are recognised count less", ge=0)]
+    smoothing: Annotated[float, says("share of the softmax term's target that all classes have in common", ge=0, lt=1)]
 
 
 class OptimizerConfig(Part):

@@ -15,14 +15,15 @@ def test_the_papers_values_are_the_default():
     assert config.batching.order == "sorted"
     assert (config.split.name, config.split.folds, config.split.repeats) == ("paper", None, [0])
     assert config.split.own == {"reshuffle": True, "seed": 0, "swap": False}
-    assert config.model.own == {"tied": False, "reset": "after"}
+    assert config.model.own == {"tied": False, "reset": "after", "dropout": 0.0}
+    assert (config.loss.focal, config.loss.smoothing) == (0, 0)
     real = compose(["corpus=emodb", "corpus.root=x"])
-    assert (real.optimizer.own, real.batching.size) == ({"learning_rate": 3e-4}, 32)
+    assert (real.optimizer.own, real.batching.size) == ({"learning_rate": 3e-4, "weight_decay": 0.0}, 32)
 
 
 def test_the_authors_switches():
     config = compose(["experiment=authors"])
-    assert config.model.own == {"tied": True, "reset": "before"}
+    assert config.model.own == {"tied": True, "reset": "before", "dropout": 0.0}
     assert config.loss.own == {"alpha": 0.5, "rule": "wen", "warm_up": 20}
     assert config.loss.class_weights == "smoothed"
     assert (config.batching.order, config.split.own["reshuffle"], config.trainer.check_every) == ("random", False, 11)

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from ser_lightning.losses.distances import class_means
 from ser_lightning.losses.joint import LabeledBatch
 
 
@@ -57,10 +58,7 @@ def update_centers(centers: Tensor, z: Tensor, labels: Tensor, alpha: float, rul
     tensor([[0.0000],
             [1.5000]])
     """
-    # not bincount, for which a GPU would be waited for
-    members = nn.functional.one_hot(labels, len(centers)).to(centers.dtype)  # [B, classes]
-    sums, counts = members.T @ z.detach().to(centers.dtype), members.sum(dim=0)[:, None]  # [classes, D], [classes, 1]
-    means = sums / counts.clamp(min=1)
+    means, counts = class_means(z.detach().to(centers.dtype), labels, len(centers))
     if rule == "ema":
         share = alpha * (counts > 0)
     elif rule == "wen":
@@ -79,7 +77,42 @@ def center_drift(before: Tensor, after: Tensor) -> Tensor:
     return (after - before).square().sum(dim=1).mean().sqrt()
 
 
-class CenterLoss(nn.Module):
+class MovingCenters(nn.Module):
+    """Centres that follow the features, equations (3) and (4); they start at zero and are a buffer, not a parameter.
+
+    Args:
+        features: length of z.
+        classes: number of centres.
+        alpha: rate of the centres' moving average, equation (4).
+    """
+
+    centers: Tensor
+
+    def __init__(self, features: int, classes: int, alpha: float) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.register_buffer("centers", torch.zeros(classes, features))
+        self._before: Tensor | None = None
+
+    def follow(self, z: Tensor, labels: Tensor) -> None:
+        """In training, move the centres after features z [B, D] with class indices [B]."""
+        if self.training:
+            self.move(update_centers(self.centers, z, labels, self.alpha))
+
+    def move(self, centers: Tensor) -> None:
+        """Put the centres [classes, D] elsewhere."""
+        if self._before is None:
+            self._before = self.centers.clone()
+        self.centers.copy_(centers)
+
+    def tell(self) -> dict[str, Tensor]:
+        """How far the centres moved since it was last asked, and where they are."""
+        before, self._before = self._before, None
+        drift = center_drift(self.centers if before is None else before, self.centers)
+        return {"center_drift": drift, "centers": self.centers}
+
+
+class CenterLoss(MovingCenters):
     """`center_loss` with centres that follow the features; they start at zero and are a buffer, not a parameter.
 
     Args:
@@ -90,7 +123,6 @@ class CenterLoss(nn.Module):
         warm_up: first steps with lambda = 0 and alpha = 1 (author's code: 20).
     """
 
-    centers: Tensor
     steps: Tensor
 
     def __init__(
@@ -102,27 +134,17 @@ class CenterLoss(nn.Module):
         rule: Literal["ema", "wen"] = "ema",
         warm_up: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
-        super().__init__()
-        self.alpha, self.rule, self.warm_up = alpha, rule, warm_up
-        self.register_buffer("centers", torch.zeros(classes, features))
+        super().__init__(features, classes, alpha)
+        self.rule, self.warm_up = rule, warm_up
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
-        self._before: Tensor | None = None
 
     def forward(self, z: Tensor, logits: Tensor, batch: LabeledBatch) -> Tensor:
         """The loss, a scalar, with the centres as they are; in training it moves them afterwards."""
         loss = center_loss(z, batch.labels, self.centers, batch.weights)
         if not self.training:
             return loss
-        if self._before is None:
-            self._before = self.centers.clone()
         warming = self.warm_up > 0 and int(self.steps) < self.warm_up
         alpha = 1.0 if warming else self.alpha
-        self.centers.copy_(update_centers(self.centers, z, batch.labels, alpha, self.rule))
+        self.move(update_centers(self.centers, z, batch.labels, alpha, self.rule))
         self.steps += 1
         return loss.new_zeros(()) if warming else loss
-
-    def tell(self) -> dict[str, Tensor]:
-        """How far the centres moved since it was last asked, and where they are."""
-        before, self._before = self._before, None
-        drift = center_drift(self.centers if before is None else before, self.centers)
-        return {"center_drift": drift, "centers": self.centers}

@@ -6,6 +6,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from ser_lightning.losses.softmax import softmax_loss
+
 
 class LabeledBatch(NamedTuple):
     """What a loss is told of a batch beside z and logits.
@@ -80,6 +82,8 @@ class JointLoss(nn.Module):
         lam: lambda.
         weights: class weights [classes], or None.
         margin: (logits, labels) -> the logits that the softmax term sees; None is the logits themselves.
+        focal: gamma of the softmax term, see `softmax_loss`.
+        smoothing: of its labels.
     """
 
     weights: Tensor | None
@@ -90,15 +94,18 @@ class JointLoss(nn.Module):
         lam: float = 0.0,
         weights: Tensor | None = None,
         margin: Callable[[Tensor, Tensor], Tensor] | None = None,
+        focal: float = 0.0,
+        smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         self.term, self.lam, self.margin = term, lam, margin
+        self.focal, self.smoothing = focal, smoothing
         self.register_buffer("weights", weights)
 
     def forward(self, z: Tensor, logits: Tensor, labels: Tensor, speakers: Tensor) -> LossParts:
         """The loss of features z [B, D] and logits [B, classes] for labels [B] and speakers [B]; with a gradient."""
         seen = logits if self.margin is None else self.margin(logits, labels)
-        softmax = nn.functional.cross_entropy(seen, labels, weight=self.weights)
+        softmax = softmax_loss(seen, labels, self.weights, self.focal, self.smoothing)
         if self.term is None:
             return LossParts(softmax, softmax, softmax.new_zeros(()))
         weights = torch.ones_like(labels, dtype=z.dtype) if self.weights is None else self.weights[labels]

@@ -1,8 +1,9 @@
 """The convolutional recurrent network of the paper, PAPER 2."""
 
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ser_lightning.errors import UserError
@@ -32,6 +33,7 @@ class CRNN(nn.Module):
         bins: frequency bins of the input (128 Mel bands, 513 STFT bins).
         tied: one GRU for both directions (author's code).
         reset: GRU reset gate after the recurrent product (torch, cuDNN) or before it (author's code).
+        dropout: share of the GRU's input and output that is 0 in training, and half of it of z; the paper has none.
 
     Raises:
         UserError: there are fewer than 49 bins.
@@ -40,8 +42,16 @@ class CRNN(nn.Module):
     features = 64
     fewest = 49
 
-    def __init__(self, bins: int = 128, *, tied: bool = False, reset: Literal["after", "before"] = "after") -> None:
+    def __init__(
+        self,
+        bins: int = 128,
+        *,
+        tied: bool = False,
+        reset: Literal["after", "before"] = "after",
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    ) -> None:
         super().__init__()
+        self.dropout = dropout
         if output_length(bins) < 1:
             raise UserError(
                 f"the CRNN needs {seen_frames(1)} bins or more, and features give {bins}; change one of them"
@@ -79,8 +89,12 @@ class CRNN(nn.Module):
             raise ValueError(f"an utterance of {int(lengths.min())} frames is too short: {self.fewest} are needed")
         x = self._convolve_groups(spectrogram, steps)  # [B, T', channels * bins']
         with torch.autocast(x.device.type, enabled=False):
-            summary = self.gru(x.float(), steps.to(x.device, non_blocking=True))  # [B, 2 * 128]
-            return self.prelu(self.fc1(summary))  # [B, 64]
+            summary = self.gru(self._drop(x.float()), steps.to(x.device, non_blocking=True))  # [B, 2 * 128]
+            return self._drop(self.prelu(self.fc1(self._drop(summary))), self.dropout / 2)  # [B, 64]
+
+    def _drop(self, x: Tensor, share: float | None = None) -> Tensor:
+        share = self.dropout if share is None else share
+        return nn.functional.dropout(x, share, self.training) if share else x
 
     def _convolve_groups(self, spectrogram: Tensor, steps: Tensor) -> Tensor:
         """All that the convolutions leave, [B, T', channels * bins']; groups of utterances each cut at their longest.

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 # Raised when the same settings would give other numbers.
 SCHEMA = 2
+# Settings that came later, of a group or of a class of ours, with the value that means what was done before: it is left
+# out, so that runs of before keep their names
+_LATER: dict[str, dict[str, Any]] = {
+    "loss": {"focal": 0, "smoothing": 0},
+    "CRNN": {"dropout": 0},
+    "Adam": {"weight_decay": 0},
+}
+_NONE = object()
 
 
 def settings(config: "Config") -> dict[str, Any]:
@@ -26,7 +34,7 @@ def settings(config: "Config") -> dict[str, Any]:
     groups = ("features", "split", "batching", "model", "head", "loss", "optimizer", "trainer", "seed")
     chosen = {name: described[name] for name in groups}
     if config.loss.lam == 0:
-        chosen["loss"] = {"lam": 0.0, "class_weights": config.loss.class_weights}
+        chosen["loss"] = _without(chosen["loss"], "name", *config.loss.own)
     chosen["split"] = _without(chosen["split"], "folds", "repeats", "table")
     if config.split.max_train is None:
         del chosen["split"]["max_train"]
@@ -42,7 +50,7 @@ def identity(config: "Config", schedule: "Schedule") -> dict[str, Any]:
     """
     parts = {name: part_identity(part) for name, part in config.parts.items() if name != "corpus"}
     if config.loss.lam == 0:
-        parts["loss"] = {"lam": 0.0, "class_weights": config.loss.class_weights}
+        parts["loss"] = _without(parts["loss"], "class", "code", *config.loss.content)
     # Who trains is in the division
     parts["split"] = _without(parts["split"], "folds", "repeats", "table", "max_train")
     steps = {name: getattr(schedule, name) for name in ("max_steps", "check_every", "first_check")}
@@ -52,9 +60,12 @@ def identity(config: "Config", schedule: "Schedule") -> dict[str, Any]:
 
 def part_identity(part: "Part") -> dict[str, Any]:
     """What of a part decides the numbers that it makes: class, settings, and the code of a user's own."""
+    name = part.target.rpartition(".")[2]
     shared = _without(part.settings, "name", *part.own)
     code = {"code": part.code} if part.code else {}
-    return {"class": part.target.rpartition(".")[2], **shared, **part.content, **code}
+    later = _LATER.get(part.group) or ({} if part.code else _LATER.get(name, {}))
+    values = {key: value for key, value in {**shared, **part.content}.items() if value != later.get(key, _NONE)}
+    return {"class": name, **values, **code}
 
 
 def origin(config: "Config", manifest: "Manifest", audio: str) -> dict[str, str]:

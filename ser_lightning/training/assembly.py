@@ -53,7 +53,9 @@ def assemble(
         classes,
         encoder,
         head,
-        JointLoss(term, config.loss.lam, weights, getattr(head, "margin", None)),
+        JointLoss(
+            term, config.loss.lam, weights, getattr(head, "margin", None), config.loss.focal, config.loss.smoothing
+        ),
         config.optimizer.make(),
         bf16,
         front_end,

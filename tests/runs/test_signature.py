@@ -2,9 +2,11 @@
 
 import pytest
 
+from ser_lightning.config import compose
 from ser_lightning.data.splits import make_splits
-from ser_lightning.runs.schedule import make_schedule
-from ser_lightning.runs.signature import origin, signature
+from ser_lightning.identity import digest
+from ser_lightning.runs.schedule import Schedule, make_schedule
+from ser_lightning.runs.signature import identity, origin, signature
 from ser_lightning.training.plan import prepare
 
 
@@ -58,10 +60,28 @@ def test_what_does_not_matter(sign, override):
         "corpus.overlap=0.9",
         "features.max_seconds=3",
         "features.floor=60",
+        "loss.focal=2",
+        "loss.smoothing=0.1",
+        "model.dropout=0.3",
+        "optimizer.weight_decay=0.01",
     ],
 )
 def test_what_matters(sign, override):
     assert sign(override) != sign()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ([], "8515fee160be"),
+        (["loss.lam=0"], "f0f262adbc35"),
+        (["experiment=authors"], "fbd902fb7811"),
+        (["features=logstft", "loss.alpha=.1"], "eda69888aa96"),
+    ],
+)
+def test_settings_that_came_later_leave_runs_of_before_their_names(overrides, name):
+    """The names are those of the code that did not have dropout, decay, focal loss and smoothing."""
+    assert digest(identity(compose(overrides), Schedule(1, 2, 1, 0))) == name
 
 
 def test_steps_and_epochs_that_are_the_same_are_the_same_run(sign):

@@ -11,12 +11,16 @@ from ser_lightning.runs.signature import flat
 # What the paper varies.
 VARIED = {"features.name", "loss.lam", "loss.alpha"}
 
-# The parts that it has; those that a job does not name are the same, and with lambda = 0 there is no loss.
+# The parts and settings that it has; those that a job does not name are the same, and with lambda = 0 there is no loss.
 PARTS = {
     "features.name": ("logmel", "logstft"),
     "model.name": ("crnn",),
     "head.name": ("linear",),
     "loss.name": ("center",),
+    "loss.focal": (0,),
+    "loss.smoothing": (0,),
+    "model.dropout": (0,),
+    "optimizer.weight_decay": (0,),
 }
 
 
