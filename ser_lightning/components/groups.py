@@ -183,6 +183,12 @@ def register(swept: Mapping[str, Sequence[str]] | None = None) -> None:
         if foreign := sorted(others - own_settings(choice.group, choice.name) - _common(choice.group) - {CODE}):
             values = {**values, **dict.fromkeys(foreign), FOREIGN: foreign}
         file = f"{choice.name}.yaml"
+        if choice.folder is None and not foreign:
+            if (choice.group, choice.name) in _unchanged:
+                continue
+            _unchanged.add((choice.group, choice.name))
+        else:
+            _unchanged.discard((choice.group, choice.name))
         if choice.folder:
             folder = reduce(getitem, choice.group.split("/"), store.repo)
             _replaced.append((folder, file, folder.get(file)))
@@ -191,6 +197,9 @@ def register(swept: Mapping[str, Sequence[str]] | None = None) -> None:
             store.store(f"{code.digest}.yaml", OmegaConf.create({"packed": _pack(code)}), group=CODE)
 
 
+# Group and name of each choice of this package that is in Hydra's memory as it is in its file: to put it there again
+# would take a third of what a configuration takes
+_unchanged: set[tuple[str, str]] = set()
 # Of each choice of the user's in Hydra's memory: its group there, its file, and what had that name before
 _replaced: list[tuple[dict[str, Any], str, Any]] = []
 
