@@ -88,7 +88,7 @@ def test_a_contract_is_held_by_tests_that_there_are(contract):
 def table(output, tmp_path_factory):
     """A division of the demo's first fold, for split=file."""
     file = tmp_path_factory.mktemp("division") / "split.csv"
-    (run,) = plan_job(compose([*SMALL, f"paths.output={output}", "features.max_seconds=0.6"]))
+    (run,) = plan_job(compose([*SMALL, f"paths.output={output}"]))
     run.split.table.to_csv(file, index=False)
     return file
 
@@ -153,7 +153,7 @@ def test_the_order_of_batches_depends_on_no_part(small):
     """Contract 4: of two losses and two states of the random numbers, the batches of two epochs are the same."""
 
     def order(*words):
-        (run,) = plan_job(small("features.max_seconds=0.6", *words))
+        (run,) = plan_job(small(*words))
         data = fold_data(run, torch.device("cpu"))
         data.setup("fit")
         return [list(batch.ids) for batch in data.train_dataloader()]
@@ -215,7 +215,7 @@ class Deadly(Watch):
 def test_parts_are_made_trained_resumed_and_read_out(combination, small, table, monkeypatch):
     """Contract 8: two steps, each an epoch; killed between them, and resumed to the same bits. Contract 6 too."""
     words = [f"{group}={name}" for group, name in combination.items()]
-    words += ["trainer.max_steps=2", "batching.size=240", "features.max_seconds=0.6", "loss.lam=0.5", "seed=500"]
+    words += ["trainer.max_steps=2", "batching.size=120", "loss.lam=0.5", "seed=500"]
     words += [f"readout=[{','.join(NAMES[SEVERAL])}]"]
     words += [f"split.table={table}"] * (combination["split"] == "file")
     # Larger parts, since both voices and sentences are divided

@@ -15,13 +15,10 @@ from tests.report.test_sweep_callback import RIGHT
 from tests.training.wandb_server import reachable_server
 
 
-@pytest.fixture
-def simulation(tmp_path):
-    return Simulation(tmp_path)
-
-
-@pytest.fixture
-def sweep(simulation):
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """A study with its report, which no test changes."""
+    simulation = Simulation(tmp_path_factory.mktemp("sweep"))
     for number, (lam, alpha) in enumerate([(0.0, 0.1), (0.3, 0.1), (0.3, 0.5)]):
         settings = settings_of("logmel", lam, alpha)
         simulation.add_job(number, f"lam {lam} alpha {alpha}", settings, folds=[0, 1])
@@ -86,7 +83,8 @@ def test_confusions_features_and_the_report_are_there(sweep):
     assert {"dev/ua", "train/loss", "dev/loss", "train/lr", "train/term_gradient", "dev/within_classes"} <= shown
 
 
-def test_the_papers_study_varies_in_its_settings_and_not_in_what_follows(simulation):
+def test_the_papers_study_varies_in_its_settings_and_not_in_what_follows(tmp_path):
+    simulation = Simulation(tmp_path)
     simulate_paper_study(simulation)
     (runset,) = sent(simulation.study)["runSets"]
     assert [key["name"] for key in runset["grouping"]] == ["features.value.name", "loss.value.lam", "loss.value.alpha"]

@@ -36,7 +36,7 @@ def test_the_sweep_of_nine_jobs(run_module, output):
     assert_counts()
     assert "wandb sync" in first.stdout
     (study,) = set(output.glob("studies/*")) - studies_before
-    assert study.name.startswith("corpus.utterances-240_features.max_seconds-1_loss.alpha-0.1-")
+    assert study.name.startswith("batching.size-4_corpus.utterances-120_features.max_seconds-")
     table = pd.read_csv(study / "tables" / "scores.csv")
     assert table["name"].tolist()[0] == "loss.lam=0"
     assert table["lam"].tolist() == [0, 0.5, 1, 0.5, 1, 0.5, 1]
@@ -178,7 +178,7 @@ def test_a_table_without_labels_is_refused(run_module, recordings):
 
 
 def test_read_outs_are_swept_on_shared_runs_and_shown(run_module):
-    words = ["corpus.utterances=240", "trainer.max_steps=3", "split.folds=[0]", "logger=csv", "features.max_seconds=1"]
+    words = [*SMALL, "trainer.max_steps=3"]
     swept = run_module("train", "-m", *words, "readout=[svm,centers]", "readout.svm.C=0.01,1", "study.name=read")
     assert swept.returncode == 0, swept.stderr
     assert len(re.findall("1/1 ", swept.stdout)) == 1

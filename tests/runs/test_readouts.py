@@ -20,7 +20,7 @@ from ser_lightning.training.plan import plan_job, record
 from ser_lightning.training.progress import StudyProgress
 from tests.conftest import SMALL
 
-QUICK = ["batching.size=32", "features.max_seconds=1", "seed=400"]
+QUICK = ["batching.size=16", "seed=400"]
 
 MINE = """
 import numpy as np

@@ -103,7 +103,7 @@ def test_folds_of_unlike_size_have_their_own_steps(small):
     own = "trainer.max_steps=null", "trainer.epochs=3", "corpus.training.check_epochs=null"
     config = small("split=speaker", "split.folds=null", *own)
     for run in plan_job(config):
-        epoch_steps = -(-len(run.split.ids("train")) // 8)
+        epoch_steps = -(-len(run.split.ids("train")) // 4)
         assert run.schedule == Schedule(epoch_steps, 3 * epoch_steps, epoch_steps, 0)
         assert run.cost == 3 * epoch_steps * 128
 

@@ -85,7 +85,7 @@ def test_settings_that_came_later_leave_runs_of_before_their_names(overrides, na
 
 
 def test_steps_and_epochs_that_are_the_same_are_the_same_run(sign):
-    # 192 training utterances in batches of 8
+    # 96 training utterances in batches of 4
     epochs = sign("trainer.max_steps=null", "trainer.epochs=2", "trainer.check_epochs=0.5")
     assert epochs == sign("trainer.max_steps=48", "trainer.check_every=12")
     assert epochs == sign("trainer.max_steps=null", "corpus.training.epochs=2", "trainer.check_every=12")

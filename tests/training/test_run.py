@@ -83,7 +83,7 @@ def test_the_checkpoint_holds_plain_types_only(run, small):
     planned, _ = run
     checkpoint = torch.load(folder_of(planned, small()) / BEST, weights_only=True)
     assert checkpoint["recognizer"]["classes"] == ["neu", "ang", "hap", "sad"]
-    assert checkpoint["recognizer"]["features"] == {"name": "logmel", "max_seconds": 1.0, "floor": 80.0}
+    assert checkpoint["recognizer"]["features"] == {"name": "logmel", "max_seconds": 0.6, "floor": 80.0}
     assert checkpoint["recognizer"]["mean"].shape == (128,)
     assert "head.fc2.weight" in checkpoint["state_dict"]
 
