@@ -2,13 +2,13 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ser_lightning.config import Config, compose
+from tests import commands
 from tests.installation import TOP, bare, installed, sources, wheel  # noqa: F401
 
 SHARED = TOP.parent / "shared" / "data"
@@ -58,17 +58,14 @@ def small(output: Path) -> Callable[..., Config]:
 
 
 @pytest.fixture
-def run_module(tmp_path: Path, output: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `python -m ser_lightning.<module> ARGUMENTS` as a user would, from another folder."""
+def run_module(
+    tmp_path: Path, output: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs what `python -m ser_lightning.<module> ARGUMENTS` does, in a process of its own, from another folder."""
+    said = tmp_path_factory.mktemp("said")
 
     def run(module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", f"ser_lightning.{module}", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "SER_OUTPUT": str(output), "WANDB_MODE": "offline", "COLUMNS": "200", **environment},
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
+        environment = {"SER_OUTPUT": str(output), "WANDB_MODE": "offline", "COLUMNS": "200", **environment}
+        return commands.run(module, arguments, tmp_path, said, **environment)
 
     return run
