@@ -7,9 +7,10 @@ from ser_lightning import reproduce
 from ser_lightning.errors import UserError
 from ser_lightning.runs.study import read_jobs
 from ser_lightning.training.progress import StudyProgress
+from tests.conftest import SMALL
 
 # Every setting of the paper for two steps; the STFT ones too.
-STUDY = ["corpus.utterances=240", "features.max_seconds=1", "trainer.max_steps=2", "split.folds=[0]", "logger=csv"]
+STUDY = [*SMALL, "trainer.max_steps=2"]
 
 
 def test_the_whole_study_and_its_report(run_module, output):

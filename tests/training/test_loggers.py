@@ -69,7 +69,7 @@ def server(monkeypatch, tmp_path):
 
 
 def test_an_offline_run_is_the_run_and_all_of_it(small):
-    config = small("logger=wandb", "seed=21", "trainer.max_steps=50", "trainer.check_every=7", "study.name=mine")
+    config = small("logger=wandb", "seed=21", "trainer.max_steps=20", "trainer.check_every=3", "study.name=mine")
     (planned,), (result,) = train(config)
     (run,) = kept_offline(planned)
     assert (run.group, run.job_type, run.project, run.exit_code) == ("mine", "paper", "ser_lightning", 0)
@@ -200,7 +200,7 @@ def test_no_key_lands_in_any_file(small, server):
 
 
 def test_wandb_sync_is_all_that_is_left_to_do(small, server):
-    config = small("logger=wandb", "seed=40", "trainer.max_steps=50")
+    config = small("logger=wandb", "seed=40", "trainer.max_steps=12", "trainer.check_every=4")
     os.environ["WANDB_MODE"] = "offline"
     (planned,), _ = train(config)
     (run,) = kept_offline(planned)
