@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import logging
 import random
 import traceback
@@ -135,13 +136,21 @@ def meet(scene: Scene, draws: random.Random) -> Fault:
 def run(
     scenes: Sequence[Scene], count: int, seed: int, tell: Callable[[Fault], object] = lambda fault: None
 ) -> list[Fault]:
-    """As many faults as `count`, of every scene in turn; each depends on the seed and its own number alone."""
+    """As many faults as `count`, of every scene in turn; each depends on the seed and its own number alone.
+
+    A scene whose faults take many seconds says by `every` in which rounds alone it takes its turn: each so-many-th.
+    """
     faults = []
-    for number in range(count):
-        fault = meet(scenes[number % len(scenes)], random.Random(f"{seed} {number}"))
+    for number, scene in zip(range(count), _turns(scenes), strict=False):
+        fault = meet(scene, random.Random(f"{seed} {number}"))
         tell(fault)
         faults.append(fault)
     return faults
+
+
+def _turns(scenes: Sequence[Scene]) -> Iterator[Scene]:
+    for turn in itertools.count():
+        yield from (scene for scene in scenes if turn % getattr(scene, "every", 1) == 0)
 
 
 def table(faults: Sequence[Fault]) -> pd.DataFrame:

@@ -52,7 +52,7 @@ class Environments:
     """A finished run on an output folder, and commands on it, or on an empty one, in surroundings of all kinds."""
 
     name = "environments and endings"
-    slice = 2
+    slice, every = 2, 6
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.output = folder, folder / "home" / "whole"

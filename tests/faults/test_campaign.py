@@ -58,6 +58,13 @@ def test_a_fault_depends_on_seed_and_number_alone():
     assert descriptions(1, 3) != descriptions(2, 3)
 
 
+def test_a_kind_that_takes_long_comes_less_often():
+    seldom, often = Played(*[Ending.NAMED] * 9), Played(*[Ending.REFUSED] * 9)
+    seldom.every = 3
+    endings = [fault.ending for fault in run([seldom, often], 6, 1)]
+    assert endings == [Ending.NAMED, Ending.REFUSED, Ending.REFUSED, Ending.REFUSED, Ending.NAMED, Ending.REFUSED]
+
+
 def test_what_is_said_is_heard():
     import logging
     import warnings

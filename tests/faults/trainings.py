@@ -40,7 +40,7 @@ class Trainings:
     """A sweep of two jobs, on an output folder whose cache is shared; every fourth fault is a damaged file."""
 
     name = "system calls of a training"
-    slice = 1
+    slice, every = 1, 12
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
