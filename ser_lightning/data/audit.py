@@ -18,6 +18,9 @@ from ser_lightning.metrics import confusion_counts, unweighted_accuracy
 
 # Raised when a figure is computed differently.
 VERSION = 3
+# Training utterances of which each tree of the cues' forest sees so many at most: more take hundreds of megabytes, and
+# are not needed to find what a recording's length and level tell
+SEEN = 10_000
 
 
 def audit_split(manifest: Manifest, sound: pd.DataFrame, split: Split) -> FoldAudit:
@@ -90,7 +93,13 @@ def _cue_ua(train: pd.DataFrame, test: pd.DataFrame, classes: list[str]) -> floa
     """UA on the test part of a random forest on `CUES`, in [0, 1]."""
     from sklearn.ensemble import RandomForestClassifier
 
-    forest = RandomForestClassifier(100, min_samples_leaf=2, class_weight="balanced", random_state=0)
+    forest = RandomForestClassifier(
+        100,
+        min_samples_leaf=2,
+        class_weight="balanced",
+        max_samples=SEEN if len(train) > SEEN else None,
+        random_state=0,
+    )
     # scikit-learn takes labels such as "0" for numbers, and breaks ties by the order of names
     order = {name: number for number, name in enumerate(sorted(classes))}
     place = np.array([classes.index(name) for name in order])

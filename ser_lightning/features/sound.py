@@ -5,6 +5,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -14,7 +15,7 @@ from ser_lightning.contents import make_sealed_folder
 from ser_lightning.corpora import Manifest
 from ser_lightning.crashes import CrashWatch
 from ser_lightning.features.audio import BadRecordingError, decode
-from ser_lightning.features.fingerprint import fingerprint, number_originals
+from ser_lightning.features.fingerprint import BANDS, MOMENTS, fingerprint, number_originals
 from ser_lightning.features.integrity import find_damage
 from ser_lightning.features.store import recording_hashes
 from ser_lightning.identity import digest_rows
@@ -66,6 +67,7 @@ class Sound:
     fingerprint: np.ndarray
 
 
+MEASURES = [field.name for field in fields(Sound) if field.name != "fingerprint"]
 # What tells nothing of the voice, so that a model that gets by on these has learned the recording, not the emotion.
 CUES = ("seconds", "lead", "trail", "peak", "level")
 
@@ -162,13 +164,19 @@ def _measure_all(folder: Path, manifest: Manifest) -> None:
             f"sound of {manifest.corpus}",
             total=len(manifest),
         )
-        measured = dict(zip(manifest.table["id"], sounds, strict=True))
-    usable = {name: sound for name, sound in measured.items() if isinstance(sound, Sound)}
-    columns = {field.name: [getattr(sound, field.name) for sound in usable.values()] for field in fields(Sound)}
-    prints = np.reshape(columns.pop("fingerprint"), (len(usable), -1)) if usable else np.zeros((0, 1))
-    originals = number_originals(prints, columns["content"])
-    pd.DataFrame({"id": list(usable), **columns, "original": originals}).to_parquet(folder / TABLE, index=False)
-    problems = {name: reason for name, reason in measured.items() if isinstance(reason, str)}
+        # In one array, for fingerprints are most of what is measured
+        prints = np.zeros((len(manifest), BANDS * MOMENTS), dtype=np.float32)
+        rows: list[dict[str, Any]] = []
+        problems: dict[str, str] = {}
+        for name, sound in zip(manifest.table["id"], sounds, strict=True):
+            if isinstance(sound, str):
+                problems[name] = sound
+                continue
+            prints[len(rows)] = sound.fingerprint
+            rows.append({"id": name, **{column: getattr(sound, column) for column in MEASURES}})
+    table = pd.DataFrame(rows, columns=["id", *MEASURES])
+    table["original"] = number_originals(prints[: len(rows)], table["content"].tolist())
+    table.to_parquet(folder / TABLE, index=False)
     (folder / PROBLEMS).write_text(json.dumps(problems))
 
 

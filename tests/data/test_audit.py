@@ -85,6 +85,19 @@ def test_lengths_that_give_the_label_away_are_found(clean):
     assert "the recordings give the label away" in finding
 
 
+def test_of_many_utterances_each_tree_sees_some(clean, monkeypatch):
+    manifest, sound, split = clean
+    sound["level"] += 2 * manifest.table["label"].map(CLASSES.index)
+    ua = audit_split(manifest, sound, split).cue_ua
+    # 250 train
+    monkeypatch.setattr(ser_lightning.data.audit, "SEEN", 250)
+    assert audit_split(manifest, sound, split).cue_ua == ua
+    monkeypatch.setattr(ser_lightning.data.audit, "SEEN", 100)
+    fewer = audit_split(manifest, sound, split).cue_ua
+    assert fewer != ua
+    assert fewer > 0.5
+
+
 def test_shares_by_hand(clean):
     manifest, sound, split = clean
     # ten of the hundred tested utterances are of a voice that is also trained on; those of no text share none
