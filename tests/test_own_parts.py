@@ -80,11 +80,11 @@ FILES = {
                 return self.layers(frames.sum(dim=1) / lengths[:, None])
         ''',
     "conf/model/small.yaml": "_target_: encoder.TwoLayers",
-    "cosine.py": '''
+    "angles.py": '''
         from torch import nn
 
 
-        class Cosine(nn.Module):
+        class Angles(nn.Module):
             """Cosines with a vector for each class.
 
             Args:
@@ -99,7 +99,7 @@ FILES = {
                 normalize = nn.functional.normalize
                 return self.scale * normalize(z, dim=1) @ normalize(self.classes.weight, dim=1).T
         ''',
-    "conf/head/cosine.yaml": "_target_: cosine.Cosine",
+    "conf/head/angles.yaml": "_target_: angles.Angles",
     "loudness.py": '''
         import numpy as np
 
@@ -242,7 +242,9 @@ def test_a_loss_is_swept_beside_one_that_ships_and_reported(ser, user):
         (0.1, "center", None),
         (0.1, "mine", 0.2),
     ]
-    assert [loss for loss in settings if not loss["lam"]] == [{"lam": 0.0, "class_weights": "inverse"}]
+    assert [loss for loss in settings if not loss["lam"]] == [
+        {"lam": 0.0, "class_weights": "inverse", "focal": 0.0, "smoothing": 0.0}
+    ]
     page = (user / "outputs" / "studies" / "swept" / "report.html").read_text()
     assert "mine" in page
     for signature, result in new(user, before).items():
@@ -364,7 +366,7 @@ PARTS = {
     "features": "loudness",
     "split": "thirds",
     "model": "small",
-    "head": "cosine",
+    "head": "angles",
     "loss": "mine",
     "readout": "nearest",
 }
@@ -382,7 +384,7 @@ def test_every_kind_of_part_can_be_ones_own_at_once(ser, user):
     assert (result["corpus"], result["protocol"], result["classes"]) == ("noise", "thirds", ["loud", "quiet"])
     assert result["utterances"] == {"train": 18, "dev": 20, "test": 20}
     assert result["settings"]["features"] == {"name": "loudness", "max_seconds": 14.0, "pieces": 4}
-    assert result["settings"]["head"] == {"name": "cosine", "scale": 8.0}
+    assert result["settings"]["head"] == {"name": "angles", "scale": 8.0}
     code = {file.name for file in (user / "outputs" / "runs" / signature / "code").glob("*.py")}
     assert code == {name for name in FILES if name.endswith(".py")} - {"random.py", "unrelated.py"}
     assert list((user / "outputs" / "runs" / signature / "readouts").glob("nearest-*.parquet"))
