@@ -87,7 +87,7 @@ def _begin(job: Callable[[Any], Any], config_name: str) -> None:
         # Processes that are started do not look into the user's folder first either, e.g. for random
         os.environ.setdefault("PYTHONSAFEPATH", "1")
     tell_hidden()
-    _refuse_null(sys.argv[1:])
+    _refuse_no_name(sys.argv[1:])
     register(swept_choices(sys.argv[1:]))
     hydra.main(version_base="1.3", config_path=None, config_name=config_name)(job)()
 
@@ -121,12 +121,23 @@ def tell_hidden() -> None:
         print(f"ser_lightning: {place} is not used, for {reason}", file=sys.stderr)
 
 
-def _refuse_null(arguments: Sequence[str]) -> None:
-    """Raise `UserError` for a group without a choice, of which Hydra's own error does not say which it is, if any."""
+def _refuse_no_name(arguments: Sequence[str]) -> None:
+    """Raise `UserError` for a group whose choice is no name, of which Hydra's own error does not say which, if any."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import Sweep
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
     for word in arguments:
-        group, _, name = word.partition("=")
-        empty = name.lower() in ("null", "", "''", '""', "true", "false", "{}")
-        if (empty or (name == "[]" and group != SEVERAL)) and "=" in word and group in choices():
+        group, _, _ = word.partition("=")
+        if "=" not in word or group not in choices():
+            continue
+        try:
+            value = parser.parse_override(word).value()
+        except HydraException:
+            continue
+        names = isinstance(value, list) and (value or group == SEVERAL)
+        if not (names or isinstance(value, Sweep) or (isinstance(value, str) and value)):
             none = f"; {group}=[] is none" if group == SEVERAL else ""
             raise UserError(f"{word}: choose one of {', '.join(choices()[group])}{none}")
 

@@ -87,11 +87,14 @@ def test_a_flag_that_is_none_is_one_line(words, capsys):
     assert "KEY=VALUE" in line
 
 
-@pytest.mark.parametrize("word", ["loss=", "loss=null", "loss=true", "corpus={}", "model=[]", "features=''"])
+@pytest.mark.parametrize(
+    "word", ["loss=", "loss=null", "loss=true", "trainer=3", "split=1e3", "corpus={}", "model=[]", "features=''"]
+)
 def test_a_group_without_a_choice_names_those_there_are(word):
     with pytest.raises(UserError, match=re.escape(f"{word}: choose one of ")):
-        command._refuse_null([word])
-    command._refuse_null(["readout=[]", "loss.lam=null", "loss=center"])
+        command._refuse_no_name([word])
+    command._refuse_no_name(["readout=[]", "readout=[svm]", "loss.lam=null"])
+    command._refuse_no_name(["loss=center", "loss=center,ring", "loss=a (b"])
 
 
 def test_a_run_of_hydras_own_is_not_repeated(capsys):
