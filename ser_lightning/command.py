@@ -136,8 +136,8 @@ def _refuse_no_name(arguments: Sequence[str]) -> None:
             value = parser.parse_override(word).value()
         except HydraException:
             continue
-        names = isinstance(value, list) and (value or group == SEVERAL)
-        if not (names or isinstance(value, Sweep) or (isinstance(value, str) and value)):
+        names = value if isinstance(value, list) and (value or group == SEVERAL) else [value]
+        if not (isinstance(value, Sweep) or all(isinstance(one, str) and one for one in names)):
             none = f"; {group}=[] is none" if group == SEVERAL else ""
             raise UserError(f"{word}: choose one of {', '.join(choices()[group])}{none}")
 
@@ -299,6 +299,9 @@ def explain(error: Exception) -> str:
                 return f"{close} has no effect without {group}={choice}"
             return f"{close} is not a setting of the {group} that was chosen"
         return f"{unknown.group(1)} is not a setting" + (f"; did you mean {close}?" if close else "")
+    kept = re.search(r"Could not delete '([^']*)'\. No match in the defaults list", text)
+    if kept:
+        return f"~{kept.group(1)} leaves out nothing, for no such group was chosen"
     absent = re.search(r"Could not (?:find|load) '([\w/]+)/([^'/]+)'", text)
     if absent:
         group, name = absent.groups()
@@ -313,7 +316,7 @@ def explain(error: Exception) -> str:
 
 
 def explain_launch(error: Exception) -> str | None:
-    """What kept a launcher (`hydra/launcher=`) from its work in one line; None for errors of another kind."""
+    """What kept Hydra or its launcher from its work, flags or an installation, in one line; None for other errors."""
     text = str(error)
     absent = re.search(r"Unknown plugin class : 'hydra_plugins\.hydra_(\w+)_launcher\.", text)
     if absent and absent.group(1) == "ray":
@@ -330,6 +333,8 @@ def explain_launch(error: Exception) -> str | None:
             "a Slurm job was cut off by its time limit once more than hydra.launcher.max_num_timeout allows; raise "
             "that or hydra.launcher.timeout_min: the same command goes on (squeue shows jobs that are still at work)"
         )
+    if text.startswith("Only one of --run, "):
+        return f"{text}, and not two of them"
     if text.startswith("sbatch: "):
         return f"hydra/launcher=slurm: {' '.join(text.split())}"
     return None

@@ -285,8 +285,10 @@ def check(composed: "DictConfig") -> Config:
     Raises `UserError` naming the first key that is unknown, missing, of the wrong type or out of range.
     """
     values = _plain(composed)
-    output = str(absolute(str(values["paths"]["output"])))
-    values["paths"]["output"] = output
+    output = values["paths"]["output"]
+    if isinstance(output, dict | list) or not str(output).strip():
+        raise UserError(f"paths.output={output!r} is no folder: name one, on the command line or in $SER_OUTPUT")
+    output = values["paths"]["output"] = str(absolute(str(output)))
     chosen = {group: values.pop(group) for group in PARTS}
     readouts = {f"{SEVERAL}.{name}": part for name, part in values.pop(SEVERAL).items()}
     for place, part in readouts.items():

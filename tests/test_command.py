@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from hydra.errors import ConfigCompositionException
 from omegaconf.errors import ConfigAttributeError
 
 from ser_lightning import command, status
@@ -42,6 +43,12 @@ def test_an_unknown_key_names_the_one_that_was_meant():
 def test_a_key_of_another_corpus():
     error = ConfigAttributeError("Could not override 'corpus.overlap'.\nTo append to your config use +...")
     assert explain(error) == "corpus.overlap is not a setting of the corpus that was chosen"
+
+
+@pytest.mark.parametrize("name", ["", "nothing"])
+def test_a_group_that_was_not_chosen_cannot_be_left_out(name):
+    error = ConfigCompositionException(f"In 'train': Could not delete '{name}'. No match in the defaults list")
+    assert explain(error) == f"~{name} leaves out nothing, for no such group was chosen"
 
 
 def test_an_absent_choice_names_those_there_are():
@@ -88,7 +95,18 @@ def test_a_flag_that_is_none_is_one_line(words, capsys):
 
 
 @pytest.mark.parametrize(
-    "word", ["loss=", "loss=null", "loss=true", "trainer=3", "split=1e3", "corpus={}", "model=[]", "features=''"]
+    "word",
+    [
+        "loss=",
+        "loss=null",
+        "loss=true",
+        "trainer=3",
+        "split=1e3",
+        "corpus={}",
+        "model=[]",
+        "features=''",
+        "readout=[svm,null]",
+    ],
 )
 def test_a_group_without_a_choice_names_those_there_are(word):
     with pytest.raises(UserError, match=re.escape(f"{word}: choose one of ")):
@@ -171,6 +189,7 @@ def test_the_folder_for_output_is_the_same_in_every_process(tmp_path, monkeypatc
         ("Unknown plugin class : 'hydra_plugins.hydra_joblib_launcher.x.Y'", "pip install hydra-joblib-launcher"),
         ('Could not detect "srun", are you indeed on a slurm cluster?', "there is no Slurm here"),
         ("sbatch: error: invalid partition\nsbatch: error: failed\n", "sbatch: error: invalid partition sbatch: error"),
+        ("Only one of --run, --multirun and --cfg can be specified", "and not two of them"),
         ("...\nUncompletedJobError: Job not requeued because: timed-out too many times.", "hydra.launcher.timeout_min"),
     ],
 )

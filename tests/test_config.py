@@ -144,3 +144,9 @@ def test_bad_read_outs_are_named(overrides, message):
         ser_lightning.compose(*overrides)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("word", ["paths.output=''", "paths.output=' '", "paths.output={a: b}", "paths.output=[a]"])
+def test_an_output_that_is_no_folder_is_refused(word):
+    with pytest.raises(UserError, match=r"paths\.output=.* is no folder: name one"):
+        compose([word])

@@ -278,7 +278,10 @@ def misspelt_key(scene: CommandLines, draws: random.Random) -> Line:
     # Of what is added only the keys beside it are known
     sign = draws.choice(["", "", "", "+", "++"] if wrong.count(".") == key.count(".") else [""])
     typed = f"{sign}{wrong}={draws.choice(['0', 'x', 'null', '[0]'])}"
-    return Line([typed], None, False, (wrong, f"{group} is not"), frozenset(proposals))
+    # Where an inner part is misspelt, the key is named up to there
+    parts = wrong.split(".")
+    inner = [".".join(parts[:end]) + " is not" for end in range(1, len(parts))]
+    return Line([typed], None, False, (wrong, *inner), frozenset(proposals))
 
 
 def misspelt_choice(scene: CommandLines, draws: random.Random) -> Line:
