@@ -192,7 +192,7 @@ class StudyConfig(BaseModel):
     """Several jobs and their report."""
 
     model_config = STRICT
-    name: Annotated[Text, says("folder below studies/")]
+    name: Annotated[Text, says("folder below studies/", min_length=1)]
     stop_at_failure: Annotated[
         bool, says("a run that fails stops the study or sweep, instead of being listed at its end")
     ]
@@ -230,7 +230,7 @@ class Config(BaseModel):
     logger: LoggerConfig
     paths: PathsConfig
     study: StudyConfig
-    seed: Annotated[int, says("of initialisation and of the order of batches", ge=0)]
+    seed: Annotated[int, says("of initialisation and of the order of batches", ge=0, lt=2**32)]
     rerun: Annotated[
         bool,
         says(

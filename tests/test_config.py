@@ -146,6 +146,14 @@ def test_bad_read_outs_are_named(overrides, message):
     assert "\n" not in str(error.value)
 
 
+def test_a_seed_beyond_the_generators_and_a_study_without_a_name_are_refused():
+    assert compose(["seed=4294967295"]).seed == 2**32 - 1
+    with pytest.raises(UserError, match="seed=4294967296: must be below 4294967296"):
+        compose(["seed=4294967296"])
+    with pytest.raises(UserError, match=r"study\.name is empty: give it a name"):
+        compose(["study.name=''"])
+
+
 @pytest.mark.parametrize("word", ["paths.output=''", "paths.output=' '", "paths.output={a: b}", "paths.output=[a]"])
 def test_an_output_that_is_no_folder_is_refused(word):
     with pytest.raises(UserError, match=r"paths\.output=.* is no folder: name one"):

@@ -24,10 +24,10 @@ KINDS = {
     "list_type": "must be a list, e.g. {path}=[0]",
     "dict_type": "must be a mapping, e.g. {path}={{key: value}}",
     "finite_number": "must be finite",
-    "greater_than_equal": "must be at least {ge:g}",
-    "greater_than": "must be above {gt:g}",
-    "less_than_equal": "must be at most {le:g}",
-    "less_than": "must be below {lt:g}",
+    "greater_than_equal": "must be at least {ge:.10g}",
+    "greater_than": "must be above {gt:.10g}",
+    "less_than_equal": "must be at most {le:.10g}",
+    "less_than": "must be below {lt:.10g}",
 }
 
 
@@ -66,6 +66,8 @@ def _explain(model: type[BaseModel], error: Mapping[str, Any], prefix: str, chos
         return unknown_key(path, chosen, [above + name for name in (*inner.model_fields, *beside)])
     if kind == "too_short" and not value:
         return f"{path} is empty: name at least one, e.g. {path}=[0]"
+    if kind == "string_too_short":
+        return f"{path} is empty: give it a name"
     if kind == "literal_error":
         reason = f"must be one of {context['expected'].replace(' or ', ', ').replace(chr(39), '')}"
     else:

@@ -530,7 +530,7 @@ def whole_flags(scene: CommandLines, draws: random.Random) -> Line:
             (["--cfg", "job"], True),
             (["loss.lam=0.1", "--cfg", "job", "--resolve"], True),
             (["--cfg", "job", "loss.lamb=0.1"], False),
-            (["-m", "--cfg", "job", "loss.lam=0,1"], True),
+            (["-m", "--cfg", "job", "loss.lam=0,1"], False),
             (["--info", "defaults"], True),
             (["--help"], True),
             (["--config-name", "nonsense"], False),
