@@ -286,7 +286,7 @@ def check(composed: "DictConfig") -> Config:
     """
     values = _plain(composed)
     output = values["paths"]["output"]
-    if isinstance(output, dict | list) or not str(output).strip():
+    if output is None or isinstance(output, dict | list) or not str(output).strip():
         raise UserError(f"paths.output={output!r} is no folder: name one, on the command line or in $SER_OUTPUT")
     output = values["paths"]["output"] = str(absolute(str(output)))
     chosen = {group: values.pop(group) for group in PARTS}
