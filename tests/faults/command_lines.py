@@ -341,8 +341,9 @@ def text(scene: CommandLines, draws: random.Random) -> Line:
 
 
 def bare_text(scene: CommandLines, draws: random.Random) -> Line:
-    key, meant = draws.choice(FREE), draws.choice([one for one in TEXTS if one not in ("null", "1e5", "''")])
-    return Line([f"{key}={meant}"], [{key: meant}], True, (key,))
+    key, typed = draws.choice(FREE), draws.choice([one for one in TEXTS if one not in ("null", "1e5", "''")])
+    # Blanks around a value that is not quoted are none of it
+    return Line([f"{key}={typed}"], [{key: typed.strip()}], True, (key,))
 
 
 def interpolation(scene: CommandLines, draws: random.Random) -> Line:
