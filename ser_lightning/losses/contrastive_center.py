@@ -3,10 +3,10 @@
 from typing import Annotated
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from ser_lightning.losses.center import MovingCenters
-from ser_lightning.losses.distances import squared_distances, weighted_mean
+from ser_lightning.losses.distances import of_own_class, squared_distances, weighted_mean
 from ser_lightning.losses.joint import LabeledBatch
 
 
@@ -23,7 +23,7 @@ def contrastive_center_loss(z: Tensor, labels: Tensor, centers: Tensor, weights:
         delta: keeps the denominator from 0.
     """
     distances = squared_distances(z, centers.detach())  # [B, classes]
-    own = (nn.functional.one_hot(labels, len(centers)) * distances).sum(dim=1)  # [B]
+    own = of_own_class(distances, labels)  # [B]
     return weighted_mean(own / (distances.sum(dim=1) - own + delta), weights) / 2
 
 

@@ -68,5 +68,35 @@ def pair_distances(means: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     return squared_distances(means, means), torch.triu(present @ present.T, diagonal=1)
 
 
+def label_pairs(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Which pairs of utterances are of one class, without an utterance and itself, and which of two, both [B, B].
+
+    Args:
+        labels: class indices [B].
+
+    >>> label_pairs(torch.tensor([0, 0, 1]))[0].int().tolist()
+    [[0, 1, 0], [1, 0, 0], [0, 0, 0]]
+    """
+    alike = labels[:, None] == labels
+    return alike & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device), ~alike
+
+
+def of_own_class(values: Tensor, labels: Tensor) -> Tensor:
+    """Of values [B, classes] those of each utterance's own class [B]; `labels` are class indices [B], int64."""
+    return values.gather(1, labels[:, None]).squeeze(1)
+
+
+def spread(z: Tensor, labels: Tensor, means: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean squared distance of features from their class's mean, a scalar, with a gradient to the means too.
+
+    Args:
+        z: features [B, D].
+        labels: class indices [B], int64.
+        means: [classes, D].
+        weights: of each utterance [B].
+    """
+    return weighted_mean((z - means[labels]).square().sum(dim=1), weights)
+
+
 def _positive(total: Tensor) -> Tensor:
     return torch.where(total > 0, total, 1)

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ser_lightning.losses.distances import class_means, length, pair_distances, weighted_mean
+from ser_lightning.losses.distances import class_means, length, pair_distances, spread, weighted_mean
 from ser_lightning.losses.joint import LabeledBatch
 
 
@@ -32,7 +32,7 @@ def hinge_loss(
     """
     scaled = z / length(z).mean()
     means, counts = class_means(scaled, labels, classes)
-    within = weighted_mean((scaled - means[labels]).square().sum(dim=1), weights)
+    within = spread(scaled, labels, means, weights)
     distances, pairs = pair_distances(means, counts)  # [classes, classes]
     if gamma is None:
         between = distances.masked_fill(pairs == 0, torch.inf).amin()

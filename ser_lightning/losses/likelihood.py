@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from ser_lightning.losses.distances import weighted_mean
+from ser_lightning.losses.distances import of_own_class, weighted_mean
 from ser_lightning.losses.joint import LabeledBatch
 
 
@@ -14,4 +14,4 @@ class GaussianLikelihood(nn.Module):
 
     def forward(self, z: Tensor, logits: Tensor, batch: LabeledBatch) -> Tensor:
         """The loss, a scalar."""
-        return weighted_mean(-logits.gather(1, batch.labels[:, None]).squeeze(1), batch.weights)
+        return weighted_mean(-of_own_class(logits, batch.labels), batch.weights)

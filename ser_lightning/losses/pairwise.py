@@ -6,11 +6,10 @@ one emotion from others. Layers, weights and choice of pairs are not to be had: 
 
 from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ser_lightning.losses.distances import unit, weighted_mean
+from ser_lightning.losses.distances import label_pairs, unit, weighted_mean
 from ser_lightning.losses.joint import LabeledBatch
 
 HIDDEN = 32
@@ -29,7 +28,7 @@ def cosine_pair_loss(z: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """
     directions = unit(z)
     cosines = directions @ directions.T  # [B, B]
-    same, other = _pairs(labels)
+    same, other = label_pairs(labels)
     near = weighted_mean((1 - cosines) / 2, weights[:, None] * same)
     return (near + weighted_mean(nn.functional.relu(cosines), weights[:, None] * other)) / 2
 
@@ -53,14 +52,8 @@ class PairwiseLoss(nn.Module):
         """The loss, a scalar."""
         directions = unit(z)
         verdicts = self.network((directions[:, None] - directions).abs()).squeeze(2)  # [B, B]
-        same, other = _pairs(batch.labels)
+        same, other = label_pairs(batch.labels)
         errors = nn.functional.binary_cross_entropy_with_logits(verdicts, same.to(z.dtype), reduction="none")
         weights = batch.weights[:, None]
-        told = (weighted_mean(errors, weights * same) + weighted_mean(errors, weights * other)) / 2
-        return cosine_pair_loss(z, batch.labels, batch.weights) + self.discrimination * told
-
-
-def _pairs(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Which pairs of utterances are of the same class, and which of two, both [B, B] without an utterance itself."""
-    alike = labels[:, None] == labels
-    return alike & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device), ~alike
+        doubt = (weighted_mean(errors, weights * same) + weighted_mean(errors, weights * other)) / 2
+        return cosine_pair_loss(z, batch.labels, batch.weights) + self.discrimination * doubt

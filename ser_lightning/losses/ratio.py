@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ser_lightning.losses.center import MovingCenters, center_loss
-from ser_lightning.losses.distances import class_means, pair_distances, weighted_mean
+from ser_lightning.losses.distances import class_means, pair_distances, spread, weighted_mean
 from ser_lightning.losses.joint import LabeledBatch
 
 # Smaller distances between classes are none
@@ -28,9 +28,8 @@ def fisher_ratio(z: Tensor, labels: Tensor, weights: Tensor, classes: int) -> Te
         classes: how many there are.
     """
     means, counts = class_means(z, labels, classes)
-    within = weighted_mean((z - means[labels]).square().sum(dim=1), weights)
     distances, pairs = pair_distances(means, counts)
-    return _ratio(within, weighted_mean(distances, pairs) / 2)
+    return _ratio(spread(z, labels, means, weights), weighted_mean(distances, pairs) / 2)
 
 
 def moving_ratio(z: Tensor, labels: Tensor, centers: Tensor, weights: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ser_lightning.losses.distances import unit, weighted_mean
+from ser_lightning.losses.distances import label_pairs, unit, weighted_mean
 from ser_lightning.losses.joint import LabeledBatch
 
 
@@ -26,7 +26,7 @@ def supervised_contrastive_loss(z: Tensor, labels: Tensor, weights: Tensor, temp
     self_pair = torch.eye(len(z), dtype=torch.bool, device=z.device)
     # not infinity, of which the softmax of an utterance without others is NaN
     similarities = (directions @ directions.T / temperature).masked_fill(self_pair, -1e9)  # [B, B]
-    positives = ((labels[:, None] == labels) & ~self_pair).to(z.dtype)
+    positives = label_pairs(labels)[0].to(z.dtype)
     counts = positives.sum(dim=1)  # [B]
     logs = (positives * similarities.log_softmax(dim=1)).sum(dim=1) / counts.clamp(min=1)
     return weighted_mean(-logs, weights * (counts > 0))

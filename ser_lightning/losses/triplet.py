@@ -6,11 +6,10 @@ are not to be had: both are our choice.
 
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ser_lightning.losses.distances import squared_distances, unit, weighted_mean
+from ser_lightning.losses.distances import label_pairs, squared_distances, unit, weighted_mean
 from ser_lightning.losses.joint import LabeledBatch
 
 
@@ -30,10 +29,9 @@ def triplet_loss(z: Tensor, labels: Tensor, weights: Tensor, margin: float = 0.2
     """
     directions = unit(z)
     distances = squared_distances(directions, directions)  # [B, B]
-    alike = labels[:, None] == labels  # [B, B]
-    positive = alike & ~torch.eye(len(z), dtype=torch.bool, device=z.device)
+    same, other = label_pairs(labels)  # [B, B]
     violation = distances[:, :, None] - distances[:, None, :] + margin  # [B, B, B]: anchor, positive, negative
-    chosen = positive[:, :, None] & ~alike[:, None, :]
+    chosen = same[:, :, None] & other[:, None, :]
     if semihard:
         chosen = chosen & (violation > 0) & (violation < margin)
     return weighted_mean(nn.functional.relu(violation), weights[:, None, None] * chosen)

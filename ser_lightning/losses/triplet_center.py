@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ser_lightning.losses.center import MovingCenters
-from ser_lightning.losses.distances import squared_distances, weighted_mean
+from ser_lightning.losses.distances import of_own_class, squared_distances, weighted_mean
 from ser_lightning.losses.joint import LabeledBatch
 
 
@@ -26,7 +26,7 @@ def triplet_center_loss(z: Tensor, labels: Tensor, centers: Tensor, weights: Ten
     halves = squared_distances(z, centers.detach()) / 2  # [B, classes]
     own = nn.functional.one_hot(labels, len(centers)).bool()
     others = halves.masked_fill(own, torch.inf).amin(dim=1)  # [B]
-    return weighted_mean(nn.functional.relu(halves.masked_fill(~own, 0).sum(dim=1) + margin - others), weights)
+    return weighted_mean(nn.functional.relu(of_own_class(halves, labels) + margin - others), weights)
 
 
 class TripletCenterLoss(MovingCenters):
