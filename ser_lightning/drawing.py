@@ -1,12 +1,14 @@
 """What the figures of a run and of a report have in common: colours, style, and what is drawn into one panel."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import cycle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
+
+if TYPE_CHECKING:
+    from sklearn.decomposition import PCA
 
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
     "#0072B2",
@@ -50,34 +52,13 @@ STYLE: dict[Any, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class PrincipalAxes:
-    """The first two principal components of features.
-
-    Attributes:
-        mean: of the features [d].
-        components: unit vectors [2, d], of either sign the one whose largest element is positive.
-        shares: of the features' variance that lie along them [2].
-    """
-
-    mean: np.ndarray
-    components: np.ndarray
-    shares: np.ndarray
-
-    def transform(self, z: np.ndarray) -> np.ndarray:
-        """Features [n, d] on the two axes [n, 2]."""
-        return (z - self.mean) @ self.components.T
-
-
-def principal_axes(z: np.ndarray) -> PrincipalAxes:
+def principal_axes(z: np.ndarray) -> "PCA":
     """The first two principal components of features [n, d], n of 2 at least."""
-    # By the covariance [d, d], since decomposing thousands of utterances takes seconds; and without scikit-learn, whose
-    # import takes a tenth of a report's time
-    values, vectors = np.linalg.eigh(np.cov(z, rowvar=False))
-    components = vectors[:, :-3:-1].T
-    largest = np.abs(components).argmax(axis=1, keepdims=True)
-    components = components * np.sign(np.take_along_axis(components, largest, axis=1))
-    return PrincipalAxes(z.mean(axis=0), components, values[:-3:-1] / values.clip(0).sum())
+    # Here, since only the processes that draw features are to wait for it
+    from sklearn.decomposition import PCA
+
+    # By the covariance [d, d], since decomposing thousands of utterances takes seconds.
+    return PCA(2, svd_solver="covariance_eigh").fit(z)
 
 
 def row_percent(counts: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -16,7 +16,6 @@ from ser_lightning.drawing import (
     DASHES,
     MARKERS,
     STYLE,
-    PrincipalAxes,
     draw_confusion,
     draw_features,
     draw_fields,
@@ -26,6 +25,9 @@ from ser_lightning.drawing import (
 from ser_lightning.report.calibration import Reliability
 from ser_lightning.report.figures import COLUMN, PAGE, foot
 from ser_lightning.runs.varying import symbols
+
+if TYPE_CHECKING:
+    from sklearn.decomposition import PCA
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,10 @@ def feature_panels(
         return figure
 
 
-def _name_components(axes: Axes, basis: PrincipalAxes, common: bool) -> None:
+def _name_components(axes: Axes, basis: "PCA", common: bool) -> None:
     if not common:
         axes.set_aspect("equal", adjustable="datalim")
-    shares = [f" ({100 * share:.1f} % of variance)" for share in basis.shares]
+    shares = [f" ({100 * share:.1f} % of variance)" for share in basis.explained_variance_ratio_]
     axes.set_xlabel(f"PC 1{shares[0]}")
     axes.set_ylabel(f"PC 2{shares[1]}")
     axes.tick_params(labelbottom=True, labelleft=True)

@@ -143,8 +143,8 @@ def features_figure(result: RunResult, features: pd.DataFrame) -> Figure:
             chosen = parts == part
             draw_features(axes, points[chosen], labels[chosen], result.classes)
             axes.set_title(f"{part}, {chosen.sum()} utterances")
-            axes.set_xlabel(f"PC 1 of train ({100 * basis.shares[0]:.0f} % of variance)")
-        panels[0].set_ylabel(f"PC 2 of train ({100 * basis.shares[1]:.0f} % of variance)")
+            axes.set_xlabel(f"PC 1 of train ({100 * basis.explained_variance_ratio_[0]:.0f} % of variance)")
+        panels[0].set_ylabel(f"PC 2 of train ({100 * basis.explained_variance_ratio_[1]:.0f} % of variance)")
         handles, names = panels[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="upper right", ncols=len(names), markerscale=1.8)
         figure.suptitle(f"Features z: {_subject(result)}", x=0.04, ha="left", fontsize=9)
