@@ -129,7 +129,7 @@ def _refuse_no_name(arguments: Sequence[str]) -> None:
 
     parser = OverridesParser.create()
     for word in arguments:
-        group, _, _ = word.partition("=")
+        group = word.partition("=")[0]
         if "=" not in word or group not in choices():
             continue
         try:
@@ -293,7 +293,7 @@ def explain(error: Exception) -> str:
     unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
     if unknown:
         close = nearest_key(unknown.group(1))
-        if close and close == unknown.group(1) and "." in close:
+        if close == unknown.group(1) and "." in unknown.group(1):
             group, choice, *_ = unknown.group(1).split(".")
             if group == SEVERAL:
                 return f"{close} has no effect without {group}={choice}"

@@ -54,8 +54,9 @@ def read_sealed(path: Path, name: str = "") -> Any:
         return None
     if not isinstance(outer, dict) or outer.get("sha256") != _hash(json.dumps(outer.get("content"))):
         return None
+    name = name or path.name
     # Earlier versions told no name
-    return outer["content"] if outer.get("name", name or path.name) == (name or path.name) else None
+    return outer["content"] if outer.get("name", name) == name else None
 
 
 def make_sealed_folder(
@@ -85,8 +86,7 @@ def _intact(folder: Path, register: Path) -> bool:
     seal = read_sealed(folder / SEAL, folder.name)
     if isinstance(seal, dict):
         files = [folder / name for name in seal]
-        if all(file.is_file() for file in files) and hash_files(files, register) == list(seal.values()):
-            return True
+        return all(file.is_file() for file in files) and hash_files(files, register) == list(seal.values())
     return False
 
 

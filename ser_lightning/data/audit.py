@@ -42,11 +42,11 @@ def audit_split(manifest: Manifest, sound: pd.DataFrame, split: Split) -> FoldAu
         class_drift=float((shares[0] - shares[1]).abs().sum() / 2),
         cue_ua=_cue_ua(train, test, classes),
         chance=1 / len(classes),
-        copy=float(test["original"].isin(train["original"]).mean()),
+        copy=_shared(train, test, "original"),
         take=_takes(train, test),
         dev_speaker=_shared(dev, test, "speaker"),
         dev_take=_takes(dev, test),
-        dev_copy=float(test["original"].isin(dev["original"]).mean()),
+        dev_copy=_shared(dev, test, "original"),
     )
 
 

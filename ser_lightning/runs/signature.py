@@ -21,7 +21,6 @@ _LATER: dict[str, dict[str, Any]] = {
     "CRNN": {"dropout": 0},
     "Adam": {"weight_decay": 0},
 }
-_NONE = object()
 
 
 def settings(config: "Config") -> dict[str, Any]:
@@ -64,7 +63,8 @@ def part_identity(part: "Part") -> dict[str, Any]:
     shared = _without(part.settings, "name", *part.own)
     code = {"code": part.code} if part.code else {}
     later = _LATER.get(part.group) or ({} if part.code else _LATER.get(name, {}))
-    values = {key: value for key, value in {**shared, **part.content}.items() if value != later.get(key, _NONE)}
+    given = {**shared, **part.content}
+    values = {key: value for key, value in given.items() if key not in later or value != later[key]}
     return {"class": name, **values, **code}
 
 
