@@ -46,11 +46,11 @@ def run(
 
 
 def _command(
-    module: str, words: Sequence[str], folder: Path, said: tuple[Path, Path], environment: Mapping[str, str]
+    module: str, words: Sequence[str], folder: Path, streams: tuple[Path, Path], environment: Mapping[str, str]
 ) -> None:
     import torch
 
-    for number, file in enumerate(said, start=1):
+    for number, file in enumerate(streams, start=1):
         descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.dup2(descriptor, number)
         os.close(descriptor)

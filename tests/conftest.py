@@ -62,10 +62,10 @@ def run_module(
     tmp_path: Path, output: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs what `python -m ser_lightning.<module> ARGUMENTS` does, in a process of its own, from another folder."""
-    said = tmp_path_factory.mktemp("said")
+    printed = tmp_path_factory.mktemp("printed")
 
     def run(module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         environment = {"SER_OUTPUT": str(output), "WANDB_MODE": "offline", "COLUMNS": "200", **environment}
-        return commands.run(module, arguments, tmp_path, said, **environment)
+        return commands.run(module, arguments, tmp_path, printed, **environment)
 
     return run

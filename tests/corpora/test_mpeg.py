@@ -70,7 +70,7 @@ def test_an_mp3_that_announces_more_frames_than_it_has_says_so():
     content = content_of("mp3")
     announced, counted = mpeg_samples(content)
     place = content.index(b"Xing") + 8
-    for more, is_said in ((1, False), (3, True)):
+    for more, is_named in ((1, False), (3, True)):
         frames = announced // 576 + more
-        said = f"it announces {frames * 576} samples, and its frames have {counted}" if is_said else ""
-        assert find_gap(content[:place] + frames.to_bytes(4, "big") + content[place + 4 :]) == said
+        gap = f"it announces {frames * 576} samples, and its frames have {counted}" if is_named else ""
+        assert find_gap(content[:place] + frames.to_bytes(4, "big") + content[place + 4 :]) == gap

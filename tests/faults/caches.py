@@ -123,7 +123,7 @@ class Caches:
         with listening() as words:
             try:
                 with unwritable(self.cache) if read_only else nullcontext():
-                    found = [self.look(number) for _ in range(times)]
+                    findings = [self.look(number) for _ in range(times)]
             except (UserError, OSError) as error:
                 refusal = error
         if self._content(self.corpora) != before or len(list(self.cache.rglob(NOTE))) < notes:
@@ -131,10 +131,10 @@ class Caches:
         if refusal is not None:
             return self._refused(refusal)
         # Progress is shown whatever happens
-        said = [line for line in words.lines if "\u2501" not in line]
-        if found != [self._truth(number)] * times:
-            return Ending.WRONG, "\n".join(said)
-        return (Ending.NAMED if said else Ending.UNHARMED), "\n".join(said)
+        lines = [line for line in words.lines if "\u2501" not in line]
+        if findings != [self._truth(number)] * times:
+            return Ending.WRONG, "\n".join(lines)
+        return (Ending.NAMED if lines else Ending.UNHARMED), "\n".join(lines)
 
     def _refused(self, error: Exception) -> tuple[Ending, str]:
         message = str(error) if isinstance(error, UserError) else explain_file(error)
@@ -189,14 +189,14 @@ class Caches:
 
     def _content(self, places: list[Path] | None = None) -> dict[str, bytes]:
         """Every file's content; of what is no regular file, what it is."""
-        found = {}
+        contents = {}
         for place in places or [*self.corpora, self.cache]:
             for folder, folders, files in os.walk(place):
                 for name in [*files, *(name for name in folders if Path(folder, name).is_symlink())]:
                     file = Path(folder, name)
                     regular = file.is_file() and not file.is_symlink()
-                    found[str(file)] = file.read_bytes() if regular else b"\0no file"
-        return found
+                    contents[str(file)] = file.read_bytes() if regular else b"\0no file"
+        return contents
 
     def _files(self) -> list[Path]:
         return sorted(file for file in self.cache.rglob("*") if file.is_file())

@@ -335,7 +335,7 @@ def value(scene: CommandLines, draws: random.Random) -> Line:
 
 def text(scene: CommandLines, draws: random.Random) -> Line:
     key, meant = draws.choice(FREE), draws.choice(TEXTS)
-    quoted = re.sub(r"(\\*)'", lambda found: found[1] * 2 + "\\'", meant)
+    quoted = re.sub(r"(\\*)'", lambda match: match[1] * 2 + "\\'", meant)
     trailing = len(quoted) - len(quoted.rstrip("\\"))
     return Line([f"{key}='{quoted}{chr(92) * trailing}'"], [{key: meant}], not meant.isprintable(), (key,))
 

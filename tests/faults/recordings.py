@@ -24,6 +24,7 @@ import soundfile
 
 from ser_lightning.config import compose
 from ser_lightning.corpora import Manifest
+from ser_lightning.corpora.containers import Order
 from ser_lightning.corpora.manifest import build_manifest
 from ser_lightning.features.audio import decode, read_audio
 from ser_lightning.features.sound import measure_corpus, remarks
@@ -54,7 +55,7 @@ class Format:
     options: dict[str, Any]
     checked: bool = False
     frame: int = 0
-    sizes: tuple[tuple[bytes, int, int, str], ...] = ()
+    sizes: tuple[tuple[bytes, int, int, Order], ...] = ()
 
     @property
     def lossless(self) -> bool:
@@ -155,14 +156,14 @@ class Recordings:
         shutil.rmtree(cache, ignore_errors=True)
         with listening() as words:
             manifest = self._manifest(file, expected.rate)
-            told = dict(manifest.left_out)
+            complaints = dict(manifest.left_out)
             sound, problems = measure_corpus(manifest, cache)
-            told |= problems
+            complaints |= problems
             for what, names in remarks(manifest, sound).items():
-                told |= {name: f"{what}: {name}" for name in names}
-        if other := [line for line in told.values() if STRUCK not in line]:
+                complaints |= {name: f"{what}: {name}" for name in names}
+        if other := [line for line in complaints.values() if STRUCK not in line]:
             return Ending.WRONG, f"said of another recording: {other}"
-        reasons = "\n".join(told.values())
+        reasons = "\n".join(complaints.values())
         if STRUCK in (*manifest.left_out, *problems):
             return Ending.NAMED, reasons
         recording, resampled = decode(file), read_audio(file)
@@ -171,8 +172,8 @@ class Recordings:
             return Ending.WRONG, f"resampled to {len(resampled)} samples"
         fault = difference(expected, heard, rate)
         if fault:
-            return (Ending.NAMED, reasons) if told else (Ending.WRONG, fault)
-        return (Ending.NAMED if told else Ending.UNHARMED), reasons or str(words)
+            return (Ending.NAMED, reasons) if complaints else (Ending.WRONG, fault)
+        return (Ending.NAMED if complaints else Ending.UNHARMED), reasons or str(words)
 
     def _manifest(self, file: Path, rate: int) -> Manifest:
         files = [*self.others[rate], file]
@@ -357,11 +358,11 @@ def _size(written: Written, file: Path, draws: random.Random) -> tuple[str, Writ
     before, further, width, order = draws.choice(sizes)
     content = bytearray(written.content)
     place = content.index(before) + further
-    size = int.from_bytes(content[place : place + width], order)  # type: ignore[arg-type]
+    size = int.from_bytes(content[place : place + width], order)
     largest = 2 ** (8 * width) - 1
     other = draws.choice([2 * size, size // 2, 0, largest, largest // 2, size - draws.randrange(2, 5000), size + 2])
     other = min(max(other, 0), largest)
-    content[place : place + width] = other.to_bytes(width, order)  # type: ignore[arg-type]
+    content[place : place + width] = other.to_bytes(width, order)
     write_bytes(file, content)
     return f"the size behind {before.decode()} + {further} is {other} in place of {size}", written
 

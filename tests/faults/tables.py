@@ -52,6 +52,7 @@ class Draft:
         refused: whether there is no right reading.
         struck: what was struck, as a message may name it: columns, cells, settings.
         struck_rows: the rows that were.
+        signs: what stands in a struck row alone, by which its line is known though it has no path.
         cells: the identities of struck rows, None for all, and in which columns they were struck.
         whole: whether the file as a whole was.
         edits: what is done to the text, and to the bytes, at the end.
@@ -68,6 +69,7 @@ class Draft:
     refused: bool = False
     struck: list[str] = field(default_factory=list)
     struck_rows: list[list[Any]] = field(default_factory=list)
+    signs: list[str] = field(default_factory=list)
     cells: list[tuple[int | None, str]] = field(default_factory=list)
     whole: bool = False
     edits: list[Callable[[bytes], bytes]] = field(default_factory=list)
@@ -116,9 +118,9 @@ class Draft:
         if self.whole and str(file) in words:
             return True
         paths = [str(row[0]) for row in self.struck_rows if str(row[0]).strip()]
-        written = [path.encode("utf-8", "surrogatepass") for path in paths]
+        written = [text.encode("utf-8", "surrogatepass") for text in [*paths, *self.signs]]
         lines = re.split(rb"\r\n|\r|\n", file.read_bytes())
-        numbers = [number for number, line in enumerate(lines, 1) if any(path in line for path in written)]
+        numbers = [number for number, line in enumerate(lines, 1) if any(text in line for text in written)]
         return any(name in words for name in [*self.struck, *paths]) or any(
             re.search(rf"\blines? (\d+ to )?{number}\b", words) for number in numbers
         )
@@ -303,6 +305,7 @@ def long_cell(draft: Draft, draws: random.Random) -> str:
 def half_character(draft: Draft, draws: random.Random) -> str:
     column = draws.choice(COLUMNS)
     draft.set(draft.place(draws), column, "a\ud800")
+    draft.signs.append("a\ud800")
     # Of a column that is not read nobody need know
     draft.refused |= column != "note"
     return f"half a character in a {column}"

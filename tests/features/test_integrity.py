@@ -31,8 +31,8 @@ def test_a_page_of_ogg_that_is_damaged_or_missing(tmp_path, name):
     places = [place for place in range(len(content)) if content.startswith(b"OggS\0", place)]
     for place, following in pairwise(places[2:]):
         turned = patched(content, (place + 100, content[place + 100] ^ 1, 1, "big"))
-        said = f"its page at byte {place} is damaged, and what it held is lost"
-        assert damage_of(tmp_path / "a.ogg", content, turned) == said
+        damage = f"its page at byte {place} is damaged, and what it held is lost"
+        assert damage_of(tmp_path / "a.ogg", content, turned) == damage
         missing = content[:place] + content[following:]
         assert damage_of(tmp_path / "a.ogg", content, missing) == f"there is a page missing before byte {place}"
 
@@ -63,5 +63,5 @@ def test_an_mp3_that_lacks_frames_is_damaged(tmp_path):
     content = content_of("mp3")
     middle = len(content) // 2
     lost = content[:middle] + bytes(700) + content[middle + 700 :]
-    said = damage_of(tmp_path / "a.mp3", content, lost)
-    assert said.startswith("its frames are interrupted at byte ")
+    damage = damage_of(tmp_path / "a.mp3", content, lost)
+    assert damage.startswith("its frames are interrupted at byte ")
