@@ -1,7 +1,8 @@
 """The paper's study on a corpus: `ser reproduce [key=value ...]`; restarted, it goes on."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +18,7 @@ if TYPE_CHECKING:
 
 
 def main(config: Config) -> None:
-    """Train every run of the study, fold by fold, first log-Mel and then log-STFT, and write its report after each.
-
-    Of the time of a large study, whose folds follow each other quickly, reports take a twentieth at most.
-    """
+    """Train every run of the study, fold by fold, first log-Mel and then log-STFT, and write its report now and then."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -37,25 +35,48 @@ def main(config: Config) -> None:
     jobs = {name: compose_setting(overrides, words) for name, words in config.study.settings.items()}
     begin_study(config, study, "reproduce", overrides, [settings(job) for job in jobs.values()])
     rounds = record_plan(jobs, study)
-    failures: list[str] = []
-    unreported, due = None, 0.0
     runs = list(chain.from_iterable(rounds))
     set_damaged_aside(runs)
+    failures: list[str] = []
     with StudyProgress(runs, note_other_code(runs)) as progress:
-        for planned in rounds:
-            if planned is rounds[-1] or any(run.finished is None or run.unread for run in planned):
-                try:
-                    train_all(planned, progress)
-                except FailedRunsError as error:
-                    if config.study.stop_at_failure:
-                        raise
-                    failures.append(str(error))
-                start = time.monotonic()
-                if any(run.finished for run in planned) and (planned is rounds[-1] or start >= due):
-                    unreported = try_report(config, study, progress)
-                    due = start + 20 * (time.monotonic() - start)
-    if failures or unreported:
-        raise FailedRunsError("\n".join([*failures, *filter(None, [unreported])]))
+        reports = InterimReports(rounds, partial(try_report, config, study, progress))
+        try:
+            train_all(runs, progress, reports.after)
+        except FailedRunsError as error:
+            if config.study.stop_at_failure:
+                raise
+            failures.append(str(error))
+        if any(run.finished for run in runs):
+            failures += filter(None, [try_report(config, study, progress)])
+    if failures:
+        raise FailedRunsError("\n".join(failures))
+
+
+class InterimReports:
+    """Reports while runs are still being trained: one whenever all runs of a fold and its features have ended.
+
+    Of the time of a large study, whose folds follow each other quickly, they take a twentieth at most; the last fold's
+    report is the study's.
+
+    Args:
+        rounds: the runs of each fold and its features.
+        report: writes a report.
+    """
+
+    def __init__(self, rounds: Sequence[Sequence["PlannedRun"]], report: Callable[[], object]) -> None:
+        self._open = [{run.signature for run in runs if run.finished is None} for runs in rounds]
+        self._report = report
+        self._due = 0.0
+
+    def after(self, run: "PlannedRun") -> None:
+        """Report where this run was the last of its round, others follow, and it is time."""
+        rounds = [names for names in self._open if run.signature in names]
+        for names in rounds:
+            names.remove(run.signature)
+        start = time.monotonic()
+        if not all(rounds) and any(self._open) and start >= self._due:
+            self._report()
+            self._due = start + 20 * (time.monotonic() - start)
 
 
 def try_report(config: Config, study: Path, progress: "StudyProgress") -> str | None:

@@ -1,5 +1,7 @@
 """`reproduce` as a user types it: the whole study, its report, and that a second call trains nothing."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 
@@ -58,3 +60,36 @@ def test_a_report_that_fails_ends_no_training_and_is_told(tmp_path, monkeypatch,
         told = reproduce.try_report(None, tmp_path, progress)
     assert str(error) in told
     assert told in capsys.readouterr().out
+
+
+def test_a_report_follows_each_round_but_the_last(monkeypatch):
+    # Reports take no time
+    monkeypatch.setattr(reproduce.time, "monotonic", lambda: 0.0)
+    rounds = [[_run("a"), _run("b")], [_run("c"), _run("kept", finished=True)], [_run("d"), _run("b")]]
+    reports: list[str] = []
+    ended: list[str] = []
+    interim = reproduce.InterimReports(rounds, lambda: reports.append(ended[-1]))
+    for name in "acbd":
+        ended.append(name)
+        interim.after(_run(name))
+    assert reports == ["c", "b"]
+
+
+def test_a_report_is_due_again_after_twenty_times_its_own_length(monkeypatch):
+    now, reports = [0.0], []
+    monkeypatch.setattr(reproduce.time, "monotonic", lambda: now[0])
+
+    def report():
+        reports.append(now[0])
+        now[0] += 10
+
+    rounds = [[_run(name)] for name in "abcde"]
+    interim = reproduce.InterimReports(rounds, report)
+    for name, moment in zip("abcde", (100, 299, 300, 499, 600), strict=True):
+        now[0] = moment
+        interim.after(_run(name))
+    assert reports == [100, 300]
+
+
+def _run(name: str, finished: bool = False) -> SimpleNamespace:
+    return SimpleNamespace(signature=name, finished=finished or None)

@@ -43,13 +43,18 @@ class Failure:
     readout: bool = False
 
 
-def train_all(planned: Sequence[PlannedRun], progress: "StudyProgress") -> list[RunResult]:
+def train_all(
+    planned: Sequence[PlannedRun],
+    progress: "StudyProgress",
+    after_each: Callable[[PlannedRun], None] = lambda run: None,
+) -> list[RunResult]:
     """The results of all runs, in order, after training those that are not finished, each once, and their read-outs.
 
+    `after_each` is called with each run that was trained here or failed, while others are being trained.
     Raises `FailedRunsError` if some failed, when all others are finished; with `study.stop_at_failure` at once.
     Raises `NoSpaceError` at once, for a full disk fails them all.
     """
-    failures = [*_train(planned, progress), *_read_out(planned, progress)]
+    failures = [*_train(planned, progress, after_each), *_read_out(planned, progress)]
     if failures:
         raise _failed(failures, planned)
     finished = [read_result(run.folder) for run in planned]
@@ -84,7 +89,9 @@ def _set_aside(folder: Path, damages: Sequence[Damage]) -> None:
     log.warning("%s: %s; the folder is now %s, and the run is trained anew", folder, reasons, place)
 
 
-def _train(planned: Sequence[PlannedRun], progress: "StudyProgress") -> list[Failure]:
+def _train(
+    planned: Sequence[PlannedRun], progress: "StudyProgress", after_each: Callable[[PlannedRun], None]
+) -> list[Failure]:
     """Train what is not finished; returns what failed."""
     missing = list({run.signature: run for run in planned if run.finished is None}.values())
     failures: list[Failure] = []
@@ -99,8 +106,10 @@ def _train(planned: Sequence[PlannedRun], progress: "StudyProgress") -> list[Fai
                     raise _failed(failures, planned)
             elif outcome is None:
                 busy.append(run)
+                continue
             else:
                 progress.finish(outcome)
+            after_each(run)
         missing = busy
     return failures
 
