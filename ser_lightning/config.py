@@ -196,9 +196,25 @@ class StudyConfig(BaseModel):
     stop_at_failure: Annotated[
         bool, says("a run that fails stops the study or sweep, instead of being listed at its end")
     ]
-    settings: Annotated[dict[Text, list[Text]], says("reproduce: setting -> its overrides")]
+    settings: Annotated[
+        dict[Text, list[Text]],
+        says("reproduce: setting -> its overrides; of several values each fold takes the best by UA on dev"),
+    ]
     baseline: Annotated[
         list[Text], says("the report compares each job with the one that has these, e.g. \"['loss.lam=0']\"")
+    ]
+    references: Annotated[
+        list[Text],
+        says(
+            "reproduce: names of settings that the report compares the others with, in place of the baseline; "
+            "each is a family of tests of its own, and the first decides the answer"
+        ),
+    ]
+    described: Annotated[
+        list[Text], says("reproduce: names of settings that the others are set beside, without a test")
+    ]
+    more_seeds: Annotated[
+        int, says("reproduce: further seeds for each setting, in each fold with the values that it has chosen", ge=0)
     ]
     paper: Annotated[Text | None, says("the paper of ser_lightning/papers/ whose chapter the report has; null: none")]
     level_margin: Annotated[
@@ -285,7 +301,8 @@ def check(composed: "DictConfig") -> Config:
     Raises `UserError` naming the first key that is unknown, missing, of the wrong type or out of range.
     """
     values = _plain(composed)
-    output = values["paths"]["output"]
+    paths = values.get("paths")
+    output = paths.get("output") if isinstance(paths, dict) else None
     if output is None or isinstance(output, dict | list) or not str(output).strip():
         raise UserError(f"paths.output={output!r} is no folder: name one, on the command line or in $SER_OUTPUT")
     output = values["paths"]["output"] = str(absolute(str(output)))

@@ -1,7 +1,7 @@
 """The paper's study on a corpus: `ser reproduce [key=value ...]`; restarted, it goes on."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
@@ -11,45 +11,66 @@ from ser_lightning.command import run_command
 from ser_lightning.config import Config, compose
 from ser_lightning.errors import FailedRunsError, UserError
 from ser_lightning.invocation import command_line
+from ser_lightning.terminal import console
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ser_lightning.training.plan import PlannedRun
-    from ser_lightning.training.progress import StudyProgress
 
 
 def main(config: Config) -> None:
-    """Train every run of the study, fold by fold, first log-Mel and then log-STFT, and write its report now and then."""
+    """Train every run of the study, fold by fold, first log-Mel and then log-STFT, with reports in between.
+
+    Where settings have several values, or further seeds, these follow when each fold has chosen by its dev part.
+    """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from ser_lightning.runs.signature import settings
-    from ser_lightning.runs.study import begin_study, study_folder
-    from ser_lightning.training.job import set_damaged_aside, train_all
-    from ser_lightning.training.plan import note_other_code
-    from ser_lightning.training.progress import StudyProgress
+    from ser_lightning.runs.study import begin_study, study_folder, write_jobs
+    from ser_lightning.training.choice import Setting, common_settings
+    from ser_lightning.training.plan import record_corpus
 
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         raise UserError(f"reproduce is a study already; give it without -m, or sweep with {command_line('train')} -m")
     overrides = list(HydraConfig.get().overrides.task)
     study = study_folder(config.paths.output, config.study.name)
-    jobs = {name: compose_setting(overrides, words) for name, words in config.study.settings.items()}
-    begin_study(config, study, "reproduce", overrides, [settings(job) for job in jobs.values()])
-    rounds = record_plan(jobs, study)
-    runs = list(chain.from_iterable(rounds))
+    configs = compose_settings(config, overrides)
+    begin_study(config, study, "reproduce", overrides, [common_settings(several) for several in configs.values()])
+    settings = [Setting.plan(name, several, config.study.more_seeds) for name, several in configs.items()]
+    # All settings have the same folds.
+    record_corpus(study, settings[0].candidates[0])
+    write_jobs(study, [job for setting in settings for job in setting.jobs()])
+    failures = train(config, study, rounds([runs for setting in settings for runs in setting.candidates]))
+    later = [runs for setting in settings for runs in setting.later_runs() if runs]
+    if later:
+        write_jobs(study, [job for setting in settings for job in setting.jobs()])
+        failures += train(config, study, rounds(later))
+    failures += filter(None, [try_report(config, study, console())])
+    if failures:
+        raise FailedRunsError("\n".join(failures))
+
+
+def train(config: Config, study: Path, planned: list[list["PlannedRun"]]) -> list[str]:
+    """Train the runs of these rounds, with reports in between; returns what failed.
+
+    Raises `FailedRunsError` at the first run that fails, with `study.stop_at_failure`.
+    """
+    from ser_lightning.training.job import set_damaged_aside, train_all
+    from ser_lightning.training.plan import note_other_code
+    from ser_lightning.training.progress import StudyProgress
+
+    runs = list(chain.from_iterable(planned))
     set_damaged_aside(runs)
-    failures: list[str] = []
     with StudyProgress(runs, note_other_code(runs)) as progress:
-        reports = InterimReports(rounds, partial(try_report, config, study, progress))
+        reports = InterimReports(planned, partial(try_report, config, study, progress.console))
         try:
             train_all(runs, progress, reports.after)
         except FailedRunsError as error:
             if config.study.stop_at_failure:
                 raise
-            failures.append(str(error))
-        if any(run.finished for run in runs):
-            failures += filter(None, [try_report(config, study, progress)])
-    if failures:
-        raise FailedRunsError("\n".join(failures))
+            return [str(error)]
+    return []
 
 
 class InterimReports:
@@ -79,45 +100,65 @@ class InterimReports:
             self._due = start + 20 * (time.monotonic() - start)
 
 
-def try_report(config: Config, study: Path, progress: "StudyProgress") -> str | None:
-    """Write and upload the report and print its answer; what went wrong, which ends no training."""
+def try_report(config: Config, study: Path, terminal: "Console") -> str | None:
+    """Write and upload the report and print its answer; what went wrong, which ends no training.
+
+    Before the first run of a setting, not only of what it may choose, has finished there is none.
+    """
     from ser_lightning.report.failure import keep_failure
 
     try:
         report, problems = report_so_far(config, study)
     except Exception as error:
         report, problems = None, [keep_failure(study, error)]
-    progress.console.print(report or problems[0], soft_wrap=True)
+    if lines := [report] if report else problems:
+        terminal.print(lines[0], soft_wrap=True)
     return "\n".join(problems) or None
 
 
 def report_so_far(config: Config, study: Path) -> tuple[str, list[str]]:
     """Write the study's report and upload it.
 
-    Returns its answer, what limits it, and where it lies, a line each; and what went wrong with the upload.
+    Returns its answer, what limits it, and where it lies, a line each, nothing where there is no report yet; and what
+    went wrong with the upload.
     """
     from ser_lightning.report.files import PAGE
     from ser_lightning.report.looks import later_pairs
     from ser_lightning.report.study import read_and_report
     from ser_lightning.report.upload import upload_report
+    from ser_lightning.runs.ledger import read_results
+    from ser_lightning.runs.study import read_jobs
 
-    material, report = read_and_report(study, Path(config.paths.output) / "runs")
+    runs = Path(config.paths.output) / "runs"
+    if not any(read_results(runs, job.runs) for job in read_jobs(study) if job.candidate_of is None):
+        return "", []
+    material, report = read_and_report(study, runs)
     problems = upload_report(config.logger, study)
     lines = [report.answer[0], later_pairs(material), f"Report: {study / PAGE}"]
     return "\n".join(filter(None, lines)), problems
 
 
-def record_plan(jobs: dict[str, Config], study: Path) -> list[list["PlannedRun"]]:
-    """Plan all settings, add them to the study, and return their runs by fold and features."""
-    from ser_lightning.runs.study import write_jobs
-    from ser_lightning.training.plan import plan_job, record, record_corpus
-
-    plans = {name: plan_job(job) for name, job in jobs.items()}
-    # All settings have the same folds.
-    record_corpus(study, next(iter(plans.values())))
-    write_jobs(study, [record(name, jobs[name], planned) for name, planned in plans.items()])
-    by_fold = chain.from_iterable(zip(*plans.values(), strict=True))
+def rounds(planned: Iterable[Sequence["PlannedRun"]]) -> list[list["PlannedRun"]]:
+    """The runs of several settings, fold by fold, those of the same features together."""
+    by_fold = sorted(chain.from_iterable(planned), key=lambda run: (run.split.repeat, run.split.fold))
     return [list(runs) for _, runs in groupby(by_fold, lambda run: (run.split.digest, run.config.features.name))]
+
+
+def compose_settings(config: Config, overrides: Sequence[str]) -> dict[str, list[Config]]:
+    """The settings of the study, each with the configurations that it may be: one for each combination of its values.
+
+    Raises `UserError` where the names that the study compares by are no settings of it.
+    """
+    from ser_lightning.training.choice import combinations
+
+    study = config.study
+    for name in (*study.references, *study.described):
+        if name not in study.settings:
+            raise UserError(f"study.references, study.described: {name} is none of {', '.join(study.settings)}")
+    return {
+        name: [compose_setting(overrides, words) for words in combinations(several)]
+        for name, several in study.settings.items()
+    }
 
 
 def compose_setting(overrides: Sequence[str], setting: Sequence[str]) -> Config:

@@ -155,7 +155,17 @@ def test_a_seed_beyond_the_generators_and_a_study_without_a_name_are_refused():
 
 
 @pytest.mark.parametrize(
-    "word", ["paths.output=''", "paths.output=null", "paths.output=' '", "paths.output={a: b}", "paths.output=[a]"]
+    "word",
+    [
+        "paths.output=''",
+        "paths.output=null",
+        "paths.output=' '",
+        "paths.output={a: b}",
+        "paths.output=[a]",
+        "~paths.output",
+        "~paths",
+        "paths=5",
+    ],
 )
 def test_an_output_that_is_no_folder_is_refused(word):
     with pytest.raises(UserError, match=r"paths\.output=.* is no folder: name one"):

@@ -8,7 +8,7 @@ import pytest
 from ser_lightning import reproduce
 from ser_lightning.errors import UserError
 from ser_lightning.runs.study import read_jobs
-from ser_lightning.training.progress import StudyProgress
+from ser_lightning.terminal import console
 from tests.conftest import SMALL
 
 # Every setting of the paper for two steps; the STFT ones too.
@@ -56,8 +56,7 @@ def test_a_report_that_fails_ends_no_training_and_is_told(tmp_path, monkeypatch,
         raise error
 
     monkeypatch.setattr(reproduce, "report_so_far", broken)
-    with StudyProgress([]) as progress:
-        told = reproduce.try_report(None, tmp_path, progress)
+    told = reproduce.try_report(None, tmp_path, console())
     assert str(error) in told
     assert told in capsys.readouterr().out
 

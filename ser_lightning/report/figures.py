@@ -211,6 +211,31 @@ def heat_map(x: str, y: str, panels: Mapping[str, pd.DataFrame], caption: str) -
         return figure
 
 
+def forest(families: Mapping[str, pd.DataFrame], settings: Sequence[tuple[int, str]], caption: str) -> Figure:
+    """Differences in UA with their 95 % intervals, a line per setting and a panel per reference.
+
+    Args:
+        families: reference -> rows of `comparison.differences`.
+        settings: number and name of each, from top to bottom.
+    """
+    places = {job: -line for line, (job, _) in enumerate(settings)}
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((PAGE, 0.24 * len(settings) + 1.1), layout="constrained")
+        panels = figure.subplots(1, len(families), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, (name, rows) in zip(panels, families.items(), strict=True):
+            lines = rows["job"].map(places)
+            axes.axvline(0, color="black", linewidth=0.8)
+            looks: dict[str, Any] = {"fmt": "o", "color": BLUE, "capsize": 2, "elinewidth": 0.8, "markersize": 3.5}
+            axes.errorbar(rows["ua"], lines, xerr=rows["ua_half"], **looks)
+            axes.set_title(f"against {symbols(name)}")
+            axes.set_xlabel("difference in UA (points)")
+            axes.grid(axis="x")
+            axes.set_axisbelow(True)
+        panels[0].set_yticks(list(places.values()), [symbols(name) for _, name in settings])
+        foot(figure, PAGE, caption, "bars: 95 % intervals")
+        return figure
+
+
 def render(figure: Figure, kind: str) -> bytes:
     """The figure as a file's content, `kind` "png" (200 dpi) or "pdf"; equal figures give equal bytes."""
     content = io.BytesIO()

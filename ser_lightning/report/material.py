@@ -58,6 +58,7 @@ class Material:
         interim: whether an answer is wanted of an unfinished study.
         metrics: the scores that tables and figures show; files for machines have all.
         left_out: the names of those of the study's jobs whose runs are of another corpus than its last command's.
+        candidates: the jobs of which divisions have chosen by dev, see `Job.candidate_of`.
     """
 
     study: Path
@@ -73,6 +74,7 @@ class Material:
     interim: bool = False
     metrics: Sequence[str] = field(default_factory=lambda: tuple(METRICS))
     left_out: Sequence[str] = ()
+    candidates: Sequence[Job] = ()
 
     @property
     def classes(self) -> list[str]:
@@ -125,7 +127,28 @@ class Material:
     @cached_property
     def compared(self) -> dict[int, int]:
         """What each job is compared with: job -> reference, by their numbers."""
+        if self.purpose.references:
+            return self.compared_with(self.purpose.references[0])
         return references(self.jobs, self.scored, self.baseline)
+
+    def compared_with(self, name: str) -> dict[int, int]:
+        """The jobs that stand in one table with the reference of this name: job -> reference, by their numbers.
+
+        Those that are described alone are left out of tests; so are earlier references, whose own tables have the pair.
+        """
+        references = self.purpose.references
+        others = [*references[: references.index(name)], *self.purpose.described] if name in references else []
+        return {
+            job: reference
+            for reference in self.named(name)[:1]
+            for job in range(len(self.jobs))
+            if job != reference and self.finished(job) and self.finished(reference)
+            if job not in {number for other in others for number in self.named(other)}
+        }
+
+    def differences_from(self, name: str) -> pd.DataFrame:
+        """A row per job compared with the reference of this name, a family of its own; see `comparison.differences`."""
+        return differences(self.jobs, self.compared_with(name), self.scored, self.speaker_of)
 
     @cached_property
     def differences(self) -> pd.DataFrame:
@@ -134,8 +157,10 @@ class Material:
 
     @property
     def against_baseline(self) -> bool:
-        """Whether jobs are compared with the baseline's, and not with the first for want of one."""
-        return any(self.baseline.has(self.jobs[reference].settings) for reference in self.compared.values())
+        """Whether jobs are compared with the baseline's, or one that is named, not with the first for want of it."""
+        return bool(self.purpose.references) or any(
+            self.baseline.has(self.jobs[reference].settings) for reference in self.compared.values()
+        )
 
     @cached_property
     def chapter(self) -> Chapter | None:
@@ -224,7 +249,8 @@ def read_material(
 
     Raises `UserError` where it has no jobs, none of those to be shown, and as `score_runs` and `provenance` do.
     """
-    all_jobs, others = read_current_jobs(study)
+    current, others = read_current_jobs(study)
+    all_jobs = [job for job in current if job.candidate_of is None]
     if not all_jobs:
         raise UserError(f"{study} is no study: it has no jobs. Give the folder that train -m or reproduce wrote")
     groups = [[all_jobs[number] for number in numbers] for numbers in distinct_jobs(all_jobs).values()]
@@ -238,7 +264,19 @@ def read_material(
     summary = average(jobs, scored, speakers_by_id(utterances))
     left_out = [job.name for job in others]
     purpose = read_study(study)
-    whole = Material(study, runs, jobs, members, purpose, scored, summary, facts, utterances, left_out=left_out)
+    whole = Material(
+        study,
+        runs,
+        jobs,
+        members,
+        purpose,
+        scored,
+        summary,
+        facts,
+        utterances,
+        left_out=left_out,
+        candidates=[job for job in current if job.candidate_of is not None],
+    )
     selection = tuple(_choose(whole, name.strip()) for name in _split(show))
     if len(selection) > MOST_SHOWN:
         raise UserError(f"--show {show}: figures have room for {MOST_SHOWN} settings")

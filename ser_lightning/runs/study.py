@@ -50,6 +50,7 @@ class Job:
         failure: why the job has no runs.
         readouts: what the job's runs keep a read-out as, see `readout_names` -> its name and settings.
         origin: what all runs come from beside the settings, see `signature.origin`; empty until the job has begun.
+        candidate_of: the job whose folds may choose this one's settings, by their UA on dev; no report shows its runs.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Job:
     failure: str | None = None
     readouts: dict[str, dict[str, Any]] = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)
+    candidate_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,16 +72,21 @@ class Purpose:
         paper: the room of `ser_lightning.papers` that its report is attached to, if any.
         level_margin: points within which a level is said to agree with the paper's.
         effect_margin: the same of an effect.
+        references: names of jobs that the others are compared with in place of the baseline, each a family of tests.
+        described: names of jobs that the others are set beside, without a test.
     """
 
     baseline: tuple[str, ...] = ("loss.lam=0",)
     paper: str | None = "icassp2019"
     level_margin: float = 3.0
     effect_margin: float = 1.5
+    references: tuple[str, ...] = ()
+    described: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         margins = f"margins: {self.level_margin:g} and {self.effect_margin:g} points"
-        return f"{' '.join(self.baseline) or 'its first job'} (paper: {self.paper or 'none'}, {margins})"
+        compared = ", ".join([*self.references, *self.described]) or " ".join(self.baseline) or "its first job"
+        return f"{compared} (paper: {self.paper or 'none'}, {margins})"
 
 
 @dataclass(frozen=True)
@@ -154,7 +161,14 @@ def begin_study(
     """
     refuse_other_corpus(folder, folder.parent.parent / "runs", config.corpus.name, config.split.name)
     chosen = config.study
-    purpose = Purpose(tuple(chosen.baseline), chosen.paper, chosen.level_margin, chosen.effect_margin)
+    purpose = Purpose(
+        baseline=tuple(chosen.baseline),
+        paper=chosen.paper,
+        level_margin=chosen.level_margin,
+        effect_margin=chosen.effect_margin,
+        references=tuple(chosen.references),
+        described=tuple(chosen.described),
+    )
     write_study(folder, purpose, settings)
     write_command(folder, entry, overrides)
 
@@ -269,7 +283,9 @@ def _read_list(folder: Path) -> JobList | None:
 
 
 def _key(job: Job) -> str:
-    return digest(settings_key(name_parts(job.settings)))
+    key = settings_key(name_parts(job.settings))
+    # As earlier versions have it where there is no choice
+    return digest(key if job.candidate_of is None else [key, job.candidate_of])
 
 
 def join_jobs(former: Job, job: Job) -> Job:
@@ -287,13 +303,20 @@ def join_jobs(former: Job, job: Job) -> Job:
     runs = now if before.keys() <= now.keys() else {**before, **now}
     places = [list(place) for place in runs]
     name, readouts = _shared_name([former.name, job.name]), _join_readouts([former, job])
-    return Job(name, job.settings, list(runs.values()), places, job.failure, readouts, job.origin or former.origin)
+    return replace(
+        job,
+        name=name,
+        runs=list(runs.values()),
+        places=places,
+        readouts=readouts,
+        origin=job.origin or former.origin,
+    )
 
 
 def same_settings(one: Job, other: Job) -> bool:
-    """Whether two jobs are the same configuration."""
+    """Whether two jobs are the same configuration, for the same use."""
     first, second = (settings_key(name_parts(job.settings)) for job in (one, other))
-    return first == second
+    return first == second and one.candidate_of == other.candidate_of
 
 
 def mixed_origins(jobs: Sequence[Job]) -> list[str]:

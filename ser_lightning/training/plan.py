@@ -3,7 +3,7 @@
 import io
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -91,6 +91,19 @@ def plan_job(config: Config) -> list[PlannedRun]:
     ]
     runs = zip(splits, audits, schedules, names, strict=True)
     return [PlannedRun(config, manifest, store, *run) for run in runs]
+
+
+def with_seed(planned: Sequence[PlannedRun], seed: int) -> list[PlannedRun]:
+    """The runs of a job as they are with another seed, which decides neither corpus, features nor divisions."""
+    config = planned[0].config.model_copy(update={"seed": seed})
+    return [
+        replace(
+            run,
+            config=config,
+            signature=signature(config, run.manifest, run.store.audio, run.split, run.schedule),
+        )
+        for run in planned
+    ]
 
 
 def note_other_code(planned: Sequence[PlannedRun]) -> str | None:

@@ -14,7 +14,7 @@ from ser_lightning.report.scored import pairs
 from ser_lightning.report.sections.scores import intervals
 from ser_lightning.report.statistics import QUESTIONS
 from ser_lightning.report.summary import counted
-from ser_lightning.report.tables import say_p, show_number, show_p, with_halves
+from ser_lightning.report.tables import say_p, show_number, show_p, with_half, with_halves
 from ser_lightning.runs.varying import spell
 
 # Below this a difference is said to be shown.
@@ -38,6 +38,11 @@ def claim(material: Material) -> str:
         several = len(material.jobs) > 1
         return "None yet." if several else "None: the study has a single setting."
     reference = material.label(next(iter(material.compared.values())))
+    if material.purpose.references:
+        return (
+            f"Another setting recognises better than {reference}: the same utterances and divisions into parts, once "
+            "with it and once without."
+        )
     if not material.against_baseline:
         baseline = " ".join(material.purpose.baseline)
         absent = f"; none has the study's baseline, {baseline}" if baseline else ""
@@ -92,8 +97,22 @@ def _answers(material: Material) -> list[str]:
             "after correction for their number (Holm)."
         )
         if material.against_baseline:
-            return [*sentences, counts]
+            return [*sentences, counts, *_described(material)]
         return [counts, f"Farthest away: {sentences[0]}", *sentences[1:]]
+    return sentences
+
+
+def _described(material: Material) -> list[str]:
+    """How the setting that the answer is about stands beside each that is described and not tested."""
+    best = material.answered[0].jobs[1]
+    sentences = []
+    for name in material.purpose.described:
+        rows = material.differences_from(name).to_dict("records")
+        for row in (row for row in rows if row["job"] == best):
+            sentences.append(
+                f"Beside {material.label(int(row['reference']))}, {material.label(best)} has "
+                f"{with_half(row['ua'], row['ua_half'], signed=True)} points of UA, which is described and not tested."
+            )
     return sentences
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from ser_lightning.report.chapter import Group
 from ser_lightning.report.compactness import compactness
 from ser_lightning.report.document import Block, Picture, Section, Table, Text
-from ser_lightning.report.material import Material
+from ser_lightning.report.material import MOST_SHOWN, Material
 from ser_lightning.report.portraits import Cloud, feature_panels
 from ser_lightning.report.samples import over_divisions
 from ser_lightning.report.scored import ScoredRun
@@ -25,11 +25,34 @@ EXPLAINED = (
 
 def section(material: Material) -> Section:
     """Features of one fold on their principal components, twice, and the compactness over all runs."""
-    group = material.shown[0]
-    chosen = _same_fold(material, group.jobs)
-    if not chosen:
+    groups = _groups(material)
+    blocks = [picture for group in groups for picture in _pictures(material, group)]
+    if not blocks:
         words = "The features z are left out: the shown settings have no finished run of the same fold yet."
         return Section("Features", [Text(words)])
+    tables = [_compactness(material, group) for group in groups]
+    numbers, shown = (pd.concat(several, ignore_index=True) for several in zip(*tables, strict=True))
+    table = Table("compactness", "Distance within classes over distance between classes", numbers, shown)
+    return Section("Features", [*blocks, Text(EXPLAINED, aside=True), table])
+
+
+def _groups(material: Material) -> list[Group]:
+    """The settings whose features are shown side by side; of a study with references all that it has."""
+    if not material.purpose.references or material.selection:
+        return [material.shown[0]]
+    jobs = [job for job in range(len(material.jobs)) if material.finished(job)]
+    pages = [jobs[start : start + MOST_SHOWN] for start in range(0, len(jobs), MOST_SHOWN)]
+    return [
+        Group({job: material.label(job) for job in page}, suffix=f"_{number}" * (number > 1))
+        for number, page in enumerate(pages, start=1)
+    ]
+
+
+def _pictures(material: Material, group: Group) -> list[Block]:
+    """The features of one fold, twice; nothing where the settings have no finished run of the same fold."""
+    chosen = _same_fold(material, group.jobs)
+    if not chosen:
+        return []
     result = chosen[0].result
     features = {job: _features(material, run) for job, run in zip(group.jobs, chosen, strict=True)}
     clouds = [
@@ -43,14 +66,10 @@ def section(material: Material) -> Section:
     title = f"Features z on their first two principal components{group.place}; {place}"
     columns = max(2, len(group.jobs))
     draw = partial(feature_panels, clouds, material.classes, caption, columns=columns)
-    numbers, shown = _compactness(material, group)
-    blocks: list[Block] = [
-        Picture("features", f"{title}; a basis for every panel", draw),
-        Picture("features_common", f"{title}; one basis for all panels", partial(draw, common=True)),
-        Text(EXPLAINED, aside=True),
-        Table("compactness", "Distance within classes over distance between classes", numbers, shown),
+    return [
+        Picture(f"features{group.suffix}", f"{title}; a basis for every panel", draw),
+        Picture(f"features_common{group.suffix}", f"{title}; one basis for all panels", partial(draw, common=True)),
     ]
-    return Section("Features", blocks)
 
 
 def _same_fold(material: Material, jobs: list[int]) -> list[ScoredRun]:

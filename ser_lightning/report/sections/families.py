@@ -1,0 +1,80 @@
+"""All settings beside each of the references that a study names: one table, one figure."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser_lightning.metrics import HEADLINE, METRICS
+from ser_lightning.report.document import Picture, Section, Table, Text
+from ser_lightning.report.figures import forest
+from ser_lightning.report.material import Material
+from ser_lightning.report.statistics import QUESTIONS
+from ser_lightning.report.tables import show_number, show_p, with_half, with_halves
+
+EXPLAINED = (
+    "Points of UA against each reference, paired by division and seed, ± half of the 95 % interval for {meaning}. "
+    "Comparisons with {tested} are tested, each a family of its own: p for all is corrected for its rows (Holm), and "
+    "detectable is the smallest true difference that the study would show with a probability of 80 %.{described} "
+    "ms per step: time of training over its steps, looks at dev included, on {device}."
+)
+
+
+def section(material: Material) -> Section | None:
+    """The settings beside each reference; None where the study names none, or is not decided."""
+    tested, described = material.purpose.references, material.purpose.described
+    if not (tested and material.decided and material.compared):
+        return None
+    families = {name: material.differences_from(name) for name in (*tested, *described)}
+    families = {name: rows for name, rows in families.items() if not rows.empty}
+    finished = [job for job in range(len(material.jobs)) if material.finished(job)]
+    shown = pd.DataFrame({"setting": [material.label(job) for job in finished]}, index=finished)
+    shown[f"{METRICS[HEADLINE].label} (%)"] = with_halves(material.summary.loc[finished], HEADLINE)
+    for name, rows in families.items():
+        shown = shown.join(_columns(name, rows.set_index("job"), name in tested))
+    shown["ms per step"] = [show_number(_step_milliseconds(material, job), 1) for job in finished]
+    words = EXPLAINED.format(
+        meaning=QUESTIONS[material.question],
+        tested=" and ".join(tested),
+        described=f" {' and '.join(described)}: described, without a test." if described else "",
+        device=material.facts.device,
+    )
+    table = Table("families", "All settings beside the references", _numbers(material, families), shown.fillna("–"))
+    draw = partial(forest, families, [(job, material.label(job)) for job in finished], material.facts.caption)
+    return Section(
+        "Against each reference",
+        [Text(words, aside=True), table, Picture("families", "Differences in UA from each reference", draw)],
+    )
+
+
+def _columns(name: str, rows: pd.DataFrame, tested: bool) -> pd.DataFrame:
+    shown = pd.DataFrame(
+        {f"against {name}": [with_half(*pair, signed=True) for pair in zip(rows["ua"], rows["ua_half"], strict=True)]},
+        index=rows.index,
+    )
+    if tested:
+        shown[f"p for all, {name}"] = rows["ua_p_holm"].map(show_p)
+        shown[f"detectable, {name}"] = rows["ua_detectable"].map(show_number)
+    return shown
+
+
+def _numbers(material: Material, families: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """A row per comparison; what is described alone has no p."""
+    tables = []
+    for name, rows in families.items():
+        tested = name in material.purpose.references
+        p_values = [column for column in rows.columns if "_p" in column or "_detectable" in column]
+        kept = rows if tested else rows.assign(**dict.fromkeys(p_values, np.nan))
+        facts: dict[str, Any] = {
+            "setting": [material.label(job) for job in rows["job"]],
+            "against": name,
+            "tested": tested,
+            "ms_per_step": [_step_milliseconds(material, job) for job in rows["job"]],
+        }
+        tables.append(pd.DataFrame(facts).join(kept.drop(columns=["job", "reference"]).reset_index(drop=True)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _step_milliseconds(material: Material, job: int) -> float:
+    return float(np.mean([1000 * run.result.seconds / run.result.steps for run in material.finished(job)]))
