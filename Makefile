@@ -6,7 +6,7 @@ ARGS   ?=
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ray reproduce sweep bench test test-cluster faults lint format lock clean
+.PHONY: help setup ray reproduce losses sweep bench test test-cluster faults lint format lock clean
 
 help:  ## this list
 	@echo "make TARGET [CORPUS=demo|iemocap|emodb|ravdess|...|table] [ROOT=folder of the corpus] [ARGS=\"key=value ...\"]"
@@ -34,6 +34,9 @@ ray: .venv-ray/installed  ## make .venv-ray, for hydra/launcher=ray: Ray, and al
 
 reproduce: .venv/installed  ## the paper's study: settings 1-4, Fig. 3-5, Tables 1-2; CORPUS, ROOT and ARGS choose on what
 	$(BIN)/python -m ser_lightning.reproduce corpus=$(CORPUS) $(if $(ROOT),"corpus.root='$(ROOT)'") $(ARGS)
+
+losses: .venv/installed  ## what centre loss is measured against: ten losses with equal dropout and equally many tries, speakers apart
+	$(BIN)/python -m ser_lightning.reproduce study=losses split=speaker "readout=[centers,svm,svm_rbf]" corpus=$(CORPUS) $(if $(ROOT),"corpus.root='$(ROOT)'") $(ARGS)
 
 sweep: .venv/installed  ## the sensitivity sweep over alpha and lambda
 	$(BIN)/python -m ser_lightning.train -m loss.alpha=0.1,0.3,0.5 loss.lam=0,0.5,1 corpus=$(CORPUS) $(if $(ROOT),"corpus.root='$(ROOT)'") $(ARGS)

@@ -118,14 +118,14 @@ def test_output_is_absolute_and_from_the_environment(monkeypatch, tmp_path):
 def test_several_read_outs_have_a_place_each():
     config = compose(["readout=[svm,centers]", "readout.svm.C=0.1"])
     assert {name: part.own for name, part in config.readout.items()} == {
-        "svm": {"C": 0.1},
+        "svm": {"kernel": "linear", "C": 0.1},
         "centers": {"metric": "euclidean"},
     }
-    assert config.described["readout"]["svm"] == {"name": "svm", "C": 0.1}
+    assert config.described["readout"]["svm"] == {"name": "svm", "kernel": "linear", "C": 0.1}
     assert compose(["readout=svm"]).readout.keys() == {"svm"}
     assert compose().readout == compose(["readout=[]"]).readout == {}
     assert {"readout.svm.C", "readout.centers.metric"} < known_keys().keys()
-    assert choices()["readout"] == ["centers", "svm"]
+    assert choices()["readout"] == ["centers", "svm", "svm_rbf"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`reproduce` as a user types it: the whole study, its report, and that a second call trains nothing."""
 
+import json
 from types import SimpleNamespace
 
 import pandas as pd
@@ -48,6 +49,60 @@ def test_the_whole_study_and_its_report(run_module, output):
     assert again.returncode == 0, again.stderr
     assert "11 of 11 runs are finished already" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in (output / "runs").glob("*/result.json")} == results
+
+
+ARMS = """
+name: arms
+baseline: []
+references: [softmax]
+described: [plain]
+more_seeds: 1
+paper: null
+epochs: {}
+stop_at_failure: false
+settings:
+  plain: [loss.lam=0]
+  softmax: [model.dropout=0.3, loss.lam=0]
+  island: [model.dropout=0.3, loss=island, "loss.lam=0.1,3"]
+"""
+
+
+def test_a_study_whose_folds_choose_by_dev_and_take_further_seeds(run_module, output, tmp_path):
+    (tmp_path / "conf" / "study").mkdir(parents=True)
+    (tmp_path / "conf" / "study" / "arms.yaml").write_text(ARMS)
+    words = [*SMALL, "study=arms", "split.folds=[0,1]", "trainer.max_steps=4"]
+    done = run_module("reproduce", *words)
+    assert done.returncode == 0, done.stderr
+    study = output / "studies" / "arms"
+    jobs = {job.name: job for job in read_jobs(study)}
+    results = {file.parent.name: json.loads(file.read_text()) for file in (output / "runs").glob("*/result.json")}
+    candidates = [job for job in jobs.values() if job.candidate_of == "island"]
+    assert [job.name for job in candidates] == ["island: loss.lam=0.1", "island: loss.lam=3"]
+    for fold in range(2):
+        rivals = [job.runs[fold] for job in candidates]
+        best = max(rivals, key=lambda run: results[run]["scores"]["dev"]["ua"])
+        assert jobs["island"].runs[fold] == best
+        further = results[jobs["island seed=1"].runs[fold]]
+        assert further["settings"]["loss"]["lam"] == results[best]["settings"]["loss"]["lam"]
+        assert (further["fold"], further["settings"]["seed"], results[best]["settings"]["seed"]) == (fold, 1, 0)
+    # Of each setting two folds and two seeds; of what was not chosen no table has a number
+    rows = pd.read_csv(study / "tables" / "runs.csv")
+    assert len(rows) == 12
+    shown = {run for job in jobs.values() if job.candidate_of is None for run in job.runs}
+    assert set(rows["signature"]) == shown
+    assert len({run for job in candidates for run in job.runs} - shown) == 2
+    assert pd.read_csv(study / "tables" / "families.csv")["against"].tolist() == ["softmax", "plain", "plain"]
+
+    before = {file: file.stat().st_mtime_ns for file in (output / "runs").glob("*/result.json")}
+    again = run_module("reproduce", *words)
+    assert "8 of 8 runs are finished already" in again.stdout
+    assert "6 of 6 runs are finished already" in again.stdout
+    assert {file: file.stat().st_mtime_ns for file in (output / "runs").glob("*/result.json")} == before
+    assert "14 runs: 14 done" in run_module("status", "arms", f"--output={output}").stdout
+
+    refused = run_module("reproduce", *words, "study.references=[center]")
+    assert refused.returncode == 1
+    assert "study.references, study.described: center is none of plain, softmax, island" in refused.stderr
 
 
 @pytest.mark.parametrize("error", [KeyError("tau"), UserError("a file is damaged")])

@@ -104,7 +104,7 @@ def test_one_configuration_ends_with_its_mean_over_folds(run_module, output):
         (["corpus=emodb"], "corpus.root is not set"),
         (["corpus.root=/nowhere"], "corpus.root=/nowhere: the demo corpus is made, not read, and has no folder"),
         (["corpus=iemodb"], "there is no corpus=iemodb; choose one of cremad, cremad_all, demo, emodb,"),
-        (["readout=null"], "readout=null: choose one of centers, svm; readout=[] is none"),
+        (["readout=null"], "readout=null: choose one of centers, svm, svm_rbf; readout=[] is none"),
         (["split.groups=3"], "split.groups is not a setting of the split that was chosen"),
         (["split.folds=[7]"], "split.folds=7: the paper protocol has the folds 0 to 4 here"),
         (["corpus=emodb", "corpus.root=/a (b)"], "corpus.root=/a (b) cannot be read; quote a value"),
@@ -183,7 +183,7 @@ def test_read_outs_are_swept_on_shared_runs_and_shown(run_module):
     assert swept.returncode == 0, swept.stderr
     assert len(re.findall("1/1 ", swept.stdout)) == 1
     assert re.findall(r"readout (.*): UA \d", swept.stdout) == ["svm C=0.01", "centers", "svm C=1.0"]
-    again = run_module("train", *words, "readout=svm", "study.name=read-again")
+    again = run_module("train", *words, "readout=svm", "readout.svm.C=1", "study.name=read-again")
     assert "1 of 1 runs are finished already" in again.stdout
     assert "Fitting" not in again.stdout
     assert re.search(r"readout svm: UA \d+\.\d\d % \([+-]\d+\.\d\d against softmax\), WA \d", again.stdout)

@@ -24,11 +24,13 @@ class Readout(Protocol):
             def scores(self, z):
                 return -np.linalg.norm(z[:, None] - self.means, axis=2)
 
+    One that has settings to be chosen takes `fit(self, z, labels, dev)`, with z and class indices of the dev part.
+
     In a file mine.py, it is chosen by `readout=means` once `conf/readout/means.yaml` says `_target_: mine.Means`.
     """
 
     def fit(self, z: np.ndarray, labels: np.ndarray) -> Any:
-        """Learn from the training part alone.
+        """Learn from the training part alone; with a third parameter `dev`, choose by that part's z and labels.
 
         Args:
             z: features [utterances, features], float64, as the encoder gives them, not scaled.

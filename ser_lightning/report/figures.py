@@ -232,6 +232,7 @@ def forest(families: Mapping[str, pd.DataFrame], settings: Sequence[tuple[int, s
             axes.grid(axis="x")
             axes.set_axisbelow(True)
         panels[0].set_yticks(list(places.values()), [symbols(name) for _, name in settings])
+        panels[0].set_ylim(0.6 - len(settings), 0.6)
         foot(figure, PAGE, caption, "bars: 95 % intervals")
         return figure
 

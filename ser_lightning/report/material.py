@@ -226,6 +226,9 @@ class Material:
 
     @cached_property
     def _labels(self) -> list[str]:
+        # By their names settings are compared, so that people know them
+        if self.purpose.references:
+            return self.names
         labels = [self._say(number, list(self.columns)) for number in range(len(self.jobs))]
         telling = all(labels) and len(set(labels)) == len(labels) and len(self.columns) <= FEW
         return labels if telling else self.names

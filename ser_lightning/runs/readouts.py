@@ -71,16 +71,24 @@ def read_failures(folder: Path, names: Iterable[str]) -> Iterator[str]:
 
 
 def fit_and_score(
-    part: "ReadoutConfig", z: np.ndarray, labels: np.ndarray, others: np.ndarray, classes: int
+    part: "ReadoutConfig",
+    z: np.ndarray,
+    labels: np.ndarray,
+    dev: tuple[np.ndarray, np.ndarray],
+    others: np.ndarray,
+    classes: int,
 ) -> np.ndarray:
     """Scores [others, classes] of features `others`, by a read-out of z [utterances, features] and class indices.
+
+    `dev` are the features and class indices that one that takes them may choose its settings by.
 
     Raises `UserError` where they are of another shape, no real numbers or not finite, and for whatever a user's own
     raises.
     """
     readout = part.make(classes=classes)
     with blamed(part):
-        readout.fit(z, labels)
+        chooses = "dev" in inspect.signature(readout.fit).parameters
+        readout.fit(z, labels, *[dev] * chooses)
         scores = np.asarray(readout.scores(others))
     if problem := _problem(scores, [len(others), classes]):
         raise UserError(f"readout={part.name}: {_place(part, readout.scores)}scores(z) has {problem}")
@@ -134,8 +142,8 @@ def _scores(folder: Path, part: "ReadoutConfig") -> "pd.DataFrame":
     classes, table = _run(folder)
     z = feature_values(table)  # [utterances, features]
     labels = pd.Index(classes).get_indexer(pd.Index(table["label"]))
-    training = (table["part"] == "train").to_numpy()
-    scores = fit_and_score(part, z[training], labels[training], z[~training], len(classes))
+    training, dev = ((table["part"] == name).to_numpy() for name in ("train", "dev"))
+    scores = fit_and_score(part, z[training], labels[training], (z[dev], labels[dev]), z[~training], len(classes))
     facts = table.loc[~training, ["id", "part", "label"]].reset_index(drop=True)
     return facts.join(pd.DataFrame(scores, columns=list(classes)).add_prefix("logit_"))
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from ser_lightning.config import Config
 from ser_lightning.errors import UserError
-from ser_lightning.runs.signature import settings
+from ser_lightning.runs.signature import flat, settings
 from ser_lightning.runs.study import Job
+from ser_lightning.runs.varying import show_value
 from ser_lightning.training.plan import PlannedRun, plan_job, record, with_seed
 
 
@@ -126,7 +127,5 @@ class Setting:
 
 def _difference(common: Mapping[str, Any], config: Config) -> str:
     """The values by which a candidate differs from the others, e.g. 'loss.lam=0.3'."""
-    from ser_lightning.runs.signature import flat
-
     own, shared = flat(settings(config)), flat(common)
-    return " ".join(f"{key}={value}" for key, value in own.items() if shared[key] != value)
+    return " ".join(f"{key}={show_value(value)}" for key, value in own.items() if shared[key] != value)

@@ -175,7 +175,7 @@ def _try_readouts(config: Config, features: int, classes: int) -> None:
     z = np.random.default_rng(0).standard_normal((len(labels), features)) + labels[:, None]
     for part in config.readout.values():
         if part.folder:
-            fit_and_score(part, z, labels, z[:classes], classes)
+            fit_and_score(part, z, labels, (z, labels), z[:classes], classes)
 
 
 def _look(part: Part, module: nn.Module | None, noun: str, values: Tensor, known: set[int]) -> None:

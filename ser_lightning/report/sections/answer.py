@@ -87,33 +87,40 @@ def _answers(material: Material) -> list[str]:
         largest = max(rows.values(), key=lambda row: abs(row[HEADLINE]))
         pair = [largest["reference"], largest["job"]]
         sentences = _sentences(material, largest, Group({job: material.label(job) for job in pair}))
-    decided = sum(np.isfinite(row["ua_p_holm"]) for row in rows.values())
-    if decided > 1:
-        better, worse = (
-            sum(row["ua_p_holm"] < SHOWN and sign * row["ua"] > 0 for row in rows.values()) for sign in (1, -1)
-        )
-        counts = (
-            f"Of {decided} settings compared, {better} have a higher UA and {worse} a lower one, p below {SHOWN:g} "
-            "after correction for their number (Holm)."
-        )
+    if counts := _counts(material.differences):
         if material.against_baseline:
-            return [*sentences, counts, *_described(material)]
+            return [*sentences, counts, *_other_references(material)]
         return [counts, f"Farthest away: {sentences[0]}", *sentences[1:]]
-    return sentences
+    return [*sentences, *_other_references(material)]
 
 
-def _described(material: Material) -> list[str]:
-    """How the setting that the answer is about stands beside each that is described and not tested."""
-    best = material.answered[0].jobs[1]
-    sentences = []
-    for name in material.purpose.described:
+def _counts(rows: pd.DataFrame, place: str = "") -> str:
+    """How many of several settings are shown to be better or worse; nothing where no two are decided."""
+    p = rows["ua_p_holm"] if len(rows) else pd.Series(dtype=float)
+    if p.notna().sum() < 2:
+        return ""
+    better, worse = (int(((p < SHOWN) & (sign * rows["ua"] > 0)).sum()) for sign in (1, -1))
+    return (
+        f"Of {p.notna().sum()} settings compared{place}, {better} have a higher UA and {worse} a lower one, p below "
+        f"{SHOWN:g} after correction for their number (Holm)."
+    )
+
+
+def _other_references(material: Material) -> list[str]:
+    """What the study's further references say, a family of tests each; and how the setting that the answer is about
+    stands beside those that are described and not tested."""
+    references, described = material.purpose.references[1:], material.purpose.described
+    sentences = [_counts(material.differences_from(name), f" with {name}, a family of its own") for name in references]
+    best = [group.jobs[1] for group in material.answered[:1]]
+    for name in described:
         rows = material.differences_from(name).to_dict("records")
-        for row in (row for row in rows if row["job"] == best):
-            sentences.append(
-                f"Beside {material.label(int(row['reference']))}, {material.label(best)} has "
-                f"{with_half(row['ua'], row['ua_half'], signed=True)} points of UA, which is described and not tested."
-            )
-    return sentences
+        sentences += [
+            f"{material.label(row['job'])} against {material.label(row['reference'])} changes UA by "
+            f"{with_half(row['ua'], row['ua_half'], signed=True)} points, which is described and not tested."
+            for row in rows
+            if row["job"] in best
+        ]
+    return [words for words in sentences if words]
 
 
 def section(material: Material) -> Section:

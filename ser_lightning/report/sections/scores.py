@@ -91,8 +91,10 @@ def _absent_classes(material: Material) -> str:
 
 
 def _figures(material: Material) -> list[Block]:
-    """Curves of a sweep, and a map of two settings that make a grid."""
+    """Curves of a sweep, and a map of two settings that make a grid; none of settings that are no sweep."""
     blocks: list[Block] = []
+    if material.purpose.references:
+        return blocks
     labels = ", ".join(METRICS[metric].label for metric in material.metrics)
     if has_curves(material.summary, material.axes):
         draw = partial(sweep_curves, material.summary, material.axes, material.facts.caption, material.metrics)

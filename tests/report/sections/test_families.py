@@ -1,0 +1,127 @@
+"""Settings beside the references that a study names: who is compared, which p-values are corrected together."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.stats.multitest import multipletests
+
+from ser_lightning.report.material import read_material
+from ser_lightning.report.sections import answer, choices, families, features, scores
+from ser_lightning.runs.study import Purpose, write_job, write_study
+from tests.report.simulated import CLASSES, Simulation, predictions, settings_of
+
+NAMES = ["plain", "softmax", "centre", "island", "ring"]
+REFERENCES, DESCRIBED = ("softmax", "centre"), ("plain",)
+
+
+@pytest.fixture
+def material(tmp_path):
+    """Five settings on five folds of 24 utterances, of two people each whom training does not know; each better than
+    the last."""
+    simulation = Simulation(tmp_path, speaker=0.0)
+    rng, tests = np.random.default_rng(0), []
+    for number, name in enumerate(NAMES):
+        settings = settings_of("logmel", 0.1 * number, 0.5)
+        job = simulation.add_job(number, name, settings, folds=range(5))
+        for repeat, fold in job.places:
+            labels = [CLASSES[i % 4] for i in range(24)]
+            recognised = [one if rng.random() < 0.4 + 0.1 * number else rng.choice(CLASSES) for one in labels]
+            test = predictions(list(zip(labels, recognised, strict=True)))
+            tests.append(test.assign(id=[f"{fold} {i}" for i in range(24)]))
+            simulation.finish(settings, repeat, fold, tests[-1])
+    everyone = pd.concat(tests)[["id", "label"]].drop_duplicates("id")
+    who = [f"s{name.split()[0]}{int(name.split()[1]) % 2}" for name in everyone["id"]]
+    simulation.add_utterances(everyone.assign(speaker=who))
+    purpose = Purpose(baseline=(), paper=None, references=REFERENCES, described=DESCRIBED)
+    write_study(simulation.study, purpose, [])
+    return read_material(simulation.study, simulation.runs)
+
+
+def test_each_reference_is_a_family_without_earlier_ones_and_those_described(material):
+    compared = {
+        name: sorted(material.names[job] for job in material.compared_with(name)) for name in (*REFERENCES, *DESCRIBED)
+    }
+    assert compared == {
+        "softmax": ["centre", "island", "ring"],
+        "centre": ["island", "ring"],
+        "plain": ["centre", "island", "ring", "softmax"],
+    }
+    assert material.compared == material.compared_with("softmax")
+    assert material.compared_with("no such setting") == {}
+
+
+def test_p_values_are_corrected_within_each_family_and_the_described_have_none(material):
+    section = families.section(material)
+    numbers = next(block.numbers for block in section.blocks if hasattr(block, "numbers"))
+    sizes = numbers.groupby("against", sort=False).size().to_dict()
+    assert sizes == {"softmax": 3, "centre": 2, "plain": 4}
+    for name in REFERENCES:
+        rows = numbers[numbers["against"] == name]
+        assert rows["tested"].all()
+        assert rows["ua_p_holm"].tolist() == pytest.approx(multipletests(rows["ua_p"], method="holm")[1].tolist())
+        assert rows["ua_detectable"].notna().all()
+    described = numbers[numbers["against"] == "plain"]
+    assert not described["tested"].any()
+    assert described[["ua_p", "ua_p_holm", "ua_detectable"]].isna().all(axis=None)
+    assert described["ua_half"].notna().all()
+
+
+def test_the_table_has_the_differences_of_the_scores_and_a_dash_for_the_reference(material):
+    section = families.section(material)
+    shown = next(block.shown for block in section.blocks if hasattr(block, "shown")).set_index("setting")
+    means = material.summary.set_index("name")["ua"]
+    for reference in (*REFERENCES, *DESCRIBED):
+        for name in shown.index:
+            cell = shown.loc[name, f"against {reference}"]
+            if name in {material.names[job] for job in material.compared_with(reference)}:
+                assert float(cell.split()[0]) == pytest.approx(means[name] - means[reference], abs=0.005)
+            else:
+                assert cell == "–"
+    assert [column for column in shown.columns if column.startswith("p for all")] == [
+        "p for all, softmax",
+        "p for all, centre",
+    ]
+    # A run of 3520 steps took a minute
+    assert shown["ms per step"].tolist() == ["17.0"] * 5
+
+
+def test_the_answer_names_its_reference_and_has_a_sentence_for_each_other(material):
+    words = answer.answer(material)
+    assert " against softmax changes UA by " in words[0]
+    assert any(word.startswith("Of 3 settings compared, ") for word in words)
+    assert any(word.startswith("Of 2 settings compared with centre, a family of its own, ") for word in words)
+    assert sum(" against plain changes UA by " in word and "described and not tested" in word for word in words) == 1
+    assert answer.claim(material).startswith("Another setting recognises better than softmax")
+
+
+def test_an_unfinished_study_has_no_comparison_yet(material):
+    unfinished = replace(material, facts=replace(material.facts, planned=material.facts.planned + 1))
+    assert families.section(unfinished) is None
+    assert families.section(replace(unfinished, interim=True)) is not None
+
+
+def test_the_features_of_every_setting_are_shown_and_no_sweep(material):
+    names = [block.name for block in features.section(material).blocks if hasattr(block, "draw")]
+    assert names == ["features", "features_common", "features_2", "features_common_2"]
+    assert not [block for block in scores.section(material).blocks if hasattr(block, "draw")]
+
+
+def test_candidates_are_counted_and_take_no_part(material):
+    """Of three candidates of "ring" two were chosen, by four divisions and by one."""
+    ring = material.jobs[4]
+    runs = [[*ring.runs[:4], "other"], ["another", *["unfinished"] * 3, ring.runs[4]], ["none"] * 5]
+    for number, signatures in enumerate(runs):
+        settings = {**ring.settings, "candidate": number}
+        candidate = replace(ring, name=f"ring: lam={number}", settings=settings, runs=signatures, candidate_of="ring")
+        write_job(material.study, 5 + number, candidate)
+    again = read_material(material.study, material.runs)
+    assert again.names == NAMES
+    assert again.summary.equals(material.summary)
+    shown = next(block.shown for block in choices.section(again).blocks if hasattr(block, "shown"))
+    assert shown["values"].tolist() == ["lam=0", "lam=1", "lam=2"]
+    assert shown["chosen"].tolist() == ["4 of 5", "1 of 5", "0 of 5"]
+    # Each run of the simulation has 60 % on dev
+    assert shown["dev UA (%)"].tolist() == ["60.00", "60.00", "–"]
+    assert choices.section(material) is None
