@@ -132,6 +132,9 @@ class LossConfig(Part):
         says("'inverse': 1/N; 'smoothed': max N/(N + 0.5) (author's code); 'none': equations (1), (2)"),
     ]
     focal: Annotated[float, says("gamma of the softmax term: utterances that are recognised count less", ge=0)]
+    softmax: Annotated[
+        float, says("weight of the softmax term; 0: the loss that is chosen trains alone, which needs head=means", ge=0)
+    ]
     smoothing: Annotated[float, says("share of the softmax term's target that all classes have in common", ge=0, lt=1)]
 
 

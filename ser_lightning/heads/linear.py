@@ -7,8 +7,9 @@ class Linear(nn.Module):
     """logits = V z + b, PAPER 2.
 
     Any head is called with the feature z [B, features] and gives logits [B, classes]. It may also have a method
-    `margin(logits, labels)`, which gives the logits that the softmax term sees in place of these; nothing else does.
-    Like an encoder it may have a method `initialise()`, called once all parts are made.
+    `margin(logits, labels)`, which gives the logits that the softmax term sees in place of these; nothing else does;
+    and `fit(z, labels)`, called with the whole training part before each look at dev. Like an encoder it may have a
+    method `initialise()`, called once all parts are made.
 
     Args:
         features: length of z.

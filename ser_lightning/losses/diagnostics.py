@@ -91,7 +91,7 @@ class MeanLosses(Metric):
 class GradientShare(Metric):
     """Which share of the gradient at z is that of the loss which is added, over all batches given to `update`:
 
-        share = ||lambda dL/dz|| / ( ||dL_s/dz|| + ||lambda dL/dz|| )
+        share = ||lambda dL/dz|| / ( ||s dL_s/dz|| + ||lambda dL/dz|| )
 
     with the norms over all of them, [utterances, D].
     """
@@ -105,9 +105,9 @@ class GradientShare(Metric):
         self.add_state("softmax", torch.zeros(()), dist_reduce_fx="sum")
         self.add_state("term", torch.zeros(()), dist_reduce_fx="sum")
 
-    def update(self, z: Tensor, parts: LossParts, lam: float) -> None:
-        """Add a batch: its features z [B, D], from which the parts of the loss were computed."""
-        for name, part, scale in (("softmax", parts.softmax, 1.0), ("term", parts.term, lam)):
+    def update(self, z: Tensor, parts: LossParts, lam: float, softmax: float = 1.0) -> None:
+        """Add a batch: its features z [B, D], from which the parts of the loss were computed; `softmax` is s."""
+        for name, part, scale in (("softmax", parts.softmax, softmax), ("term", parts.term, lam)):
             if part.requires_grad and z.requires_grad:
                 (gradient,) = torch.autograd.grad(part, z, retain_graph=True, materialize_grads=True)
                 setattr(self, name, getattr(self, name) + (scale * gradient).square().sum())

@@ -73,7 +73,7 @@ def class_weights(counts: Sequence[int], formula: str = "inverse") -> Tensor | N
 
 
 class JointLoss(nn.Module):
-    """Equation (7): L = L_s^w + lambda L, of the weighted softmax term, equation (5), and any loss L.
+    """Equation (7): L = s L_s^w + lambda L, of the weighted softmax term, equation (5), and any loss L; s is 1.
 
     Without a loss it is weighted cross-entropy, bit for bit.
 
@@ -84,6 +84,7 @@ class JointLoss(nn.Module):
         margin: (logits, labels) -> the logits that the softmax term sees; None is the logits themselves.
         focal: gamma of the softmax term, see `softmax_loss`.
         smoothing: of its labels.
+        softmax: s, the weight of the softmax term; with 0 the loss trains the encoder alone.
     """
 
     weights: Tensor | None
@@ -96,21 +97,23 @@ class JointLoss(nn.Module):
         margin: Callable[[Tensor, Tensor], Tensor] | None = None,
         focal: float = 0.0,
         smoothing: float = 0.0,
+        softmax: float = 1.0,
     ) -> None:
         super().__init__()
         self.term, self.lam, self.margin = term, lam, margin
-        self.focal, self.smoothing = focal, smoothing
+        self.focal, self.smoothing, self.softmax = focal, smoothing, softmax
         self.register_buffer("weights", weights)
 
     def forward(self, z: Tensor, logits: Tensor, labels: Tensor, speakers: Tensor) -> LossParts:
         """The loss of features z [B, D] and logits [B, classes] for labels [B] and speakers [B]; with a gradient."""
         seen = logits if self.margin is None else self.margin(logits, labels)
         softmax = softmax_loss(seen, labels, self.weights, self.focal, self.smoothing)
+        weighted = self.softmax * softmax
         if self.term is None:
-            return LossParts(softmax, softmax, softmax.new_zeros(()))
+            return LossParts(weighted, softmax, softmax.new_zeros(()))
         weights = torch.ones_like(labels, dtype=z.dtype) if self.weights is None else self.weights[labels]
         term = self.term(z, logits, LabeledBatch(labels, weights, speakers))
-        return LossParts(softmax + self.lam * term, softmax, term)
+        return LossParts(weighted + self.lam * term, softmax, term)
 
     def tell(self) -> dict[str, Tensor]:
         """What the loss that is added tells of itself, by name; nothing where there is none."""

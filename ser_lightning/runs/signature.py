@@ -17,7 +17,7 @@ SCHEMA = 2
 # Settings that came later, of a group or of a class of ours, with the value that means what was done before: it is left
 # out, so that runs of before keep their names
 _LATER: dict[str, dict[str, Any]] = {
-    "loss": {"focal": 0, "smoothing": 0},
+    "loss": {"focal": 0, "smoothing": 0, "softmax": 1},
     "CRNN": {"dropout": 0},
     "Adam": {"weight_decay": 0},
 }

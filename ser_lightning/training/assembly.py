@@ -33,6 +33,11 @@ def assemble(
     if hasattr(encoder, "fewest"):
         _whole_number(config.model, encoder, "fewest", "the frames that it can do with")
     head = _make(config.head, features=features, classes=len(classes))
+    if config.loss.softmax == 0 and not (config.loss.lam and hasattr(head, "fit")):
+        raise UserError(
+            f"loss.softmax=0 leaves head={config.head.name} untrained, and with loss.lam=0 the encoder too; "
+            "head=means is fitted to the features of the training part, so that it can do without"
+        )
     # In turn only when both are made, since making them draws random numbers too
     for part, module in ((config.model, encoder), (config.head, head)):
         initialise: Any = getattr(module, "initialise", None)
@@ -54,7 +59,13 @@ def assemble(
         encoder,
         head,
         JointLoss(
-            term, config.loss.lam, weights, getattr(head, "margin", None), config.loss.focal, config.loss.smoothing
+            term,
+            config.loss.lam,
+            weights,
+            getattr(head, "margin", None),
+            config.loss.focal,
+            config.loss.smoothing,
+            config.loss.softmax,
         ),
         config.optimizer.make(),
         bf16,

@@ -77,7 +77,7 @@ class EmotionRecognizer(LightningModule):
         z, labels, speakers = (gather(share, batch.whole) for share in shares)
         self._seed_step(0)
         parts = self.loss(z, self.head(z), labels, speakers)
-        self.gradient_share.update(z, parts, self.loss.lam)
+        self.gradient_share.update(z, parts, self.loss.lam, self.loss.softmax)
         self.train_losses.update(parts, batch.whole)
         return parts.total
 
@@ -89,6 +89,15 @@ class EmotionRecognizer(LightningModule):
         for name, value in self.loss.tell().items():
             if value.numel() == 1:
                 self.log(f"train/{name}", value)
+
+    def on_validation_epoch_start(self) -> None:
+        fit = getattr(self.head, "fit", None)
+        if fit is not None:
+            # Each rank has all of the training part, so that heads are equal on all
+            batches = self.trainer.datamodule.evaluation_dataloader("train")  # type: ignore[attr-defined]
+            pairs = [(self._encode(one), one.labels) for one in (batch.to(self.device) for batch in batches)]
+            z, labels = (torch.cat(several) for several in zip(*pairs, strict=True))
+            fit(z, labels)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         z, logits = self(batch)

@@ -97,3 +97,16 @@ def test_a_class_without_utterances_is_refused():
         class_weights([3, 0, 2, 1])
     with pytest.raises(ValueError, match="formula"):
         class_weights([3, 1, 2, 1], "sqrt")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_the_softmax_term_has_a_weight_of_its_own(share):
+    z, logits, labels, speakers = batch()
+    z.requires_grad_()
+    logits.requires_grad_()
+    parts = JointLoss(Told(), 0.3, WEIGHTS, softmax=share)(z, logits, labels, speakers)
+    whole = JointLoss(Told(), 0.3, WEIGHTS)(z, logits, labels, speakers)
+    assert parts.softmax.item() == whole.softmax.item()
+    assert parts.total.item() == pytest.approx(share * whole.softmax.item() + 0.3 * z.mean().item(), rel=1e-6)
+    (gradient,) = torch.autograd.grad(parts.total, logits, retain_graph=True)
+    assert gradient.abs().sum().item() > 0 if share else not gradient.any()

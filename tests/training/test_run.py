@@ -192,3 +192,27 @@ def test_precision_is_what_was_asked_for():
     assert use_bf16("bf16", cpu)
     assert not use_bf16("32", cpu)
     assert isinstance(use_bf16("auto", cpu), bool)
+
+
+def test_a_loss_that_trains_alone_is_selected_and_tested_by_the_nearest_training_mean(small):
+    config = small("loss=triplet", "loss.softmax=0", "head=means", "trainer.check_every=2")
+    planned, result = train(config)
+    folder = folder_of(planned, config)
+    features = pd.read_parquet(folder / "features.parquet").set_index("id")
+    z = features[[f"z_{i}" for i in range(64)]].to_numpy(dtype=float)
+    training = (features["part"] == "train").to_numpy()
+    means = [z[training & (features["label"] == name).to_numpy()].mean(axis=0) for name in result.classes]
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    others = z[features.index.get_indexer(predictions["id"])]
+    expected = -((others[:, None] - np.stack(means)) ** 2).sum(axis=2) / 2
+    logits = predictions[[f"logit_{name}" for name in result.classes]].to_numpy()
+    np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-4)
+    # The UA by which parameters were selected is that of these logits
+    curve = pd.read_csv(folder / "metrics.csv")["dev/ua"].dropna()
+    assert result.dev_ua == pytest.approx(curve.max(), abs=1e-6)
+
+
+@pytest.mark.parametrize("words", [["loss=triplet"], ["head=means", "loss.lam=0"]])
+def test_a_head_or_an_encoder_that_nothing_would_train_is_refused(small, words):
+    with pytest.raises(UserError, match=r"loss\.softmax=0 leaves head=\w+ untrained"):
+        train(small("loss.softmax=0", "seed=77", *words))
