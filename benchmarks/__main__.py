@@ -20,6 +20,7 @@ BARS: dict[str, tuple[str, str, float | None, float | None, bool]] = {
     "training.against_limit": ("against the bare loop", "", 0.95, 0.98, True),
     "training.share_of_matmul": ("share of the matrix product's rate", "", 0.45, 0.65, True),
     "training.padding": ("padding, of the frames convolved", "", 0.08, 0.05, False),
+    "losses.slowest": ("a step with the slowest loss, over centre loss's", "times", 1.1, None, False),
     "run.share_of_dev": ("dev evaluation, of a run", "", None, None, False),
     "run.share_of_logging_and_checkpoints": ("logging and checkpoints, of a run", "", None, None, False),
     "run.share_of_all_but_training": ("all but training steps, of a run", "", 0.12, 0.06, False),

@@ -19,6 +19,12 @@ def _training(output: Path) -> dict[str, Any]:
     return measure_training(output, blocks=7, steps=12, plain=5)
 
 
+def _losses(output: Path) -> dict[str, Any]:
+    from benchmarks.losses import measure_losses
+
+    return measure_losses(output, blocks=5, steps=4)
+
+
 def _run(output: Path) -> dict[str, Any]:
     from benchmarks.share import measure_run
 
@@ -55,6 +61,7 @@ def _gpu(output: Path) -> dict[str, Any]:
 
 PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "training": _training,
+    "losses": _losses,
     "run": _run,
     "features": _features,
     "starts": _starts,

@@ -9,8 +9,10 @@ import pytest
 from benchmarks import corpus
 from benchmarks.__main__ import show
 from benchmarks.gpu import measure_side_by_side
+from benchmarks.losses import measure_losses
 from benchmarks.share import measure_run
 from benchmarks.training import measure_training
+from tests.conftest import TOP
 
 
 def test_what_misses_its_bar_is_said(capsys):
@@ -24,7 +26,7 @@ def test_what_misses_its_bar_is_said(capsys):
 def test_an_unknown_part_is_refused():
     said = subprocess.run([sys.executable, "-m", "benchmarks", "sped"], capture_output=True, text=True)
     assert said.returncode == 2
-    assert "there is no sped; choose of training, run, features, starts, growth, gpu" in said.stderr
+    assert "there is no sped; choose of training, losses, run, features, starts, growth, gpu" in said.stderr
 
 
 def test_a_part_by_itself(tmp_path):
@@ -49,6 +51,18 @@ def small_noise(short_noise, monkeypatch):
     monkeypatch.setattr(training, "all_shapes", lambda bins: [])
     whole = training.plan
     monkeypatch.setattr(training, "plan", lambda *of: whole(*of, times=0.02))
+
+
+def test_every_loss_is_measured_beside_centre_loss(tmp_path, short_noise, monkeypatch):
+    import benchmarks.losses as losses
+
+    whole = losses.plan
+    monkeypatch.setattr(losses, "plan", lambda *given: whole(*given, times=0.02))
+    measured = measure_losses(tmp_path, blocks=1, steps=1)
+    shipped = {file.stem for file in (TOP / "conf" / "loss").glob("*.yaml")}
+    assert measured["times"].keys() == {*shipped, "head=cosine", "softmax"}
+    assert measured["times"]["center"] == 1
+    assert measured["slowest"] == measured["times"][measured["slowest_loss"]] >= 1
 
 
 def test_ratios_are_of_the_numbers_beside_them(tmp_path, small_noise):
