@@ -1,6 +1,7 @@
 """`reproduce` as a user types it: the whole study, its report, and that a second call trains nothing."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import pandas as pd
@@ -73,6 +74,10 @@ def test_a_study_whose_folds_choose_by_dev_and_take_further_seeds(run_module, ou
     words = [*SMALL, "study=arms", "split.folds=[0,1]", "trainer.max_steps=4"]
     done = run_module("reproduce", *words)
     assert done.returncode == 0, done.stderr
+    told = [re.sub(r"^ *\d+/\d+ +| +dev UA.*", "", line) for line in done.stdout.splitlines() if "dev UA" in line]
+    names = ["plain", "softmax", "island: loss.lam=0.1", "island: loss.lam=3"]
+    names += ["plain seed=1", "softmax seed=1", "island seed=1"]
+    assert sorted(told) == sorted(f"{name} fold {fold}" for name in names for fold in range(2))
     study = output / "studies" / "arms"
     jobs = {job.name: job for job in read_jobs(study)}
     results = {file.parent.name: json.loads(file.read_text()) for file in (output / "runs").glob("*/result.json")}

@@ -12,7 +12,7 @@ from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.runs.attempt import BEAT, read_attempt
 from ser_lightning.runs.ledger import RunResult
 from ser_lightning.runs.signature import settings
-from ser_lightning.runs.study import place_name, read_jobs, study_folder
+from ser_lightning.runs.study import Job, place_name, read_jobs, study_folder
 from ser_lightning.runs.varying import Baseline, describe_settings, name_parts
 from ser_lightning.terminal import console
 from ser_lightning.training.tracking import whereabouts
@@ -128,24 +128,39 @@ class StudyProgress:
 def describe(planned: Sequence["PlannedRun"]) -> dict[str, str]:
     """Runs of one study in a few words by their signatures: what varies in it, then where the run belongs.
 
-    E.g. 'log-Mel lambda 0.3 fold 0'.
+    E.g. 'log-Mel lambda 0.3 fold 0'; where settings are compared by their names, 'centre: loss.lam=0.3 fold 0'.
     """
     # The runs of a job share their configuration
     jobs = {id(run.config): run.config for run in planned}
     settings = {number: describe_job(config) for number, config in jobs.items()}
+    names = _names_by_run(next(iter(jobs.values()))) if jobs else {}
     return {
-        run.signature: f"{settings[id(run.config)]} {place_name(run.split.repeat, run.split.fold)}".strip()
+        run.signature: " ".join(
+            [names.get(run.signature) or settings[id(run.config)], place_name(run.split.repeat, run.split.fold)]
+        ).strip()
         for run in planned
     }
 
 
+def _names_by_run(config: "Config") -> dict[str, str]:
+    """What the study calls the jobs of its runs; nothing where its settings are not compared by their names."""
+    if not config.study.references:
+        return {}
+    jobs = _read_jobs(config)
+    # A candidate says more than the setting that has chosen it
+    return {run: job.name for job in sorted(jobs, key=lambda job: job.candidate_of is not None) for run in job.runs}
+
+
 def describe_job(config: "Config") -> str:
     """What sets a configuration apart in its study, as far as the study's folder tells; its baseline's settings too."""
-    study = study_folder(config.paths.output, config.study.name)
-    try:
-        jobs = read_jobs(study)
-    except UserError:
-        # The command writes it anew, and says so where it cannot
-        jobs = []
     baseline = Baseline.read(config.study.baseline)
-    return describe_settings(name_parts(settings(config)), [job.settings for job in jobs], baseline)
+    return describe_settings(name_parts(settings(config)), [job.settings for job in _read_jobs(config)], baseline)
+
+
+def _read_jobs(config: "Config") -> list[Job]:
+    """The jobs of a configuration's study; none where they cannot be read."""
+    try:
+        return read_jobs(study_folder(config.paths.output, config.study.name))
+    except UserError:
+        # The command writes them anew, and says so where it cannot
+        return []
