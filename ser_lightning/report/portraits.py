@@ -40,24 +40,21 @@ class Cloud:
     ratio: float
 
 
-def feature_panels(
-    clouds: Sequence[Cloud], classes: Sequence[str], caption: str, common: bool = False, columns: int = 2
-) -> Figure:
+def feature_panels(clouds: Sequence[Cloud], classes: Sequence[str], caption: str, common: bool = False) -> Figure:
     """Features z on two principal components, with the compactness ratio on each panel.
 
     Args:
-        clouds: the panels, row by row.
+        clouds: the panels, row by row, two in each.
         classes: names of the classes.
         caption: the provenance.
         common: one basis, of all panels together, and one scale, so that panels can be compared; else, as the paper,
             a basis for every panel.
-        columns: panels in a row.
     """
     shared = principal_axes(np.concatenate([cloud.z for cloud in clouds])) if common else None
-    rows = -(-len(clouds) // columns)
+    rows = -(-len(clouds) // 2)
     with matplotlib.rc_context(STYLE):
-        figure = Figure((PAGE, 0.4 + 6.2 / columns * rows), layout="constrained")
-        grid = figure.subplots(rows, columns, squeeze=False, sharex=common, sharey=common)
+        figure = Figure((PAGE, 0.4 + 3.1 * rows), layout="constrained")
+        grid = figure.subplots(rows, 2, squeeze=False, sharex=common, sharey=common)
         for letter, axes, cloud in zip("abcdefgh", grid.flat, clouds, strict=False):
             basis = shared or principal_axes(cloud.z)
             draw_features(axes, basis.transform(cloud.z), cloud.labels, classes)

@@ -1,6 +1,7 @@
 """The features z, with a basis for every panel and on one basis, and how compact the classes are."""
 
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,15 @@ import pandas as pd
 from ser_lightning.report.chapter import Group
 from ser_lightning.report.compactness import compactness
 from ser_lightning.report.document import Block, Picture, Section, Table, Text
-from ser_lightning.report.material import MOST_SHOWN, Material
+from ser_lightning.report.material import Material
 from ser_lightning.report.portraits import Cloud, feature_panels
 from ser_lightning.report.samples import over_divisions
 from ser_lightning.report.scored import ScoredRun
 from ser_lightning.report.tables import with_half
 from ser_lightning.runs.ledger import FEATURES, damaged, feature_values, read_features
+
+# Settings whose features have room on a page, below each other
+A_PAGE = 3
 
 EXPLAINED = (
     "Within / between: root mean square distance of features from the mean of their class, over that between the means "
@@ -41,7 +45,7 @@ def _groups(material: Material) -> list[Group]:
     if not material.purpose.references or material.selection:
         return [material.shown[0]]
     jobs = [job for job in range(len(material.jobs)) if material.finished(job)]
-    pages = [jobs[start : start + MOST_SHOWN] for start in range(0, len(jobs), MOST_SHOWN)]
+    pages = [jobs[start : start + A_PAGE] for start in range(0, len(jobs), A_PAGE)]
     return [
         Group({job: material.label(job) for job in page}, suffix=f"_{number}" * (number > 1))
         for number, page in enumerate(pages, start=1)
@@ -55,17 +59,16 @@ def _pictures(material: Material, group: Group) -> list[Block]:
         return []
     result = chosen[0].result
     features = {job: _features(material, run) for job, run in zip(group.jobs, chosen, strict=True)}
-    clouds = [
-        _cloud(material, label, part, *features[job][part])
-        for part in ("train", "test")
-        for job, label in group.labels.items()
-    ]
+    panels = list(product(("train", "test"), group.labels.items()))
+    if len(group.jobs) != 2:
+        # A row for each setting
+        panels.sort(key=lambda panel: group.jobs.index(panel[1][0]))
+    clouds = [_cloud(material, label, part, *features[job][part]) for part, (job, label) in panels]
     # One run of each stands for all: runs have no common axes.
     place = f"repetition {result.repeat}, fold {result.fold}"
     caption = f"{material.facts.caption} | shown: {place}"
     title = f"Features z on their first two principal components{group.place}; {place}"
-    columns = max(2, len(group.jobs))
-    draw = partial(feature_panels, clouds, material.classes, caption, columns=columns)
+    draw = partial(feature_panels, clouds, material.classes, caption)
     return [
         Picture(f"features{group.suffix}", f"{title}; a basis for every panel", draw),
         Picture(f"features_common{group.suffix}", f"{title}; one basis for all panels", partial(draw, common=True)),
