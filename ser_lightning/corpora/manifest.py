@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class Manifest:
     def __len__(self) -> int:
         return len(self.table)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Names the utterances, their labels and their strata; independent of where the corpus lies."""
         columns = ["id", "raw_label", "label", *DESCRIPTION]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ class Split:
         """The utterances of a part, sorted."""
         return self.table.loc[self.table["part"] == part, "id"].tolist()
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Names the division."""
         return digest_rows(self.table[["id", "part"]].itertuples(index=False, name=None))
