@@ -29,6 +29,7 @@ def main(config: Config) -> None:
 
     from ser_lightning.runs.study import begin_study, study_folder, write_jobs
     from ser_lightning.training.choice import Setting, common_settings
+    from ser_lightning.training.job import set_damaged_aside
     from ser_lightning.training.plan import record_corpus
 
     if HydraConfig.get().mode is RunMode.MULTIRUN:
@@ -38,14 +39,18 @@ def main(config: Config) -> None:
     configs = compose_settings(config, overrides)
     begin_study(config, study, "reproduce", overrides, [common_settings(several) for several in configs.values()])
     settings = [Setting.plan(name, several, config.study.more_seeds) for name, several in configs.items()]
+    first = rounds(runs for setting in settings for runs in setting.candidates)
+    # What is chosen from must stand
+    set_damaged_aside(list(chain.from_iterable(first)))
     # All settings have the same folds.
     record_corpus(study, settings[0].candidates[0])
     write_jobs(study, [job for setting in settings for job in setting.jobs()])
-    failures = train(config, study, rounds([runs for setting in settings for runs in setting.candidates]))
-    later = [runs for setting in settings for runs in setting.later_runs() if runs]
+    failures = train(config, study, first)
+    later = rounds(runs for setting in settings for runs in setting.later_runs())
+    set_damaged_aside(list(chain.from_iterable(later)))
+    write_jobs(study, [job for setting in settings for job in setting.jobs()])
     if later:
-        write_jobs(study, [job for setting in settings for job in setting.jobs()])
-        failures += train(config, study, rounds(later))
+        failures += train(config, study, later)
     failures += filter(None, [try_report(config, study, console())])
     if failures:
         raise FailedRunsError("\n".join(failures))
@@ -56,12 +61,11 @@ def train(config: Config, study: Path, planned: list[list["PlannedRun"]]) -> lis
 
     Raises `FailedRunsError` at the first run that fails, with `study.stop_at_failure`.
     """
-    from ser_lightning.training.job import set_damaged_aside, train_all
+    from ser_lightning.training.job import train_all
     from ser_lightning.training.plan import note_other_code
     from ser_lightning.training.progress import StudyProgress
 
     runs = list(chain.from_iterable(planned))
-    set_damaged_aside(runs)
     with StudyProgress(runs, note_other_code(runs)) as progress:
         reports = InterimReports(planned, partial(try_report, config, study, progress.console))
         try:

@@ -79,11 +79,6 @@ class Setting:
         seeds = range(configs[0].seed + 1, configs[0].seed + 1 + more_seeds)
         return cls(name, [plan_job(config) for config in configs], seeds)
 
-    @property
-    def first_runs(self) -> list[list[PlannedRun]]:
-        """The runs that can be trained before anything is chosen, [divisions][candidates]."""
-        return [list(runs) for runs in zip(*self.candidates, strict=True)]
-
     def later_runs(self) -> list[list[PlannedRun]]:
         """Those with further seeds of what each division has chosen, [seeds][divisions that have chosen]."""
         chosen = self._chosen()
@@ -117,7 +112,7 @@ class Setting:
         if len(self.candidates) == 1:
             return dict.fromkeys(range(len(self.candidates[0])), 0)
         chosen = {}
-        for place, runs in enumerate(self.first_runs):
+        for place, runs in enumerate(zip(*self.candidates, strict=True)):
             results = [run.finished for run in runs]
             scores = [result.dev_ua for result in results if result is not None]
             if len(scores) == len(runs):
