@@ -1,11 +1,15 @@
 """What the header of a recording promises beside what its file holds; libsndfile reads a cut file without a word."""
 
+import io
+import os
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+import numpy as np
 import soundfile
 
 # Hz, beyond which a header is wrong and resampling asks for gigabytes
@@ -39,6 +43,26 @@ class Stream(soundfile.SoundFile):
 
     def seekable(self) -> bool:
         return False
+
+
+def _read_once() -> None:
+    """Open, fail to open, and read a sound, before threads do it at once.
+
+    cffi makes a C type when it is first used; two threads that do so in the same moment end the process with an
+    assertion (python-cffi issue 271).
+    """
+    sound = io.BytesIO()
+    soundfile.write(sound, np.zeros(2), LOWEST_RATE, format="WAV")
+    sound.seek(0)
+    with Stream(sound) as file:
+        file.read(1, dtype="float32", always_2d=True)
+        file.read(1)
+        str(file)
+    with suppress(soundfile.LibsndfileError), Stream(os.devnull):
+        pass
+
+
+_read_once()
 
 
 @dataclass(frozen=True)
