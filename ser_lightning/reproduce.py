@@ -151,18 +151,26 @@ def rounds(planned: Iterable[Sequence["PlannedRun"]]) -> list[list["PlannedRun"]
 def compose_settings(config: Config, overrides: Sequence[str]) -> dict[str, list[Config]]:
     """The settings of the study, each with the configurations that it may be: one for each combination of its values.
 
-    Raises `UserError` where the names that the study compares by are no settings of it.
+    Raises `UserError` where the names that the study compares by are no settings of it, and as `refuse_unlike` and
+    `refuse_doubled`.
     """
-    from ser_lightning.training.choice import combinations
+    from ser_lightning.training.choice import combinations, distinct_candidates, refuse_doubled, refuse_unlike
 
     study = config.study
     for name in (*study.references, *study.described):
         if name not in study.settings:
             raise UserError(f"study.references, study.described: {name} is none of {', '.join(study.settings)}")
-    return {
-        name: [compose_setting(overrides, words) for words in combinations(several)]
+    for name in study.settings:
+        if "=" in name or name != " ".join(name.split()):
+            raise UserError(f"study.settings: the name '{name}' has a = or blanks too many; call it otherwise")
+    configs = {
+        name: distinct_candidates([compose_setting(overrides, words) for words in combinations(several)])
         for name, several in study.settings.items()
     }
+    refuse_unlike(configs)
+    if study.references:
+        refuse_doubled(configs)
+    return configs
 
 
 def compose_setting(overrides: Sequence[str], setting: Sequence[str]) -> Config:

@@ -243,7 +243,7 @@ def test_a_loss_is_swept_beside_one_that_ships_and_reported(ser, user):
         (0.1, "mine", 0.2),
     ]
     assert [loss for loss in settings if not loss["lam"]] == [
-        {"lam": 0.0, "class_weights": "inverse", "focal": 0.0, "smoothing": 0.0}
+        {"lam": 0.0, "class_weights": "inverse", "focal": 0.0, "softmax": 1.0, "smoothing": 0.0}
     ]
     page = (user / "outputs" / "studies" / "swept" / "report.html").read_text()
     assert "mine" in page

@@ -256,7 +256,10 @@ def read_material(
     all_jobs = [job for job in current if job.candidate_of is None]
     if not all_jobs:
         raise UserError(f"{study} is no study: it has no jobs. Give the folder that train -m or reproduce wrote")
-    groups = [[all_jobs[number] for number in numbers] for numbers in distinct_jobs(all_jobs).values()]
+    purpose = read_study(study)
+    # Two settings that are compared by their names may have chosen the same runs
+    distinct_numbers = distinct_jobs(all_jobs, by_runs=not purpose.references).values()
+    groups = [[all_jobs[number] for number in numbers] for numbers in distinct_numbers]
     distinct = [join_names(group) for group in groups]
     rows = replications(distinct)
     jobs = [pool_seeds([distinct[number] for number in numbers]) for numbers in rows]
@@ -266,7 +269,6 @@ def read_material(
     facts = provenance(jobs, runs, utterances)
     summary = average(jobs, scored, speakers_by_id(utterances))
     left_out = [job.name for job in others]
-    purpose = read_study(study)
     whole = Material(
         study,
         runs,
@@ -278,7 +280,7 @@ def read_material(
         facts,
         utterances,
         left_out=left_out,
-        candidates=[job for job in current if job.candidate_of is not None],
+        candidates=[job for job in current if job.candidate_of in {one.name for one in all_jobs}],
     )
     selection = tuple(_choose(whole, name.strip()) for name in _split(show))
     if len(selection) > MOST_SHOWN:

@@ -88,7 +88,7 @@ def fit_and_score(
     readout = part.make(classes=classes)
     with blamed(part):
         chooses = "dev" in inspect.signature(readout.fit).parameters
-        readout.fit(z, labels, *[dev] * chooses)
+        readout.fit(z, labels, **({"dev": dev} if chooses else {}))
         scores = np.asarray(readout.scores(others))
     if problem := _problem(scores, [len(others), classes]):
         raise UserError(f"readout={part.name}: {_place(part, readout.scores)}scores(z) has {problem}")

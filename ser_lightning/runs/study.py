@@ -35,6 +35,8 @@ SPLIT, UTTERANCES, COMMAND, STUDY = "split.csv", "utterances.csv", "command.txt"
 # The jobs that a study has, so that one that is lost is missed.
 JOBS = "jobs.json"
 
+UNDECIDED = "undecided"
+
 log = logging.getLogger(__name__)
 
 
@@ -45,7 +47,7 @@ class Job:
     Attributes:
         name: what the job sets.
         settings: what its numbers depend on.
-        runs: signatures; empty until the job has begun.
+        runs: signatures; empty until the job has begun; see `undecided` for those that are not known yet.
         places: (repetition, fold) of each run.
         failure: why the job has no runs.
         readouts: what the job's runs keep a read-out as, see `readout_names` -> its name and settings.
@@ -251,6 +253,11 @@ def write_jobs(folder: Path, jobs: Sequence[Job], beside: bool = False) -> None:
         _write_list(folder, listed, recorded, jobs)
 
 
+def undecided(name: str, repeat: int, fold: int) -> str:
+    """What stands for a job's run until its division has chosen one: no run is called so, so that it is missing."""
+    return f"{UNDECIDED}-{digest([name, repeat, fold])}"
+
+
 def _free_number(job: Job, listed: JobList, recorded: Mapping[int, Job], damaged: list[int]) -> int:
     """The number for a job that the study does not have, or has lost: that of the lost one, if it may be this."""
     for number in damaged:
@@ -297,12 +304,15 @@ def join_jobs(former: Job, job: Job) -> Job:
     before, now = (
         {tuple(place): run for place, run in zip(one.places, one.runs, strict=True)} for one in (former, job)
     )
+    before = {place: run for place, run in before.items() if not run.startswith(UNDECIDED)}
     changed = bool(former.origin and job.origin) and former.origin != job.origin
     if changed or any(before.get(place, run) != run for place, run in now.items()):
         before = {}
     runs = now if before.keys() <= now.keys() else {**before, **now}
     places = [list(place) for place in runs]
-    name, readouts = _shared_name([former.name, job.name]), _join_readouts([former, job])
+    # A command line is called by what all of them set, a setting of a study as it is called now
+    name = _shared_name([former.name, job.name]) if "=" in job.name.partition(" ")[0] else job.name
+    readouts = _join_readouts([former, job])
     return replace(
         job,
         name=name,
@@ -346,8 +356,8 @@ def read_current_jobs(folder: Path) -> tuple[list[Job], list[Job]]:
     return [job for job in jobs if job not in others], others
 
 
-def distinct_jobs(jobs: Sequence[Job]) -> dict[int, list[int]]:
-    """Jobs that are one: the number of the first -> the numbers of all that have its runs, or its settings.
+def distinct_jobs(jobs: Sequence[Job], by_runs: bool = True) -> dict[int, list[int]]:
+    """Jobs that are one: the number of the first -> the numbers of all that have its settings, or `by_runs` its runs.
 
     >>> first, second = Job("loss=mine loss.lam=0", {}, ["abc"], [[0, 0]]), Job("loss.lam=0", {}, ["abc"], [[0, 0]])
     >>> distinct_jobs([first, second, Job("loss.lam=1", {"lam": 1})])
@@ -355,7 +365,7 @@ def distinct_jobs(jobs: Sequence[Job]) -> dict[int, list[int]]:
     """
     groups: dict[int, list[int]] = {}
     for number, job in enumerate(jobs):
-        first = next((one for one in groups if _is_same(jobs[one], job)), number)
+        first = next((one for one in groups if _is_same(jobs[one], job, by_runs)), number)
         groups.setdefault(first, []).append(number)
     return groups
 
@@ -482,7 +492,7 @@ def _describe_origin(key: str, value: Any) -> str:
 
 
 def _tell_dropped(study: str, former: Job, job: Job) -> None:
-    count = len(set(former.runs) - set(job.runs))
+    count = len({run for run in former.runs if not run.startswith(UNDECIDED)} - {*job.runs})
     if count:
         runs, verb = ("1 run", "is") if count == 1 else (f"{count} runs", "are")
         log.warning(
@@ -501,8 +511,8 @@ def _shared_name(names: Sequence[str]) -> str:
     return " ".join(shared_words(names)) or names[0] if len(set(names)) > 1 else names[0]
 
 
-def _is_same(one: Job, other: Job) -> bool:
-    if one.runs and other.runs:
+def _is_same(one: Job, other: Job, by_runs: bool) -> bool:
+    if by_runs and one.runs and other.runs:
         return set(one.runs) == set(other.runs)
     return same_settings(one, other)
 

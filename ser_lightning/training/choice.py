@@ -12,9 +12,12 @@ from typing import Any
 from ser_lightning.config import Config
 from ser_lightning.errors import UserError
 from ser_lightning.runs.signature import flat, settings
-from ser_lightning.runs.study import Job
-from ser_lightning.runs.varying import show_value
+from ser_lightning.runs.study import Job, undecided
+from ser_lightning.runs.varying import settings_key, show_value
 from ser_lightning.training.plan import PlannedRun, plan_job, record, with_seed
+
+# The value of a setting that has several
+CHOSEN = "chosen on dev"
 
 
 def combinations(overrides: Sequence[str]) -> list[list[str]]:
@@ -41,9 +44,44 @@ def combinations(overrides: Sequence[str]) -> list[list[str]]:
     return [list(words) for words in product(*values)]
 
 
+def distinct_candidates(configs: Sequence[Config]) -> list[Config]:
+    """Configurations of which no two are the same run, as with lambda = 0 those of any loss are; the first of each."""
+    distinct = {settings_key(settings(config)): config for config in reversed(configs)}
+    return [config for config in configs if distinct[settings_key(settings(config))] is config]
+
+
+def refuse_unlike(configs: Mapping[str, Sequence[Config]]) -> None:
+    """Raise `UserError` where not all configurations of a study's settings have one corpus and one split."""
+    first: dict[str, Any] = {}
+    for name, several in configs.items():
+        for config in several:
+            data = {group: config.described[group] for group in ("corpus", "split")}
+            # How long is trained may depend on the features
+            data["corpus"] = {key: value for key, value in data["corpus"].items() if key != "training"}
+            if unlike := [group for group, value in data.items() if (first or data)[group] != value]:
+                raise UserError(
+                    f"study.settings: {name} has a {unlike[0]} of its own; a study has one, so give it on the command "
+                    "line"
+                )
+            first = first or data
+
+
+def refuse_doubled(configs: Mapping[str, Sequence[Config]]) -> None:
+    """Raise `UserError` where two settings of a study are the same, or differ in nothing but what they choose from."""
+    names: dict[str, str] = {}
+    for name, several in configs.items():
+        key = settings_key(common_settings(several))
+        if key in names:
+            raise UserError(
+                f"study.settings: {names[key]} and {name} are one setting, but perhaps for what is chosen from; join "
+                "them, or let them differ in more"
+            )
+        names[key] = name
+
+
 def common_settings(configs: Sequence[Config]) -> dict[str, Any]:
-    """What a study calls configurations by of which each division takes one: of each setting its value, or the list of
-    its values."""
+    """What a study calls configurations by of which each division takes one: of each setting its value, or that it is
+    chosen; so it is the same setting with more values to choose from."""
     return _joined([settings(config) for config in configs])
 
 
@@ -54,8 +92,7 @@ def _joined(tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if all(isinstance(value, Mapping) for value in values):
             joined[key] = _joined(values)
         else:
-            distinct = [value for number, value in enumerate(values) if value not in values[:number]]
-            joined[key] = distinct[0] if len(distinct) == 1 else distinct
+            joined[key] = values[0] if all(value == values[0] for value in values) else CHOSEN
     return joined
 
 
@@ -91,14 +128,13 @@ class Setting:
         configs = [runs[0].config for runs in self.candidates]
         common = common_settings(configs)
         chosen = [self.candidates[choice][place] for place, choice in self._chosen().items()]
-        seeded = [chosen, *self.later_runs()]
         first = record(self.name, configs[0], self.candidates[0])
         jobs = []
-        for seed, runs in zip([configs[0].seed, *self.seeds], seeded, strict=True):
+        for seed, runs in zip([configs[0].seed, *self.seeds], [chosen, *self.later_runs()], strict=True):
             name = self.name if seed == configs[0].seed else f"{self.name} seed={seed}"
-            places = [[run.split.repeat, run.split.fold] for run in runs]
-            own = {**common, "seed": seed}
-            jobs.append(replace(first, name=name, settings=own, runs=[run.signature for run in runs], places=places))
+            decided = {(run.split.repeat, run.split.fold): run.signature for run in runs}
+            signatures = [decided.get((repeat, fold), undecided(name, repeat, fold)) for repeat, fold in first.places]
+            jobs.append(replace(first, name=name, settings={**common, "seed": seed}, runs=signatures))
         if len(configs) == 1:
             return jobs
         candidates = [

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from sklearn.neighbors import NearestCentroid
 from ser_lightning.config import compose
 from ser_lightning.errors import FailedRunsError, UserError
 from ser_lightning.runs.ledger import read_features, read_outputs, read_readout
-from ser_lightning.runs.readouts import read_out, readout_names
+from ser_lightning.runs.readouts import fit_and_score, read_out, readout_names
 from ser_lightning.runs.status import study_status
 from ser_lightning.runs.study import Job, read_jobs, write_job, write_jobs
 from ser_lightning.training.job import train_all
@@ -238,3 +239,26 @@ def test_a_job_of_before_has_none(tmp_path):
     folder.mkdir(parents=True)
     (folder / "job.json").write_text(json.dumps({"name": "old", "settings": {}, "runs": [], "places": []}))
     assert read_jobs(tmp_path)[0].readouts == {}
+
+
+@pytest.mark.parametrize("keyword", [True, False])
+def test_a_read_out_that_asks_for_dev_by_name_is_given_it(keyword):
+    class Asking:
+        def __init__(self, classes):
+            self.given = None
+
+        def scores(self, z):
+            return np.zeros((len(z), 2))
+
+    if keyword:
+        Asking.fit = lambda self, z, labels, weight=None, *, dev: setattr(self, "given", (weight, *dev))
+    else:
+        Asking.fit = lambda self, z, labels, weight=None, dev=None: setattr(self, "given", (weight, *dev))
+    made = []
+    part = SimpleNamespace(name="asking", folder=None, make=lambda classes: made.append(Asking(classes)) or made[0])
+    z, labels = np.arange(6.0).reshape(3, 2), np.array([0, 1, 1])
+    fit_and_score(part, z, labels, (z + 1, labels[::-1]), z, classes=2)
+    weight, dev, seen = made[0].given
+    assert weight is None
+    assert (dev == z + 1).all()
+    assert seen.tolist() == [1, 1, 0]

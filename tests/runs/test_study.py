@@ -26,6 +26,7 @@ from ser_lightning.runs.study import (
     begin_study,
     distinct_jobs,
     job_name,
+    join_jobs,
     join_names,
     known_papers,
     mixed_origins,
@@ -35,6 +36,7 @@ from ser_lightning.runs.study import (
     read_study,
     replications,
     study_folder,
+    undecided,
     write_command,
     write_job,
     write_jobs,
@@ -407,3 +409,26 @@ def test_a_fold_that_failed_is_not_forgotten_for_one_that_did_not(tmp_path):
     assert (one.runs, one.failure) == (["a"], "there is no fold 7")
     write_jobs(tmp_path, [job(0.3)])
     assert read_jobs(tmp_path)[0].failure is None
+
+
+def test_a_joined_job_is_called_by_what_both_set_or_as_it_is_called_now():
+    def joined(former, now):
+        return join_jobs(Job(former, {}, ["a"], [[0, 0]]), Job(now, {}, ["a"], [[0, 0]])).name
+
+    assert joined("corpus=emodb loss.lam=0", "loss.lam=0 loss=mine") == "loss.lam=0"
+    assert joined("plain softmax", "regularised softmax") == "regularised softmax"
+    assert joined("plain seed=1", "regular seed=1") == "regular seed=1"
+
+
+def test_runs_that_were_not_known_yet_are_replaced_without_being_dropped(tmp_path, caplog):
+    places = [[0, 0], [0, 1]]
+    waiting = Job("island", {"lam": "chosen"}, [undecided("island", 0, fold) for fold in range(2)], places)
+    write_jobs(tmp_path, [waiting])
+    write_jobs(tmp_path, [replace(waiting, runs=["first", waiting.runs[1]])])
+    write_jobs(tmp_path, [replace(waiting, runs=["first", "second"])])
+    (job,) = read_jobs(tmp_path)
+    assert (job.runs, job.places) == (["first", "second"], places)
+    assert not caplog.records
+    # A candidate of the same settings is another job
+    write_jobs(tmp_path, [replace(job, candidate_of="island")])
+    assert [one.candidate_of for one in read_jobs(tmp_path)] == [None, "island"]

@@ -62,6 +62,8 @@ def answer(material: Material) -> list[str]:
     Of an unfinished study how far it is: whoever looks while it runs, and stops when he likes what he sees, is wrong
     more often than p says.
     """
+    if absent := [name for name in material.purpose.references if not material.named(name)]:
+        return [f"Not known: the study has no setting {' and no '.join(absent)}, which the others are compared with."]
     if not material.compared:
         if len(material.jobs) > 1:
             return ["Not known yet: no two settings that could be compared have a finished run."]

@@ -9,7 +9,7 @@ from statsmodels.stats.multitest import multipletests
 
 from ser_lightning.report.material import read_material
 from ser_lightning.report.sections import answer, choices, families, features, scores
-from ser_lightning.runs.study import Purpose, write_job, write_study
+from ser_lightning.runs.study import Purpose, undecided, write_job, write_study
 from tests.report.simulated import CLASSES, Simulation, predictions, settings_of
 
 NAMES = ["plain", "softmax", "centre", "island", "ring"]
@@ -125,3 +125,28 @@ def test_candidates_are_counted_and_take_no_part(material):
     # Each run of the simulation has 60 % on dev
     assert shown["dev UA (%)"].tolist() == ["60.00", "60.00", "–"]
     assert choices.section(material) is None
+
+
+def test_settings_that_have_chosen_the_same_runs_stay_two(material):
+    softmax = material.jobs[1]
+    twin = replace(softmax, name="twin", settings={**softmax.settings, "candidate": 1})
+    write_job(material.study, 5, twin)
+    again = read_material(material.study, material.runs)
+    assert again.names == [*NAMES, "twin"]
+    row = again.differences.set_index("job").loc[5]
+    assert (row["ua"], row["runs"]) == (0, 5)
+    assert row["ua_half"] > 0
+
+
+def test_a_division_that_has_not_chosen_is_missing(material):
+    ring = material.jobs[4]
+    write_job(material.study, 4, replace(ring, runs=[*ring.runs[:4], undecided("ring", 0, 4)]))
+    again = read_material(material.study, material.runs)
+    assert not again.complete
+    assert (again.facts.finished, again.facts.planned) == (24, 25)
+    assert answer.answer(again)[0].startswith("Not yet: 24 of 25 runs have finished")
+
+
+def test_a_reference_that_the_study_does_not_have_is_named(material):
+    absent = replace(material, purpose=replace(material.purpose, references=("softmax", "centering")))
+    assert answer.answer(absent)[0].startswith("Not known: the study has no setting centering, which")
