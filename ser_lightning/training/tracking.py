@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,6 +61,7 @@ def wandb_run(logger: LoggerConfig, output: str, run_id: str, *, resume: bool, *
         arguments: further ones of `wandb.init`.
     """
     earlier: list[Path] = []
+    threading.excepthook = _end_thread
     try:
         folder = Path(output) / "wandb"
         # W&B makes its folder below an existing one, or silently takes another.
@@ -83,6 +85,15 @@ def wandb_run(logger: LoggerConfig, output: str, run_id: str, *, resume: bool, *
                 run.finish(exit_code=int(failed))
             if not is_whole(run):
                 _let_go()
+
+
+def _end_thread(end: threading.ExceptHookArgs) -> None:
+    """Make a warning of what ends a thread of W&B's, which would else print a traceback, perhaps after the command's
+    last word."""
+    if end.thread is None or not end.thread.name.startswith("wandb"):
+        threading.__excepthook__(end)
+    else:
+        _warn_once(f"a thread of W&B's ended ({_reason(end.exc_value)}); `wandb sync` sends what was not sent")
 
 
 @contextmanager
@@ -228,5 +239,5 @@ def _in_trouble() -> bool:
     return TROUBLE in os.environ and Path(os.environ[TROUBLE]).exists()
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException | None) -> str:
     return (str(error).splitlines() or [""])[0] or type(error).__name__

@@ -84,6 +84,10 @@ class Draft:
     def set(self, place: int, column: str, written: Any, meant: str | None = None) -> None:
         """Write another cell; of path, label and speaker it is what it means too."""
         number = COLUMNS.index(column)
+        if column == "path":
+            # No other row has it any more
+            former = str(self.rows[place][number]).removeprefix("./")
+            self.doubts = [doubt for doubt in self.doubts if doubt != former]
         self.rows[place][number] = written
         self.strike(place, column)
         self.struck += [str(written)[:30]] if len(str(written).strip()) > 3 else [f"'{written}'"]

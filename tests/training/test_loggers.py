@@ -6,8 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
-from threading import Thread
 
 import numpy as np
 import pandas as pd
@@ -301,7 +301,7 @@ def test_where_wandbs_process_cannot_start_nothing_waits_for_it(monkeypatch):
             outcome.append(error)
 
     # One that waits for ever would else hold up all tests
-    thread = Thread(target=set_up, daemon=True)
+    thread = threading.Thread(target=set_up, daemon=True)
     thread.start()
     thread.join(30)
     assert [error.errno for error in outcome] == [errno.EMFILE]
@@ -369,3 +369,22 @@ def test_a_figure_that_cannot_be_drawn_fails_no_run(small, tmp_path, monkeypatch
         (planned,), _ = train(small("logger=wandb", "seed=42"))
     assert planned.finished is not None
     assert caplog.text.count("no such glyph") == 1
+
+
+def test_a_thread_of_wandbs_that_ends_is_a_warning_and_any_other_a_traceback(monkeypatch, tmp_path, caplog, capsys):
+    monkeypatch.setenv(tracking.TROUBLE, str(tmp_path / "told"))
+    monkeypatch.setattr(threading, "excepthook", tracking._end_thread)
+
+    def end():
+        raise OSError("Too many open files")
+
+    for name in ("wandb-AsyncioManager-main", "mine"):
+        thread = threading.Thread(target=end, name=name)
+        thread.start()
+        thread.join()
+    assert [record.message.partition(";")[0] for record in caplog.records] == [
+        "a thread of W&B's ended (Too many open files)"
+    ]
+    printed = capsys.readouterr().err
+    assert printed.count("Traceback") == 1
+    assert "Exception in thread mine" in printed
