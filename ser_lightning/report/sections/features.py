@@ -60,8 +60,8 @@ def _pictures(material: Material, group: Group) -> list[Block]:
     result = chosen[0].result
     features = {job: _features(material, run) for job, run in zip(group.jobs, chosen, strict=True)}
     panels = list(product(("train", "test"), group.labels.items()))
-    if len(group.jobs) != 2:
-        # A row for each setting
+    if len(group.jobs) != 2 or material.purpose.references:
+        # A row for each setting, in place of the paper's four panels
         panels.sort(key=lambda panel: group.jobs.index(panel[1][0]))
     clouds = [_cloud(material, label, part, *features[job][part]) for part, (job, label) in panels]
     # One run of each stands for all: runs have no common axes.
