@@ -67,7 +67,9 @@ def train(config: Config, study: Path, planned: list[list["PlannedRun"]]) -> lis
 
     runs = list(chain.from_iterable(planned))
     with StudyProgress(runs, note_other_code(runs)) as progress:
-        reports = InterimReports(planned, partial(try_report, config, study, progress.console))
+        # With `rerun` former runs are moved aside meanwhile, which a report would miss
+        reported = [] if config.rerun else planned
+        reports = InterimReports(reported, partial(try_report, config, study, progress.console))
         try:
             train_all(runs, progress, reports.after)
         except FailedRunsError as error:
@@ -84,7 +86,7 @@ class InterimReports:
     report is the study's.
 
     Args:
-        rounds: the runs of each fold and its features.
+        rounds: the runs of each fold and its features; of runs in none there is no report.
         report: writes a report.
     """
 

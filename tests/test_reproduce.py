@@ -134,6 +134,14 @@ def test_a_report_follows_each_round_but_the_last(monkeypatch):
     assert reports == ["c", "b"]
 
 
+def test_without_rounds_nothing_is_reported():
+    reports: list[str] = []
+    interim = reproduce.InterimReports([], lambda: reports.append("report"))
+    for name in "ab":
+        interim.after(_run(name))
+    assert reports == []
+
+
 def test_a_report_is_due_again_after_twenty_times_its_own_length(monkeypatch):
     now, reports = [0.0], []
     monkeypatch.setattr(reproduce.time, "monotonic", lambda: now[0])
