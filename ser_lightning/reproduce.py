@@ -117,8 +117,8 @@ def try_report(config: Config, study: Path, terminal: "Console") -> str | None:
         report, problems = report_so_far(config, study)
     except Exception as error:
         report, problems = None, [keep_failure(study, error)]
-    if lines := [report] if report else problems:
-        terminal.print(lines[0], soft_wrap=True)
+    if report or problems:
+        terminal.print(report or problems[0], soft_wrap=True)
     return "\n".join(problems) or None
 
 

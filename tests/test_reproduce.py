@@ -74,10 +74,10 @@ def test_a_study_whose_folds_choose_by_dev_and_take_further_seeds(run_module, ou
     words = [*SMALL, "study=arms", "split.folds=[0,1]", "trainer.max_steps=4"]
     done = run_module("reproduce", *words)
     assert done.returncode == 0, done.stderr
-    told = [re.sub(r"^ *\d+/\d+ +| +dev UA.*", "", line) for line in done.stdout.splitlines() if "dev UA" in line]
+    lines = [re.sub(r"^ *\d+/\d+ +| +dev UA.*", "", line) for line in done.stdout.splitlines() if "dev UA" in line]
     names = ["plain", "softmax", "island: loss.lam=0.1", "island: loss.lam=3"]
     names += ["plain seed=1", "softmax seed=1", "island seed=1"]
-    assert sorted(told) == sorted(f"{name} fold {fold}" for name in names for fold in range(2))
+    assert sorted(lines) == sorted(f"{name} fold {fold}" for name in names for fold in range(2))
     study = output / "studies" / "arms"
     jobs = {job.name: job for job in read_jobs(study)}
     results = {file.parent.name: json.loads(file.read_text()) for file in (output / "runs").glob("*/result.json")}
@@ -116,9 +116,9 @@ def test_a_report_that_fails_ends_no_training_and_is_told(tmp_path, monkeypatch,
         raise error
 
     monkeypatch.setattr(reproduce, "report_so_far", broken)
-    told = reproduce.try_report(None, tmp_path, console())
-    assert str(error) in told
-    assert told in capsys.readouterr().out
+    problem = reproduce.try_report(None, tmp_path, console())
+    assert str(error) in problem
+    assert problem in capsys.readouterr().out
 
 
 def test_a_report_follows_each_round_but_the_last(monkeypatch):

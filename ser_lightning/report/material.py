@@ -146,13 +146,19 @@ class Material:
             if job not in {number for other in others for number in self.named(other)}
         }
 
-    def differences_from(self, name: str) -> pd.DataFrame:
-        """A row per job compared with the reference of this name, a family of its own; see `comparison.differences`."""
-        return differences(self.jobs, self.compared_with(name), self.scored, self.speaker_of)
+    @cached_property
+    def families(self) -> dict[str, pd.DataFrame]:
+        """Name of a reference, or of what is described -> a row per job compared with it, see `differences`."""
+        return {
+            name: differences(self.jobs, self.compared_with(name), self.scored, self.speaker_of)
+            for name in (*self.purpose.references, *self.purpose.described)
+        }
 
     @cached_property
     def differences(self) -> pd.DataFrame:
         """A row per compared job, see `comparison.differences`."""
+        if self.purpose.references:
+            return self.families[self.purpose.references[0]]
         return differences(self.jobs, self.compared, self.scored, self.speaker_of)
 
     @property

@@ -112,10 +112,10 @@ def _other_references(material: Material) -> list[str]:
     """What the study's further references say, a family of tests each; and how the setting that the answer is about
     stands beside those that are described and not tested."""
     references, described = material.purpose.references[1:], material.purpose.described
-    sentences = [_counts(material.differences_from(name), f" with {name}, a family of its own") for name in references]
+    sentences = [_counts(material.families[name], f" with {name}, a family of its own") for name in references]
     best = [group.jobs[1] for group in material.answered[:1]]
     for name in described:
-        rows = material.differences_from(name).to_dict("records")
+        rows = material.families[name].to_dict("records")
         sentences += [
             f"{material.label(row['job'])} against {material.label(row['reference'])} changes UA by "
             f"{with_half(row['ua'], row['ua_half'], signed=True)} points, which is described and not tested."

@@ -11,7 +11,7 @@ from ser_lightning.report.document import Picture, Section, Table, Text
 from ser_lightning.report.figures import forest
 from ser_lightning.report.material import Material
 from ser_lightning.report.statistics import QUESTIONS
-from ser_lightning.report.tables import show_number, show_p, with_half, with_halves
+from ser_lightning.report.tables import show_number, show_p, with_halves
 
 EXPLAINED = (
     "Points of UA against each reference, paired by division and seed, ± half of the 95 % interval for {meaning}. "
@@ -26,8 +26,7 @@ def section(material: Material) -> Section | None:
     tested, described = material.purpose.references, material.purpose.described
     if not (tested and material.decided and material.compared):
         return None
-    families = {name: material.differences_from(name) for name in (*tested, *described)}
-    families = {name: rows for name, rows in families.items() if not rows.empty}
+    families = {name: rows for name, rows in material.families.items() if not rows.empty}
     finished = [job for job in range(len(material.jobs)) if material.finished(job)]
     shown = pd.DataFrame({"setting": [material.label(job) for job in finished]}, index=finished)
     shown[f"{METRICS[HEADLINE].label} (%)"] = with_halves(material.summary.loc[finished], HEADLINE)
@@ -49,10 +48,7 @@ def section(material: Material) -> Section | None:
 
 
 def _columns(name: str, rows: pd.DataFrame, tested: bool) -> pd.DataFrame:
-    shown = pd.DataFrame(
-        {f"against {name}": [with_half(*pair, signed=True) for pair in zip(rows["ua"], rows["ua_half"], strict=True)]},
-        index=rows.index,
-    )
+    shown = pd.DataFrame({f"against {name}": with_halves(rows, HEADLINE, signed=True)}, index=rows.index)
     if tested:
         shown[f"p for all, {name}"] = rows["ua_p_holm"].map(show_p)
         shown[f"detectable, {name}"] = rows["ua_detectable"].map(show_number)
