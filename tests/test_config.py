@@ -104,8 +104,8 @@ def test_every_shipped_file_composes(group):
     files = sorted((CONF / group).glob("*.yaml"))
     assert files
     for file in files:
-        table = {"table": ["corpus.table=t"], "file": ["split.table=t"]}.get(file.stem, [])
-        compose([f"{group}={file.stem}", "++corpus.root=x", *table])
+        given = {"table": "corpus.table=t", "file": "split.table=t", "pretrained": "features.weights=w"}.get(file.stem)
+        compose([f"{group}={file.stem}", "++corpus.root=x", *([given] if given else [])])
 
 
 def test_output_is_absolute_and_from_the_environment(monkeypatch, tmp_path):

@@ -31,6 +31,7 @@ from ser_lightning.training.job import train_once
 from ser_lightning.training.plan import plan_job
 from ser_lightning.training.run import fold_data
 from tests.conftest import SMALL
+from tests.features.networks import random_network
 
 # Contract -> the tests that hold it, by file; those of this file are below, in the contracts' order
 HOLDERS = {
@@ -96,6 +97,8 @@ def table(output, tmp_path_factory):
 def needs(group, name):
     """What a choice wants to be told besides its name."""
     given = {("split", "file"): ["split.table=t.csv"], ("corpus", "table"): ["corpus.table=t.csv"]}
+    if (group, name) == ("features", "pretrained"):
+        return [f"{group}={name}", f"features.weights={random_network('Wav2Vec2')}"]
     return [f"{group}={name}", *given.get((group, name), []), *["++corpus.root=."] * (group == "corpus")]
 
 
@@ -214,9 +217,12 @@ class Deadly(Watch):
 @pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda combination: " ".join(combination.values()))
 def test_parts_are_made_trained_resumed_and_read_out(combination, small, table, monkeypatch):
     """Contract 8: two steps, each an epoch; killed between them, and resumed to the same bits. Contract 6 too."""
-    words = [f"{group}={name}" for group, name in combination.items()]
+    words = [word for group, name in combination.items() for word in needs(group, name) if group != "split"]
+    words += [f"split={combination['split']}"]
     words += ["trainer.max_steps=2", "batching.size=120", "loss.lam=0.5", "seed=500"]
     words += [f"readout=[{','.join(NAMES[SEVERAL])}]"]
+    # Of half as many frames per second as a spectrogram's an encoder may need more than the shortest utterance has
+    words += ["features.max_seconds=2", "corpus.max_bad_share=0.5"] * (combination["features"] == "pretrained")
     words += [f"split.table={table}"] * (combination["split"] == "file")
     # Larger parts, since both voices and sentences are divided
     words += ["split.groups=3"] * (combination["split"] == "text")

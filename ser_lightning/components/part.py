@@ -109,8 +109,15 @@ class Part(BaseModel):
 
     @property
     def content(self) -> dict[str, Any]:
-        """The part's own settings, those that are paths by the content of the files: what names made of them need."""
-        return {key: _content(value) if key in self.paths else value for key, value in self.own.items()}
+        """The part's own settings, those that are paths by the content of the files: what names made of them need.
+
+        A class whose settings name something else that may change, such as the weights of a network, has a static
+        method `pinned(**settings)` that puts its content in the place of its name.
+        """
+        pinned = getattr(self.load(), "pinned", None)
+        with blamed(self):
+            own = pinned(**deepcopy(self.own)) if pinned else self.own
+        return {key: _content(value) if key in self.paths else value for key, value in own.items()}
 
     @property
     def place(self) -> str:

@@ -181,7 +181,8 @@ class UtteranceDataset(Dataset[Batch]):
         time = torch.arange(longest, device=chosen.device)
         behind = time >= self._lengths[chosen, None]  # [B, longest]
         rows = (self._starts[chosen, None] + time).masked_fill_(behind, 0)  # [B, longest]
-        padded = self.frames.index_select(0, rows.flatten())  # [B * longest, bins]
+        # In float32, whatever is stored
+        padded = self.frames.index_select(0, rows.flatten()).float()  # [B * longest, bins]
         padded = padded.sub_(self._mean).div_(self._deviation).view(*rows.shape, -1)  # [B, longest, bins]
         # not masked_fill_, which takes five times as long on a CPU
         return padded.mul_(~behind[:, :, None])

@@ -98,9 +98,3 @@ def _mel_bank() -> Tensor:
     return torchaudio.functional.melscale_fbanks(
         DFT_BINS, 0.0, RATE / 2, bands, RATE, norm="slaney", mel_scale="slaney"
     )
-
-
-def middle(spectrogram: np.ndarray, frames: int) -> np.ndarray:
-    """The middle `frames` rows of a longer spectrogram [any, bins]; a shorter one whole."""
-    start = max(0, (spectrogram.shape[0] - frames) // 2)
-    return spectrogram[start : start + frames]

@@ -22,13 +22,13 @@ def assemble(
     bf16: bool = False,
     front_end: dict[str, Any] | None = None,
 ) -> EmotionRecognizer:
-    """The recognizer of a configuration, for so many classes and bins.
+    """The recognizer of a configuration, for so many classes, and numbers in a frame as it is stored (`bins`).
 
     `seed` is that of the loss's own weights, and of what parts draw in training. Raises `UserError`, with the part,
     where one is no module, or does not say how long z is; and whenever a part gives something of another kind or shape
     than it should, or nothing that could train it.
     """
-    encoder = _make(config.model, bins=bins)
+    encoder = _make_encoder(config, bins)
     features = _whole_number(config.model, encoder, "features", "the length of z")
     if hasattr(encoder, "fewest"):
         _whole_number(config.model, encoder, "fewest", "the frames that it can do with")
@@ -72,6 +72,45 @@ def assemble(
         front_end,
         seed,
     )
+
+
+class JoinedEncoder(nn.Module):
+    """An encoder that is given what a front end's `join` makes of stored frames; both are trained."""
+
+    def __init__(self, join: nn.Module, encoder: nn.Module) -> None:
+        super().__init__()
+        self.join, self.encoder = join, encoder
+        # As far as it says it; what is wrong with these is said as of any encoder
+        for name in ("features", "fewest"):
+            if hasattr(encoder, name):
+                setattr(self, name, getattr(encoder, name))
+
+    def initialise(self) -> None:
+        """Initialise the encoder, if it has a way of its own."""
+        initialise: Any = getattr(self.encoder, "initialise", None)
+        if initialise is not None:
+            initialise()
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """z [B, features] of stored frames [B, T, stored] with `lengths` [B] valid ones."""
+        z: Tensor = self.encoder(self.join(frames), lengths)
+        return z
+
+
+def _make_encoder(config: Config, stored: int) -> nn.Module:
+    join = None
+    # Making a front end may take long
+    if hasattr(config.features.load(), "join"):
+        front_end = config.features.make()
+        with blamed(config.features):
+            join = front_end.join()
+    if join is None:
+        return _make(config.model, bins=stored)
+    if not isinstance(join, nn.Module):
+        raise UserError(
+            f"{config.features.place}: its join() gives a {type(join).__name__}, which is no torch.nn.Module"
+        )
+    return JoinedEncoder(join, _make(config.model, bins=front_end.bins))
 
 
 def expect(part: Part, noun: str, values: object, shape: list[int]) -> Tensor:

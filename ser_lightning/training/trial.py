@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ser_lightning.components import Part, blamed
 from ser_lightning.config import Config, FeaturesConfig
 from ser_lightning.errors import UserError
-from ser_lightning.features.store import transform
+from ser_lightning.features.front_end import stored_bins, transform
 from ser_lightning.losses import LossParts
 from ser_lightning.runs.readouts import fit_and_score
 from ser_lightning.training.assembly import assemble, expect
@@ -75,13 +75,13 @@ def _circumstance(words: str) -> Iterator[None]:
 
 
 def _try_front_end(part: FeaturesConfig) -> int:
-    """The bins of a front end that makes of noise what it says it makes."""
+    """The numbers in a stored frame of a front end that makes of noise what it says it makes."""
     with blamed(part):
         front_end = part.make()
         for samples in {front_end.shortest, max(front_end.shortest, front_end.sample_rate)}:
             noise = 0.1 * np.random.default_rng(0).standard_normal(samples).astype(np.float32)
             transform(part, front_end, noise, f"{samples} samples of noise")
-        return int(front_end.bins)
+        return stored_bins(front_end)
 
 
 def _forward(config: Config, recognizer: EmotionRecognizer, utterances: _Utterances) -> tuple[Tensor, LossParts]:

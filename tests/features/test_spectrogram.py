@@ -6,7 +6,6 @@ import pytest
 
 from ser_lightning.features import LogMel, LogSTFT
 from ser_lightning.features.audio import read_audio
-from ser_lightning.features.spectrogram import middle
 
 STFT = {"n_fft": 1024, "hop_length": 160, "win_length": 640, "window": "hamming", "center": True, "pad_mode": "reflect"}
 
@@ -60,11 +59,3 @@ def test_another_floor_or_none_is_librosas_top_db(ours, theirs):
 def test_too_short_a_wave_is_refused():
     with pytest.raises(ValueError, match="513"):
         LogMel()(np.zeros(512))
-
-
-def test_the_middle_is_kept():
-    spectrogram = np.repeat(np.arange(1500.0)[:, None], 3, axis=1)
-    kept = middle(spectrogram, 1400)
-    assert kept.shape == (1400, 3)
-    assert (kept[0, 0].item(), kept[-1, 0].item()) == (50, 1449)
-    assert np.array_equal(middle(spectrogram[:1400], 1400), spectrogram[:1400])

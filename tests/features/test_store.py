@@ -143,14 +143,36 @@ def test_a_recording_that_changes_while_it_is_read_is_named(manifest, tmp_path, 
         build_store(manifest, MEL, tmp_path / "cache")
 
 
-def test_an_interrupted_build_leaves_nothing(manifest, tmp_path, monkeypatch):
-    def fail(self, wave):
-        raise KeyboardInterrupt
+def test_an_interrupted_build_goes_on_where_it_was(manifest, tmp_path, monkeypatch):
+    whole = build_store(manifest, MEL, tmp_path / "whole")
+    scale, made = LogMel.scale, []
 
-    monkeypatch.setattr(LogMel, "scale", fail)
+    def fail_at_the_third(self, power):
+        made.append(len(power))
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        return scale(self, power)
+
+    monkeypatch.setattr(LogMel, "scale", fail_at_the_third)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 1)
     with pytest.raises(KeyboardInterrupt):
         build_store(manifest, MEL, tmp_path / "cache")
+    store = build_store(manifest, MEL, tmp_path / "cache")
+    assert len(made) == 6  # five recordings, of which one was tried twice
+    for name in ("frames.npy", "index.npz", "header.json"):
+        assert (store.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+    assert {path.suffix for path in (tmp_path / "cache" / "features").iterdir()} == {".lock", ""}
+
+
+def test_a_disk_that_is_too_small_is_named_before_anything_is_made(manifest, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=900_000))
+    # 0.6 + 1 + 2.5 + 0.49 + 14 s of 100 frames of 128 bins of 4 bytes: 0.95 MB
+    with pytest.raises(UserError, match=r"takes 0\.0 GB of disk, .* has only 0\.0 GB; paths.output=FOLDER"):
+        build_store(manifest, MEL, tmp_path / "cache")
     assert [path.suffix for path in (tmp_path / "cache" / "features").iterdir()] == [".lock"]
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=1_000_000))
+    assert len(build_store(manifest, MEL, tmp_path / "cache").rows) == 5
 
 
 def test_a_silent_recording_is_named(manifest, tmp_path):

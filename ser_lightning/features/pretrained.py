@@ -1,0 +1,256 @@
+"""Hidden states of a pretrained speech network, frozen: wav2vec 2.0, HuBERT, WavLM, data2vec, Whisper's encoder.
+
+Any model of the library transformers that has them; which layer serves best is open, for emotion it is seldom the last
+(Pepino et al. 2021; Ma et al. 2024, EmoBox).
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from functools import cache, cached_property
+from pathlib import Path
+from threading import Lock
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from ser_lightning.errors import UserError, listing
+
+EXTRA = "pip install 'ser-lightning[pretrained]'"
+# What transformers reads of a model's folder; weights that are pickled only where there are no others
+DESCRIPTIONS, WEIGHTS, PICKLED = ("config.json", "preprocessor_config.json"), "*.safetensors", "pytorch_model*.bin"
+# Weights that a folder may lack: of Whisper's other half, and of what is only drawn upon in training
+UNUSED = ("decoder.", "masked_spec_embed")
+# Samples from one of Whisper's frames to the next, and the sound that it was trained on, in seconds
+WHISPER_SHIFT, WHISPER_SECONDS = 320, 30
+
+
+class Pretrained:
+    """Hidden states [frames, width] of one layer, or of several, which are then summed with trained weights.
+
+    Frames are computed once, in float32, and stored as float16. An utterance's frames do not depend on what it was
+    computed with: only utterances of equal length share a batch, and nothing is padded but by `padding`.
+
+    Args:
+        weights: a model of the Hugging Face hub, e.g. facebook/wav2vec2-base, or a folder that holds one.
+        layers: which hidden states: 0 is the input of the first layer, 1 its output; or a list of them; null: all.
+            Several have a trained weight each, of which the softmax sums them.
+        padding: Whisper: 'none', or '30s' as in its training, which takes ten times as long for short utterances and
+            gives other frames.
+
+    Raises:
+        UserError: transformers is not installed, the weights are not to be had, or there are no such layers.
+    """
+
+    dtype = "float16"
+    # One window of 25 ms
+    shortest = 400
+
+    def __init__(
+        self,
+        *,
+        weights: str,
+        layers: Annotated[int, Field(ge=0)] | list[Annotated[int, Field(ge=0)]] | None = None,
+        padding: Literal["none", "30s"] = "none",
+    ) -> None:
+        self.weights, self.padding = weights, padding
+        self._lock = Lock()
+        self.folder = find_weights(weights)
+        self.config = _transformers().AutoConfig.from_pretrained(self.folder)
+        self.is_whisper = self.config.model_type == "whisper"
+        if padding == "30s" and not self.is_whisper:
+            raise UserError(f"features.padding=30s: {weights} is no Whisper; use features.padding=none")
+        count = self.config.num_hidden_layers
+        self.layers = _layers(layers, count, weights)
+
+    @staticmethod
+    def pinned(**settings: Any) -> dict[str, Any]:
+        """The settings with the content of the weights in the place of their name."""
+        return {**settings, "weights": _content(find_weights(settings["weights"]))}
+
+    @property
+    def bins(self) -> int:
+        """Width of a hidden state."""
+        return int(self.config.hidden_size)
+
+    @property
+    def stored(self) -> int:
+        """All layers of a frame beside each other."""
+        return len(self.layers) * self.bins
+
+    @cached_property
+    def sample_rate(self) -> int:
+        """Hz of the sound that the network was trained on."""
+        return int(self._extractor.sampling_rate)
+
+    @cached_property
+    def rate(self) -> float:
+        """Frames per second."""
+        if self.is_whisper:
+            return self.sample_rate / WHISPER_SHIFT
+        strides = getattr(self.config, "conv_stride", None)
+        if strides is None:
+            raise UserError(
+                f"features.weights={self.weights}: how many frames a model of the type {self.config.model_type} makes "
+                "of a second is unknown here; wav2vec 2.0 and its kin, and Whisper, are"
+            )
+        return float(self.sample_rate / math.prod(strides))
+
+    def join(self) -> nn.Module | None:
+        """The trained sum of several layers; None for one."""
+        return LayerSum(len(self.layers)) if len(self.layers) > 1 else None
+
+    def many(self, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The frames [frames, stored] of waves [samples] of one length.
+
+        Raises `UserError` for more than 30 s where the network is Whisper.
+        """
+        samples = len(waves[0])
+        if self.is_whisper and samples > WHISPER_SECONDS * self.sample_rate:
+            raise UserError(
+                f"features.max_seconds: Whisper takes {WHISPER_SECONDS} s at most; lower it, its default is 14"
+            )
+        padding = "max_length" if self.padding == "30s" else "do_not_pad"
+        given = self._extractor(list(waves), sampling_rate=self.sample_rate, padding=padding, return_tensors="pt")
+        with self._lock:
+            network = self._network
+        values = given[self._extractor.model_input_names[0]].to(network.device)
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            if self.is_whisper:
+                states = whisper_states(network, values)
+            else:
+                states = network(values, output_hidden_states=True).hidden_states
+            chosen = torch.cat([states[layer] for layer in self.layers], dim=2)  # [B, frames, stored]
+        if self.is_whisper:
+            chosen = chosen[:, : samples // WHISPER_SHIFT]
+        return list(chosen.cpu().numpy())
+
+    @cached_property
+    def _extractor(self) -> Any:
+        try:
+            return _transformers().AutoFeatureExtractor.from_pretrained(self.folder)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"features.weights={self.weights}: it has no preprocessor_config.json that says how it takes sound "
+                f"({str(error).splitlines()[0]})"
+            ) from error
+
+    @cached_property
+    def _network(self) -> Any:
+        """The network, or Whisper's encoder, on a GPU where there is one."""
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            network, report = _transformers().AutoModel.from_pretrained(
+                self.folder, dtype=torch.float32, output_loading_info=True
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise UserError(f"features.weights={self.weights}: {str(error).splitlines()[0]}") from error
+        missing = [name for name in report["missing_keys"] if not any(part in name for part in UNUSED)]
+        if missing:
+            raise UserError(f"features.weights={self.weights} lacks weights: {listing(sorted(missing))}")
+        network = (network.get_encoder() if self.is_whisper else network).eval().to(device)
+        if not self.is_whisper:
+            # The library prepares a network at its first call, which several threads must not make at once
+            with torch.inference_mode():
+                network(torch.zeros(1, self.sample_rate, device=device), output_hidden_states=True)
+        return network
+
+
+class LayerSum(nn.Module):
+    """A sum of layers with trained weights that are positive and sum to 1, equal at first (Peters et al. 2018, ELMo).
+
+    Args:
+        layers: how many.
+    """
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(layers))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """[B, T, bins] of frames [B, T, layers * bins]."""
+        layers = frames.unflatten(2, (len(self.weight), -1))  # [B, T, layers, bins]
+        return torch.einsum("btlk,l->btk", layers, self.weight.softmax(0))
+
+
+def whisper_states(encoder: Any, mel: Tensor) -> list[Tensor]:
+    """Whisper's hidden states [B, frames // 2, width], the first layer's input first, of mel [B, bins, frames].
+
+    As transformers computes them for 30 s, which it refuses to do for less, though the positions of the first frames
+    serve there too.
+    """
+    x = nn.functional.gelu(encoder.conv1(mel[:, :, : mel.shape[2] // 2 * 2]))
+    x = nn.functional.gelu(encoder.conv2(x)).transpose(1, 2)  # [B, frames // 2, width]
+    states = [x + encoder.embed_positions.weight[: x.shape[1]]]
+    for layer in encoder.layers:
+        states.append(layer(states[-1], None))
+    return [*states[:-1], encoder.layer_norm(states[-1])]
+
+
+def find_weights(name: str) -> Path:
+    """The folder of a model: a local one, or that of the hub's cache, into which it is first downloaded if need be.
+
+    What is in the cache is used as it is, so that a study is not changed by a new revision. Raises `UserError` where
+    there is no such model, or it cannot be downloaded.
+    """
+    local = Path(name).expanduser()
+    if local.is_dir():
+        if not _weights(local):
+            raise UserError(f"features.weights={name}: the folder {local.resolve()} holds no {WEIGHTS}")
+        return local
+    _transformers()
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(name, local_files_only=True))
+        if _weights(folder):
+            return folder
+    except Exception:
+        pass
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=[*DESCRIPTIONS, WEIGHTS]))
+        return folder if _weights(folder) else Path(snapshot_download(name, allow_patterns=[*DESCRIPTIONS, PICKLED]))
+    # Of the hub's client, of its transport, and of the network, whichever versions are installed
+    except Exception as error:
+        raise UserError(
+            f"features.weights={name}: there is no such folder, it is not in the cache of the Hugging Face hub, and it "
+            f"cannot be downloaded ({type(error).__name__}); where there is a network, `hf download {name}` fetches it"
+        ) from error
+
+
+def _layers(layers: int | list[int] | None, count: int, weights: str) -> list[int]:
+    chosen = list(range(count + 1)) if layers is None else [layers] if isinstance(layers, int) else layers
+    if not chosen or max(chosen) > count or len({*chosen}) < len(chosen):
+        raise UserError(f"features.layers={layers}: {weights} has the layers 0 to {count}; name one or more, each once")
+    return chosen
+
+
+def _weights(folder: Path) -> list[Path]:
+    """The files of a folder that hold weights."""
+    return sorted(folder.glob(WEIGHTS)) or sorted(folder.glob(PICKLED))
+
+
+def _content(folder: Path) -> list[str]:
+    """What a model computes with: hashes of its weights and of its description."""
+    files = [*_weights(folder), *(folder / name for name in DESCRIPTIONS if (folder / name).exists())]
+    return [_hash(file, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+
+
+@cache
+def _hash(file: Path, size: int, changed: int) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+@cache
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise UserError(f"features=pretrained needs the library transformers: {EXTRA}") from error
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    return transformers
