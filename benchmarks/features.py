@@ -11,8 +11,8 @@ import soundfile
 from benchmarks.corpus import configuration
 from ser_lightning.corpora import Manifest
 from ser_lightning.features.audio import RATE
-from ser_lightning.features.spectrogram import DFT, SHIFT, WINDOW
 from ser_lightning.features.front_end import all_frames
+from ser_lightning.features.spectrogram import DFT, SHIFT, WINDOW
 
 SECONDS = 4.5
 

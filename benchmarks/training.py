@@ -122,7 +122,8 @@ def plain_steps(run: PlannedRun, data: SpectrogramDataModule, steps: int) -> Ite
     )
     # A fifth of the corpus: as one list of arrays it would take as much memory again
     rows = part.rows[::5]
-    spectrograms = [(store.of(row) - data.mean) / data.deviation for row in rows]
+    normalised = data.normalised
+    spectrograms = [(store.of(row) - normalised.mean) / normalised.deviation for row in rows]
     batches = plain_batches(spectrograms, part.labels[::5].tolist())
     while True:
         start, frames = time.perf_counter(), 0

@@ -81,6 +81,12 @@ class FeaturesConfig(Part):
     max_seconds: Annotated[float, says("of longer utterances the middle alone is kept", gt=0.5)]
 
 
+class NormaliseConfig(Part):
+    """What is taken away from an utterance's frames before they are normalised by the training part."""
+
+    group: ClassVar[str] = "normalise"
+
+
 class SplitConfig(Part):
     """Who trains, selects and tests."""
 
@@ -238,6 +244,7 @@ class Config(BaseModel):
     model_config = STRICT
     corpus: CorpusConfig
     features: FeaturesConfig
+    normalise: NormaliseConfig
     split: SplitConfig
     batching: BatchingConfig
     model: ModelConfig

@@ -130,8 +130,8 @@ class UtteranceDataset(Dataset[Batch]):
         ids: the part's utterances.
         labels: class index of each.
         speakers: number of the speaker of each, -1 where unknown.
-        mean: [bins] of the fold's training part, see `FeatureStore.normalisation`.
-        deviation: [bins] likewise.
+        mean: [bins], or [utterances, bins], what is taken away from frames; see `normalise`.
+        deviation: the same, by which they are then divided.
         device: where batches are wanted; frames that do not fit there are read from the disk.
     """
 
@@ -183,6 +183,9 @@ class UtteranceDataset(Dataset[Batch]):
         rows = (self._starts[chosen, None] + time).masked_fill_(behind, 0)  # [B, longest]
         # In float32, whatever is stored
         padded = self.frames.index_select(0, rows.flatten()).float()  # [B * longest, bins]
-        padded = padded.sub_(self._mean).div_(self._deviation).view(*rows.shape, -1)  # [B, longest, bins]
+        mean, deviation = (
+            values if values.ndim == 1 else values[chosen, None] for values in (self._mean, self._deviation)
+        )
+        padded = padded.view(*rows.shape, -1).sub_(mean).div_(deviation)  # [B, longest, bins]
         # not masked_fill_, which takes five times as long on a CPU
         return padded.mul_(~behind[:, :, None])

@@ -6,9 +6,10 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from ser_lightning.config import BatchingConfig
+from ser_lightning.config import BatchingConfig, NormaliseConfig
 from ser_lightning.corpora import Manifest
 from ser_lightning.data.batches import CPU, Batch, EpochBatches, Share, UtteranceDataset, evaluation_batches
+from ser_lightning.data.normalise import normalise
 from ser_lightning.data.protocols import PARTS
 from ser_lightning.data.splits import Split
 from ser_lightning.features import FeatureStore
@@ -18,12 +19,13 @@ EVALUATION_SIZE = 32
 
 
 class SpectrogramDataModule(LightningDataModule):
-    """Train, dev and test batches of one split; mean and variance are those of its training part.
+    """Train, dev and test batches of one split, normalised by its training part.
 
     Args:
         manifest: the corpus's utterances.
         store: their frames.
         split: who trains, who tests.
+        normalisation: what is taken away from each utterance's frames before that.
         batching: size and order of training batches.
         seed: of the order of training batches, with the split's repeat and fold.
         device: where batches are made.
@@ -34,6 +36,7 @@ class SpectrogramDataModule(LightningDataModule):
         manifest: Manifest,
         store: FeatureStore,
         split: Split,
+        normalisation: NormaliseConfig,
         batching: BatchingConfig,
         seed: int,
         device: torch.device = CPU,
@@ -41,7 +44,10 @@ class SpectrogramDataModule(LightningDataModule):
         super().__init__()
         self.split, self.batching, self.seed, self.device = split, batching, seed, device
         self.classes, self.bins = manifest.classes, store.bins
-        self.mean, self.deviation = store.normalisation([store.rows[name] for name in split.ids("train")])
+        table = manifest.table
+        statistics = store.statistics([store.rows[name] for name in table["id"]])
+        train = table["id"].isin(split.ids("train")).to_numpy()
+        self.normalised = normalise(normalisation, statistics, table["speaker"].to_numpy(dtype=str), train)
         codes = pd.DataFrame(
             {
                 "label": pd.Index(manifest.classes).get_indexer(pd.Index(manifest.table["label"])),
@@ -49,18 +55,20 @@ class SpectrogramDataModule(LightningDataModule):
                 "speaker": pd.Categorical(manifest.table["speaker"].replace("", None)).codes.astype(np.int64),
             },
             index=manifest.table["id"],
-        )
+        ).assign(row=range(len(table)))
         self.parts = {part: self._dataset(codes.loc[split.ids(part)], store) for part in PARTS}
 
     def _dataset(self, codes: pd.DataFrame, store: FeatureStore) -> UtteranceDataset:
-        """The utterances that index `codes`, which has their labels and speakers as numbers."""
+        """The utterances that index `codes`, which has their labels and speakers as numbers, and their rows."""
         labels, speakers = codes["label"].tolist(), codes["speaker"].tolist()
-        return UtteranceDataset(store, codes.index.tolist(), labels, speakers, self.mean, self.deviation, self.device)
+        mean, deviation = self.normalised.of(codes["row"].to_numpy())
+        return UtteranceDataset(store, codes.index.tolist(), labels, speakers, mean, deviation, self.device)
 
     @property
     def normalisation(self) -> dict[str, torch.Tensor]:
-        """Mean and deviation [bins] of the training part."""
-        return {"mean": torch.from_numpy(self.mean), "deviation": torch.from_numpy(self.deviation)}
+        """Mean and deviation [bins] of the training part, of what is left of its frames."""
+        tensors = {"mean": self.normalised.mean, "deviation": self.normalised.deviation}
+        return {name: torch.from_numpy(values) for name, values in tensors.items()}
 
     @property
     def class_counts(self) -> list[int]:

@@ -24,6 +24,12 @@ EXTRA = "pip install 'ser-lightning[pretrained]'"
 DESCRIPTIONS, WEIGHTS, PICKLED = ("config.json", "preprocessor_config.json"), "*.safetensors", "pytorch_model*.bin"
 # Weights that a folder may lack: of Whisper's other half, and of what is only drawn upon in training
 UNUSED = ("decoder.", "masked_spec_embed")
+# Models of the hub that were trained on LibriSpeech or Libri-Light alone, by their papers; fine-tuned ones are not here
+AUDIOBOOKS = (
+    *("facebook/wav2vec2-base", "facebook/wav2vec2-large", "facebook/wav2vec2-large-lv60"),
+    *("facebook/hubert-base-ls960", "facebook/hubert-large-ll60k", "facebook/hubert-xlarge-ll60k"),
+    *("microsoft/wavlm-base", "facebook/data2vec-audio-base", "facebook/data2vec-audio-large"),
+)
 # Samples from one of Whisper's frames to the next, and the sound that it was trained on, in seconds
 WHISPER_SHIFT, WHISPER_SECONDS = 320, 30
 
@@ -80,6 +86,13 @@ class Pretrained:
     def stored(self) -> int:
         """All layers of a frame beside each other."""
         return len(self.layers) * self.bins
+
+    @property
+    def uses(self) -> str:
+        """How much of the corpus the network may have been trained on: what is tested may be known to it."""
+        if self.weights in AUDIOBOOKS:
+            return "front end pretrained on audiobooks (LibriVox), 0 hours of this corpus"
+        return "front end pretrained on other speech, hours of this corpus unknown"
 
     @cached_property
     def sample_rate(self) -> int:

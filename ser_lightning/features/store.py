@@ -30,6 +30,7 @@ from ser_lightning.features.front_end import (
     stored_bins,
     stored_type,
 )
+from ser_lightning.features.statistics import Statistics
 from ser_lightning.features.writing import FRAMES, INDEX, FrameWriter
 from ser_lightning.identity import digest, digest_rows
 
@@ -86,15 +87,9 @@ class FeatureStore:
         """The frames on a device, where a quarter of its free memory holds them; else mapped from disk, on the CPU."""
         return _on_gpu(self.folder, device) if device.type == "cuda" else _mapped(self.frames)
 
-    def normalisation(self, rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation [bins], float32, over all frames of these utterances, from their sums."""
-        chosen = np.asarray(rows)
-        count = self.lengths[chosen].sum()
-        mean = self.sums[chosen].sum(axis=0) / count
-        variance = self.squares[chosen].sum(axis=0) / count - mean**2
-        # A bin that never changes (digital silence throughout) is only centred.
-        deviation = np.sqrt(np.where(variance > 1e-6, variance, 1.0))
-        return mean.astype(np.float32), deviation.astype(np.float32)
+    def statistics(self, rows: Sequence[int]) -> Statistics:
+        """Sums over the frames of these utterances."""
+        return Statistics(self.lengths, self.sums, self.squares).of(rows)
 
 
 def build_store(manifest: Manifest, config: FeaturesConfig, cache: Path) -> FeatureStore:

@@ -3,6 +3,7 @@
 Scores are counted from the predictions, never copied from result.json.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +138,7 @@ class Provenance:
     seconds: float
     versions: str
     speakers_known: bool
+    uses: tuple[str, ...] = ()
 
     @property
     def utterances(self) -> int:
@@ -159,7 +161,8 @@ class Provenance:
         if self.finished < self.planned:
             words.append(f"unfinished: {self.finished} of {self.planned} runs")
         others = "" if self.question == "new people" else ", not for other speakers"
-        return " | ".join([*words, f"95 % intervals for {QUESTIONS[self.question]}{others}", audit_line(self.audit)])
+        words += [f"95 % intervals for {QUESTIONS[self.question]}{others}", audit_line(self.audit)]
+        return " | ".join([*words, *self.uses])
 
 
 def provenance(jobs: Sequence[Job], runs: Path, utterances: pd.DataFrame | None = None) -> Provenance:
@@ -198,7 +201,14 @@ def provenance(jobs: Sequence[Job], runs: Path, utterances: pd.DataFrame | None 
         seconds=sum(result.seconds for result in results),
         versions=_distinct(map(_versions, results)),
         speakers_known=bool(speakers_by_id(utterances)),
+        uses=_uses(results),
     )
+
+
+def _uses(results: Sequence[RunResult]) -> tuple[str, ...]:
+    """What the runs' numbers rest on beyond the protocol; what not all of them use is said of some."""
+    counts = Counter(phrase for result in results for phrase in result.uses)
+    return tuple(phrase if count == len(results) else f"some runs: {phrase}" for phrase, count in counts.items())
 
 
 def _audit(results: Sequence[RunResult]) -> FoldAudit:

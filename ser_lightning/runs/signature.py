@@ -22,6 +22,9 @@ _LATER: dict[str, dict[str, Any]] = {
     "Adam": {"weight_decay": 0},
 }
 
+# Groups that came later, with the part that does what was done before: likewise
+_BEFORE: dict[str, dict[str, Any]] = {"normalise": {"class": "TrainingPart"}}
+
 
 def settings(config: "Config") -> dict[str, Any]:
     """What a study and its report call a job by: the part of a configuration that its numbers depend on.
@@ -30,7 +33,7 @@ def settings(config: "Config") -> dict[str, Any]:
     it trains stands as it was said, in epochs or in steps.
     """
     described = config.described
-    groups = ("features", "split", "batching", "model", "head", "loss", "optimizer", "trainer", "seed")
+    groups = ("features", "normalise", "split", "batching", "model", "head", "loss", "optimizer", "trainer", "seed")
     chosen = {name: described[name] for name in groups}
     if config.loss.lam == 0:
         chosen["loss"] = _without(chosen["loss"], "name", *config.loss.own)
@@ -47,7 +50,7 @@ def identity(config: "Config", schedule: "Schedule") -> dict[str, Any]:
     Of a user's own part also its code; of a setting that is a path the content of the file; of the training its steps,
     in whatever way they were said.
     """
-    parts = {name: part_identity(part) for name, part in config.parts.items() if name != "corpus"}
+    parts = _identities(config)
     if config.loss.lam == 0:
         parts["loss"] = _without(parts["loss"], "class", "code", *config.loss.content)
     # Who trains is in the division
@@ -72,13 +75,18 @@ def origin(config: "Config", manifest: "Manifest", audio: str) -> dict[str, str]
     """What a job's numbers come from beside its settings: a digest of class and code of each part (under its group), of
     the files that its settings name (under their dotted keys), and of the corpus and sound."""
     digests = {"corpus": digest(_corpus(manifest, audio))}
-    for group, part in config.parts.items():
-        if group == "corpus" or (group == "loss" and config.loss.lam == 0):
+    for group, facts in _identities(config).items():
+        if group == "loss" and config.loss.lam == 0:
             continue
-        facts = part_identity(part)
         digests[group] = digest([facts["class"], facts.get("code")])
-        digests |= {f"{group}.{key}": digest(facts[key]) for key in part.paths}
+        digests |= {f"{group}.{key}": digest(facts[key]) for key in config.parts[group].paths}
     return digests
+
+
+def _identities(config: "Config") -> dict[str, dict[str, Any]]:
+    """What of each part but the corpus decides numbers, less parts that do what was done before there was a choice."""
+    parts = {name: part_identity(part) for name, part in config.parts.items() if name != "corpus"}
+    return {name: facts for name, facts in parts.items() if facts != _BEFORE.get(name)}
 
 
 def _corpus(manifest: "Manifest", audio: str) -> list[Any]:

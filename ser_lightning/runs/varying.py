@@ -17,8 +17,8 @@ PRETTY = {"logmel": "log-Mel", "logstft": "log-STFT"}
 GREEK = {"lam": "lambda"}
 ITALIC = {"lambda": "𝜆", "alpha": "𝛼"}
 
-# The only network, head and loss before they could be chosen.
-FORMER = {"model": "crnn", "head": "linear", "loss": "center"}
+# The only network, head, loss and normalisation before they could be chosen.
+FORMER = {"model": "crnn", "head": "linear", "loss": "center", "normalise": "training"}
 
 
 def settings_key(settings: Mapping[str, Any]) -> str:

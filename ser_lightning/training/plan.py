@@ -167,6 +167,12 @@ def prepare(config: Config) -> tuple[Manifest, FeatureStore]:
     return _prepared[key]
 
 
+def uses(config: Config) -> list[str]:
+    """What numbers rest on beyond what the protocol tells, a phrase each: pretraining, speech of tested speakers."""
+    parts = [part for part in (config.features, config.normalise) if hasattr(part.load(), "uses")]
+    return [phrase for part in parts if (phrase := part.make().uses)]
+
+
 def forget_corpora() -> None:
     """Read corpora anew from here on, for their tables and recordings may have changed since."""
     _prepared.clear()

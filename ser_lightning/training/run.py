@@ -40,7 +40,7 @@ from ser_lightning.training.checkpoint import (
     write_checkpoint,
 )
 from ser_lightning.training.loggers import log_result, run_loggers, run_tags
-from ser_lightning.training.plan import PlannedRun
+from ser_lightning.training.plan import PlannedRun, uses
 from ser_lightning.training.ranks import PATIENCE, choose_devices, ranks
 from ser_lightning.training.recognizer import EmotionRecognizer
 
@@ -150,6 +150,7 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
             precision="bf16 convolutions" if recognizer.bf16 else "32",
             device=_device_name(trainer, config.trainer.devices),
             settings=settings(config),
+            uses=uses(config),
             versions=present_versions(),
             code=code,
         )
@@ -210,12 +211,16 @@ def fit(
 
 def fold_data(run: PlannedRun, device: torch.device) -> SpectrogramDataModule:
     """The batches of a run's fold, made on this device."""
-    return SpectrogramDataModule(run.manifest, run.store, run.split, run.config.batching, run.config.seed, device)
+    config = run.config
+    return SpectrogramDataModule(
+        run.manifest, run.store, run.split, config.normalise, config.batching, config.seed, device
+    )
 
 
 def make_recognizer(run: PlannedRun, data: SpectrogramDataModule, bf16: bool) -> EmotionRecognizer:
     """A run's recognizer before its training; torch's random state decides its weights."""
-    front_end = {"features": run.config.features.settings, "signature": run.signature, **data.normalisation}
+    settings = {group: run.config.parts[group].settings for group in ("features", "normalise")}
+    front_end = {**settings, "signature": run.signature, **data.normalisation}
     seed = _seed(run.config.seed, run.split.repeat, run.split.fold, 1)
     return assemble(run.config, data.classes, data.bins, data.class_counts, seed, bf16, front_end)
 

@@ -10,7 +10,7 @@ def test_lengths_are_those_of_iemocap(tmp_path):
     assert len(frames.lengths) == round(5531 * 0.02)
     assert abs(frames.lengths.mean() - 449) < 5  # 2,484,236 frames of 5,531 utterances
     assert (FRAMES[0], np.median(frames.lengths) // 10, FRAMES[-1]) == (59, 35, 1400)
-    mean, deviation = frames.normalisation(list(range(len(frames.lengths))))
+    mean, deviation = frames.statistics(list(range(len(frames.lengths)))).pooled()
     np.testing.assert_allclose(frames.frames.mean(axis=0), mean, atol=0.5)
     np.testing.assert_allclose(frames.frames.std(axis=0), deviation, rtol=0.05)
 

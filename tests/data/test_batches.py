@@ -103,7 +103,7 @@ def test_ranks_share_every_batch_among_them(utterances, size, ranks, seed):
 
 def test_a_rank_without_a_share_has_something_to_compute_on():
     store = store_of([7, 3, 5])
-    dataset = UtteranceDataset(store, ["u0", "u1", "u2"], [2, 0, 1], [5, -1, 5], *store.normalisation([0, 1, 2]))
+    dataset = UtteranceDataset(store, ["u0", "u1", "u2"], [2, 0, 1], [5, -1, 5], *store.statistics([0, 1, 2]).pooled())
     batch = dataset[Share([], 1)]
     assert batch.spectrogram.shape == (1, 7, 4)
     assert (len(batch), batch.whole, batch.ids) == (0, 1, ())
@@ -138,7 +138,7 @@ def store_of(lengths, bins=4, seed=0):
 
 def test_a_batch_is_normalised_then_padded_with_the_mean():
     store = store_of([7, 3, 5])
-    mean, deviation = store.normalisation([0, 1, 2])
+    mean, deviation = store.statistics([0, 1, 2]).pooled()
     dataset = UtteranceDataset(store, ["u0", "u1", "u2"], [2, 0, 1], [5, -1, 5], mean, deviation)
     batch = dataset[Share([0, 2], 2)]
     assert batch.spectrogram.shape == (2, 7, 4)

@@ -13,14 +13,14 @@ def data(small):
     config = small()
     manifest, store = prepare(config)
     split = make_splits(manifest, config.split)[0]
-    return SpectrogramDataModule(manifest, store, split, config.batching, config.seed)
+    return SpectrogramDataModule(manifest, store, split, config.normalise, config.batching, config.seed)
 
 
 def test_mean_and_deviation_are_of_the_training_part_alone(data):
     store = data.parts["train"].store
     frames = np.concatenate([store.of(row) for row in data.parts["train"].rows]).astype(np.float64)
-    np.testing.assert_allclose(data.mean, frames.mean(axis=0), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(data.deviation, frames.std(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(data.normalised.mean, frames.mean(axis=0), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(data.normalised.deviation, frames.std(axis=0), rtol=1e-4)
 
 
 def test_loaders_give_every_utterance_of_their_part_once(data):

@@ -72,7 +72,7 @@ def test_waves_of_equal_length_are_given_together(manifest, tmp_path, monkeypatc
 
 def test_float16_frames_are_batched_in_float32(manifest, tmp_path, monkeypatch):
     store = build(Several, manifest, tmp_path / "cache", monkeypatch)
-    mean, deviation = store.normalisation([0, 1])
+    mean, deviation = store.statistics([0, 1]).pooled()
     frames = np.concatenate([store.of(0), store.of(1)]).astype(np.float64)
     np.testing.assert_allclose(mean, frames.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(deviation, frames.std(axis=0), rtol=1e-5)

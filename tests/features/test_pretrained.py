@@ -90,6 +90,13 @@ def test_weights_are_named_by_their_content_wherever_they_lie(folder, tmp_path):
     assert part.settings["weights"] == str(folder)
 
 
+def test_what_the_network_may_have_heard_is_said(folder):
+    front_end = Pretrained(weights=str(folder))
+    assert front_end.uses == "front end pretrained on other speech, hours of this corpus unknown"
+    front_end.weights = "facebook/hubert-base-ls960"
+    assert front_end.uses == "front end pretrained on audiobooks (LibriVox), 0 hours of this corpus"
+
+
 @pytest.mark.parametrize("layers", [3, [1, 1], [0, 7]])
 def test_layers_that_there_are_not_are_refused(folder, layers):
     with pytest.raises(UserError, match=r"features.layers=.* has the layers 0 to 2; name one or more, each once"):

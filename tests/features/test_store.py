@@ -57,7 +57,7 @@ def test_normalisation_equals_all_frames_at_once(manifest, tmp_path):
     store = build_store(manifest, MEL, tmp_path / "cache")
     rows = [0, 2, 4]
     frames = np.concatenate([store.of(row) for row in rows]).astype(np.float64)
-    mean, deviation = store.normalisation(rows)
+    mean, deviation = store.statistics(rows).pooled()
     np.testing.assert_allclose(mean, frames.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(deviation, frames.std(axis=0), rtol=1e-5)
 

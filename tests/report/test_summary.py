@@ -1,4 +1,5 @@
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -180,6 +181,17 @@ def test_the_caption_counts_seeds(simulation):
         for fold in (0, 1):
             simulation.finish(one, 0, fold, FIRST)
     assert provenance(jobs, simulation.runs).caption.split(" | ")[2] == "2 folds x 1 repetition x 3 seeds"
+
+
+def test_the_caption_says_what_runs_use_beside_the_protocol(simulation):
+    jobs = [simulation.add_job(0, "centre", SETTINGS, folds=[0, 1])]
+    for fold, uses in enumerate((["a pretrained network", "a voice's other speech"], ["a pretrained network"])):
+        folder = simulation.finish(SETTINGS, 0, fold, FIRST)
+        replace(simulation.result(SETTINGS, 0, fold, FIRST, FIRST), uses=uses).write(folder)
+    assert provenance(jobs, simulation.runs).caption.split(" | ")[-2:] == [
+        "a pretrained network",
+        "some runs: a voice's other speech",
+    ]
 
 
 def test_caption_says_when_runs_are_missing(simulation):
