@@ -7,6 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ser_lightning.errors import UserError
+from ser_lightning.models.encoder import Encoder
 from ser_lightning.models.gru import BidirectionalGRU, ResetBeforeGRU
 
 # channels out, kernel, stride, followed by 2x2 max-pooling; every one valid (no padding)
@@ -19,7 +20,7 @@ GROUP, SHAPES = 4, 2
 L = TypeVar("L", int, Tensor)
 
 
-class CRNN(nn.Module):
+class CRNN(Encoder):
     """Four valid convolutions, one bidirectional GRU, FC1 with PReLU: its output is the feature z.
 
     As nothing is padded inside and the GRU stops at each utterance's end, an utterance's output does not depend on
@@ -39,7 +40,6 @@ class CRNN(nn.Module):
         UserError: there are fewer than 49 bins.
     """
 
-    features = 64
     fewest = 49
 
     def __init__(
@@ -50,8 +50,7 @@ class CRNN(nn.Module):
         reset: Literal["after", "before"] = "after",
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     ) -> None:
-        super().__init__()
-        self.dropout = dropout
+        super().__init__(dropout)
         if output_length(bins) < 1:
             raise UserError(
                 f"the CRNN needs {seen_frames(1)} bins or more, and features give {bins}; change one of them"
@@ -64,16 +63,11 @@ class CRNN(nn.Module):
         self.convolutions = nn.ModuleList(convolutions)
         gru = {"after": BidirectionalGRU, "before": ResetBeforeGRU}[reset]
         self.gru = gru(channels * output_length(bins), GRU_WIDTH, tied)
-        self.fc1 = nn.Linear(2 * GRU_WIDTH, self.features)
-        self.prelu = nn.PReLU(self.features, init=0.0)
+        self.end_with(2 * GRU_WIDTH)
 
     def initialise(self) -> None:
         """Glorot uniform weights, zero biases (author's code); the GRU keeps torch's initialisation."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+        super().initialise()
         # Only now: random numbers are drawn in the order of memory
         self.to(memory_format=torch.channels_last)
 
@@ -89,12 +83,8 @@ class CRNN(nn.Module):
             raise ValueError(f"an utterance of {int(lengths.min())} frames is too short: {self.fewest} are needed")
         x = self._convolve_groups(spectrogram, steps)  # [B, T', channels * bins']
         with torch.autocast(x.device.type, enabled=False):
-            summary = self.gru(self._drop(x.float()), steps.to(x.device, non_blocking=True))  # [B, 2 * 128]
-            return self._drop(self.prelu(self.fc1(self._drop(summary))), self.dropout / 2)  # [B, 64]
-
-    def _drop(self, x: Tensor, share: float | None = None) -> Tensor:
-        share = self.dropout if share is None else share
-        return nn.functional.dropout(x, share, self.training) if share else x
+            summary = self.gru(self.drop(x.float()), steps.to(x.device, non_blocking=True))  # [B, 2 * 128]
+        return self.feature(summary)  # [B, 64]
 
     def _convolve_groups(self, spectrogram: Tensor, steps: Tensor) -> Tensor:
         """All that the convolutions leave, [B, T', channels * bins']; groups of utterances each cut at their longest.

@@ -1,6 +1,6 @@
-"""Bidirectional GRUs that stop at each utterance's end, without packed sequences.
+"""Bidirectional GRUs and an LSTM that stop at each utterance's end, without packed sequences.
 
-Both are called with x [B, T, inputs] and the number of valid steps [B], and give the forward state after the last
+All are called with x [B, T, inputs] and the number of valid steps [B], and give the forward state after the last
 valid step beside the backward state at the first, [B, 2 * width]. What lies behind the last valid step has no effect.
 """
 
@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-# At the update gate: sigmoid(1e4 + ...) is exactly 1, and a state of zero stays zero.
+# At a gate: sigmoid(1e4 + ...) is exactly 1 and sigmoid(-1e4 + ...) exactly 0, so that a state of zero stays zero.
 WAIT = 1e4
 
 
@@ -23,6 +23,13 @@ def reverse(x: Tensor, steps: Tensor) -> Tensor:
     time = torch.arange(x.shape[1], device=x.device)
     index = (steps[:, None] - 1 - time[None, :]).clamp(min=0)  # [B, T]
     return x.gather(1, index[:, :, None].expand_as(x))
+
+
+def ends(states: Tensor, steps: Tensor) -> Tensor:
+    """Of states [B, T, 2 * width] the forward one after the last valid step beside the backward one at the first."""
+    width = states.shape[2] // 2
+    last = states[torch.arange(len(states), device=states.device), steps - 1]  # [B, 2 * width]
+    return torch.cat([last[:, :width], states[:, 0, width:]], dim=1)
 
 
 class BidirectionalGRU(nn.GRU):
@@ -47,23 +54,56 @@ class BidirectionalGRU(nn.GRU):
         self.register_buffer("waiting", waiting, persistent=False)
 
     def forward(self, x: Tensor, steps: Tensor) -> Tensor:  # type: ignore[override]
-        behind = behind_end(x, steps)[:, :, None]
-        x = torch.cat([x.masked_fill(behind, 0), behind.to(x.dtype)], dim=2)  # [B, T, inputs + 1]
+        return ends(self.states(x, steps), steps)
+
+    def states(self, x: Tensor, steps: Tensor) -> Tensor:
+        """The states of both directions [B, T, 2 * width]; those behind the last valid step are unspecified."""
         h = x.new_zeros(2, x.shape[0], self.hidden_size)
-        weights = [*self._direction("", torch.zeros_like(self.waiting)), *self._direction(self._backward, self.waiting)]
-        states, _ = torch._VF.gru(x, h, weights, True, 1, 0.0, self.training, True, True)
-        last = states[torch.arange(len(x), device=x.device), steps - 1]  # [B, T, 2 * width] -> [B, 2 * width]
-        return torch.cat([last[:, : self.hidden_size], states[:, 0, self.hidden_size :]], dim=1)
+        weights = _weights(self, self.waiting, "" if self.tied else "_reverse")
+        return torch._VF.gru(_with_end(x, steps), h, weights, True, 1, 0.0, self.training, True, True)[0]
 
-    @property
-    def _backward(self) -> str:
-        return "" if self.tied else "_reverse"
 
-    def _direction(self, suffix: str, waiting: Tensor) -> list[Tensor]:
+class BidirectionalLSTM(nn.LSTM):
+    """torch's LSTM, whose backward direction waits at each utterance's end as `BidirectionalGRU`'s does.
+
+    Args:
+        inputs: size of x's last dimension.
+        width: size of a direction's state.
+    """
+
+    waiting: Tensor
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__(inputs, width, batch_first=True, bidirectional=True)
+        waiting = torch.zeros(4 * width, 1)
+        waiting[:width] = -WAIT  # gates in torch's order: input, forget, cell, output
+        self.register_buffer("waiting", waiting, persistent=False)
+
+    def forward(self, x: Tensor, steps: Tensor) -> Tensor:  # type: ignore[override]
+        return ends(self.states(x, steps), steps)
+
+    def states(self, x: Tensor, steps: Tensor) -> Tensor:
+        """The states of both directions [B, T, 2 * width]; those behind the last valid step are unspecified."""
+        zeros = x.new_zeros(2, x.shape[0], self.hidden_size)
+        weights = _weights(self, self.waiting, "_reverse")
+        return torch._VF.lstm(_with_end(x, steps), (zeros, zeros), weights, True, 1, 0.0, self.training, True, True)[0]
+
+
+def _with_end(x: Tensor, steps: Tensor) -> Tensor:
+    """x [B, T, inputs], 0 behind each end, with a further input that is 1 there: [B, T, inputs + 1]."""
+    behind = behind_end(x, steps)[:, :, None]
+    return torch.cat([x.masked_fill(behind, 0), behind.to(x.dtype)], dim=2)
+
+
+def _weights(cells: nn.RNNBase, waiting: Tensor, backward: str) -> list[Tensor]:
+    """Weights of the forward direction, then of the one that is called `backward`, which waits at the further input."""
+    weights = []
+    for suffix, further in (("", torch.zeros_like(waiting)), (backward, waiting)):
         weight_ih, weight_hh, bias_ih, bias_hh = (
-            getattr(self, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            getattr(cells, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
-        return [torch.cat([weight_ih, waiting], dim=1), weight_hh, bias_ih, bias_hh]
+        weights += [torch.cat([weight_ih, further], dim=1), weight_hh, bias_ih, bias_hh]
+    return weights
 
 
 class ResetBeforeGRU(nn.Module):
