@@ -118,6 +118,10 @@ class ModelConfig(Part):
 
     group: ClassVar[str] = "model"
     bench: ClassVar[tuple[str, ...]] = ("bins",)
+    trained: Annotated[
+        bool,
+        says("false: no step is made, the encoder stays as it is made, and the head is a fitted one: svm, means"),
+    ]
 
 
 class HeadConfig(Part):
@@ -270,6 +274,11 @@ class Config(BaseModel):
         """The configuration in plain types, as `conf/` and the command line set it."""
         values = ((name, getattr(self, name)) for name in type(self).model_fields)
         return {name: _describe(value) for name, value in values}
+
+    @property
+    def adds_loss(self) -> bool:
+        """Whether a loss is added to the softmax term: not with lambda 0, nor where no step is made."""
+        return self.loss.lam > 0 and self.model.trained
 
     @property
     def code(self) -> str | None:

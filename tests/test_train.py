@@ -186,4 +186,4 @@ def test_read_outs_are_swept_on_shared_runs_and_shown(run_module):
     again = run_module("train", *words, "readout=svm", "readout.svm.C=1", "study.name=read-again")
     assert "1 of 1 runs are finished already" in again.stdout
     assert "Fitting" not in again.stdout
-    assert re.search(r"readout svm: UA \d+\.\d\d % \([+-]\d+\.\d\d against softmax\), WA \d", again.stdout)
+    assert re.search(r"readout svm: UA \d+\.\d\d % \([+-]\d+\.\d\d against the head\), WA \d", again.stdout)

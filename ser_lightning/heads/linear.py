@@ -8,8 +8,9 @@ class Linear(nn.Module):
 
     Any head is called with the feature z [B, features] and gives logits [B, classes]. It may also have a method
     `margin(logits, labels)`, which gives the logits that the softmax term sees in place of these; nothing else does;
-    and `fit(z, labels)`, called with the whole training part before each look at dev. Like an encoder it may have a
-    method `initialise()`, called once all parts are made.
+    and `fit(z, labels)`, called with the whole training part before each look at dev, or `fit(z, labels, dev)`, where
+    `dev` are z and labels of the dev part, to choose settings by. Like an encoder it may have a method `initialise()`,
+    called once all parts are made.
 
     Args:
         features: length of z.

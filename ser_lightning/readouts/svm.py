@@ -7,13 +7,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
-from sklearn.metrics import balanced_accuracy_score
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC, LinearSVC
+from sklearn.pipeline import Pipeline
+from sklearn.svm import SVC
 
-# Values of C to be chosen from by the dev part
-GRID = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
+from ser_lightning.heads.svm import class_scores, fit_machine, linear_machine, scaled
 
 
 class SVM:
@@ -35,25 +32,13 @@ class SVM:
 
     def fit(self, z: np.ndarray, labels: np.ndarray, dev: tuple[np.ndarray, np.ndarray]) -> None:
         """Fit scale and SVM to features z [utterances, features] and class indices [utterances]; `dev` are others."""
-        if self.C is not None:
-            self.pipeline = self._machine(self.C).fit(z, labels)
-            return
-        machines = [self._machine(C).fit(z, labels) for C in GRID]
-        # By the largest score: of the votes of pairs the machine would predict another class at times
-        ua = [balanced_accuracy_score(dev[1], _scores(machine, dev[0]).argmax(axis=1)) for machine in machines]
-        self.pipeline = machines[int(np.argmax(ua))]
+        make = {"linear": linear_machine, "rbf": _rbf_machine}[self.kernel]
+        self.pipeline = fit_machine(make, self.C, z, labels, dev)
 
     def scores(self, z: np.ndarray) -> np.ndarray:
         """Signed distances from each class's boundary [utterances, classes]; two classes have one boundary."""
-        return _scores(self.pipeline, z)
-
-    def _machine(self, C: float) -> Pipeline:
-        # The primal problem has one solution, which is found without random numbers
-        linear = LinearSVC(C=C, class_weight="balanced", dual=False, max_iter=10_000)
-        machine = linear if self.kernel == "linear" else SVC(C=C, class_weight="balanced")
-        return make_pipeline(StandardScaler(), machine)
+        return class_scores(self.pipeline, z)
 
 
-def _scores(machine: Pipeline, z: np.ndarray) -> np.ndarray:
-    distances = machine.decision_function(z)
-    return np.stack([-distances, distances], axis=1) if distances.ndim == 1 else distances
+def _rbf_machine(C: float) -> Pipeline:
+    return scaled(SVC(C=C, class_weight="balanced"))

@@ -68,7 +68,8 @@ def feature_panels(clouds: Sequence[Cloud], classes: Sequence[str], caption: str
         for handle in legend.legend_handles:
             handle.set_alpha(1)
         note = "one basis and scale, of all panels together" if common else "principal components fitted per panel"
-        foot(figure, PAGE, caption, f"{note}; ratio of distances in all {clouds[0].z.shape[1]} dimensions")
+        lengths = " or ".join(str(length) for length in sorted({cloud.z.shape[1] for cloud in clouds}))
+        foot(figure, PAGE, caption, f"{note}; ratio of distances in all {lengths} dimensions")
         return figure
 
 

@@ -115,7 +115,10 @@ def setting_columns(summary: pd.DataFrame) -> list[str]:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a study's numbers are made of; values that differ between its runs stand side by side."""
+    """What a study's numbers are made of; values that differ between its runs stand side by side.
+
+    Those of the training are of the runs that are trained, and empty where none is; `untrained` is how many are not.
+    """
 
     corpus: str
     synthetic: bool
@@ -139,6 +142,7 @@ class Provenance:
     versions: str
     speakers_known: bool
     uses: tuple[str, ...] = ()
+    untrained: int = 0
 
     @property
     def utterances(self) -> int:
@@ -178,7 +182,7 @@ def provenance(jobs: Sequence[Job], runs: Path, utterances: pd.DataFrame | None 
     if not results:
         raise UserError("no run of this study has finished yet, so that there is nothing to report")
     _refuse_mixture(results)
-    first = results[0]
+    first, trained = results[0], [result for result in results if result.steps]
     return Provenance(
         corpus=first.corpus,
         synthetic=first.synthetic,
@@ -191,17 +195,18 @@ def provenance(jobs: Sequence[Job], runs: Path, utterances: pd.DataFrame | None 
         class_counts=_class_counts(runs / first.signature, first.classes, utterances),
         left_out=first.left_out,
         audit=_audit(results),
-        steps=_by_features(results, lambda result: result.steps),
-        epochs=_by_features(results, lambda result: float(f"{result.steps / _epoch_steps(result):.3g}")),
-        batch_size=_by_features(results, lambda result: result.settings["batching"]["size"]),
-        learning_rate=_learning_rate(results),
-        note=_training_note(runs / first.signature, first),
+        steps=_by_features(trained, lambda result: result.steps),
+        epochs=_by_features(trained, lambda result: float(f"{result.steps / _epoch_steps(result):.3g}")),
+        batch_size=_by_features(trained, lambda result: result.settings["batching"]["size"]),
+        learning_rate=_learning_rate(trained),
+        note=_training_note(runs / trained[0].signature, trained[0]) if trained else "",
         precision=_distinct(result.precision for result in results),
         device=_distinct(result.device for result in results),
         seconds=sum(result.seconds for result in results),
         versions=_distinct(map(_versions, results)),
         speakers_known=bool(speakers_by_id(utterances)),
         uses=_uses(results),
+        untrained=len(results) - len(trained),
     )
 
 

@@ -16,7 +16,7 @@ class Schedule:
 
     Attributes:
         epoch_steps: steps of one epoch.
-        max_steps: of the whole training.
+        max_steps: of the whole training; 0 where nothing is trained.
         check_every: between two evaluations of dev.
         first_check: before which no parameters are selected.
     """
@@ -30,10 +30,13 @@ class Schedule:
 def make_schedule(config: "Config", split: "Split") -> Schedule:
     """The steps of a configuration on a fold; where both are given, steps win over epochs and shares.
 
-    Raises `UserError` where the training ends before parameters may be selected.
+    No step where the encoder is not trained. Raises `UserError` where the training ends before parameters may be
+    selected.
     """
     trainer = config.trainer
     epoch_steps = steps_per_epoch(len(split.ids("train")), config.batching.size)
+    if not config.model.trained:
+        return Schedule(epoch_steps, 0, 0, 0)
     max_steps = trainer.max_steps or steps_of(trainer.epochs, epoch_steps)
     check_every = trainer.check_every or steps_of(trainer.check_epochs or 1, epoch_steps)
     first_check = trainer.first_check

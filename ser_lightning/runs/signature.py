@@ -17,10 +17,13 @@ SCHEMA = 2
 # Settings that came later, of a group or of a class of ours, with the value that means what was done before: it is left
 # out, so that runs of before keep their names
 _LATER: dict[str, dict[str, Any]] = {
+    "model": {"trained": True},
     "loss": {"focal": 0, "smoothing": 0, "softmax": 1},
     "CRNN": {"dropout": 0},
     "Adam": {"weight_decay": 0},
 }
+# What plays a part in training steps alone
+OF_STEPS = ("batching", "loss", "optimizer")
 
 # Groups that came later, with the part that does what was done before: likewise
 _BEFORE: dict[str, dict[str, Any]] = {"normalise": {"class": "TrainingPart"}}
@@ -29,13 +32,19 @@ _BEFORE: dict[str, dict[str, Any]] = {"normalise": {"class": "TrainingPart"}}
 def settings(config: "Config") -> dict[str, Any]:
     """What a study and its report call a job by: the part of a configuration that its numbers depend on.
 
-    No paths, loggers, devices, folds or study. With lambda 0 no loss is added, so that nothing of it is left. How long
-    it trains stands as it was said, in epochs or in steps.
+    No paths, loggers, devices, folds or study. With lambda 0 no loss is added, so that nothing of it is left, and
+    nothing of all that belongs to steps where none is made. How long it trains stands as it was said, in epochs or in
+    steps.
     """
     described = config.described
     groups = ("features", "normalise", "split", "batching", "model", "head", "loss", "optimizer", "trainer", "seed")
     chosen = {name: described[name] for name in groups}
-    if config.loss.lam == 0:
+    if config.model.trained:
+        chosen["model"] = _without(chosen["model"], "trained")
+    else:
+        chosen["trainer"] = {"precision": config.trainer.precision}
+        chosen = _without(chosen, *OF_STEPS)
+    if config.model.trained and not config.adds_loss:
         chosen["loss"] = _without(chosen["loss"], "name", *config.loss.own)
     chosen["split"] = _without(chosen["split"], "folds", "repeats", "table")
     if config.split.max_train is None:
@@ -51,10 +60,12 @@ def identity(config: "Config", schedule: "Schedule") -> dict[str, Any]:
     in whatever way they were said.
     """
     parts = _identities(config)
-    if config.loss.lam == 0:
-        parts["loss"] = _without(parts["loss"], "class", "code", *config.loss.content)
     # Who trains is in the division
     parts["split"] = _without(parts["split"], "folds", "repeats", "table", "max_train")
+    if not config.model.trained:
+        return {**_without(parts, *OF_STEPS), "trainer": {"precision": config.trainer.precision}, "seed": config.seed}
+    if not config.adds_loss:
+        parts["loss"] = _without(parts["loss"], "class", "code", *config.loss.content)
     steps = {name: getattr(schedule, name) for name in ("max_steps", "check_every", "first_check")}
     trainer = {**steps, "precision": config.trainer.precision}
     return {**parts, "batching": config.batching.model_dump(), "trainer": trainer, "seed": config.seed}
@@ -65,7 +76,7 @@ def part_identity(part: "Part") -> dict[str, Any]:
     name = part.target.rpartition(".")[2]
     shared = _without(part.settings, "name", *part.own)
     code = {"code": part.code} if part.code else {}
-    later = _LATER.get(part.group) or ({} if part.code else _LATER.get(name, {}))
+    later = {**_LATER.get(part.group, {}), **({} if part.code else _LATER.get(name, {}))}
     given = {**shared, **part.content}
     values = {key: value for key, value in given.items() if key not in later or value != later[key]}
     return {"class": name, **values, **code}
@@ -75,8 +86,9 @@ def origin(config: "Config", manifest: "Manifest", audio: str) -> dict[str, str]
     """What a job's numbers come from beside its settings: a digest of class and code of each part (under its group), of
     the files that its settings name (under their dotted keys), and of the corpus and sound."""
     digests = {"corpus": digest(_corpus(manifest, audio))}
+    absent = (*(("loss",) * (not config.adds_loss)), *(OF_STEPS * (not config.model.trained)))
     for group, facts in _identities(config).items():
-        if group == "loss" and config.loss.lam == 0:
+        if group in absent:
             continue
         digests[group] = digest([facts["class"], facts.get("code")])
         digests |= {f"{group}.{key}": digest(facts[key]) for key in config.parts[group].paths}

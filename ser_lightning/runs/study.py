@@ -21,7 +21,7 @@ from ser_lightning.errors import UserError
 from ser_lightning.files import absolute, read_json, read_text, write_whole
 from ser_lightning.identity import digest
 from ser_lightning.runs.seal import SEAL, check_record, record_seal
-from ser_lightning.runs.signature import flat
+from ser_lightning.runs.signature import OF_STEPS, flat
 from ser_lightning.runs.varying import Baseline, name_parts, settings_key
 
 if TYPE_CHECKING:
@@ -184,7 +184,11 @@ def write_study(folder: Path, purpose: Purpose, settings: Sequence[Mapping[str, 
     baseline = Baseline.read(purpose.baseline)
     tables = [flat(one) for one in settings]
     keys = sorted({key for table in tables for key in table})
+    # Jobs that make no step have nothing of what belongs to steps
+    beside = {*OF_STEPS} - {key.partition(".")[0] for key in keys}
     for key in baseline.values:
+        if key.partition(".")[0] in beside:
+            continue
         if tables and all(baseline.key_in(key, table) is None for table in tables):
             close = difflib.get_close_matches(key, keys, n=1)
             hint = f"did you mean {close[0]}?" if close else "the jobs of this study have no such setting"

@@ -25,15 +25,15 @@ def assemble(
     """The recognizer of a configuration, for so many classes, and numbers in a frame as it is stored (`bins`).
 
     `seed` is that of the loss's own weights, and of what parts draw in training. Raises `UserError`, with the part,
-    where one is no module, or does not say how long z is; and whenever a part gives something of another kind or shape
-    than it should, or nothing that could train it.
+    where one is no module, or does not say how long z is; where nothing could be trained; and whenever a part gives
+    something of another kind or shape than it should, or nothing that could train it.
     """
     encoder = _make_encoder(config, bins)
     features = _whole_number(config.model, encoder, "features", "the length of z")
     if hasattr(encoder, "fewest"):
         _whole_number(config.model, encoder, "fewest", "the frames that it can do with")
     head = _make(config.head, features=features, classes=len(classes))
-    if config.loss.softmax == 0 and not (config.loss.lam and hasattr(head, "fit")):
+    if config.model.trained and config.loss.softmax == 0 and not (config.loss.lam and hasattr(head, "fit")):
         raise UserError(
             f"loss.softmax=0 leaves head={config.head.name} untrained, and with loss.lam=0 the encoder too; "
             "head=means is fitted to the features of the training part, so that it can do without"
@@ -45,7 +45,7 @@ def assemble(
             with blamed(part):
                 initialise()
     term = None
-    if config.loss.lam:
+    if config.adds_loss:
         # Of a random state of its own, so that a loss with weights leaves the network's as they are without it
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -54,7 +54,7 @@ def assemble(
     _watch(config.model, encoder, "z", features)
     _watch(config.head, head, "the logits", len(classes))
     weights = class_weights(class_counts, config.loss.class_weights)
-    return EmotionRecognizer(
+    recognizer = EmotionRecognizer(
         classes,
         encoder,
         head,
@@ -72,6 +72,12 @@ def assemble(
         front_end,
         seed,
     )
+    if config.model.trained and not any(parameter.requires_grad for parameter in recognizer.parameters()):
+        raise UserError(
+            f"model={config.model.name} with head={config.head.name} has no weights that could be trained; with "
+            "model.trained=false no step is made"
+        )
+    return recognizer
 
 
 class JoinedEncoder(nn.Module):

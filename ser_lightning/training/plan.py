@@ -64,8 +64,8 @@ class PlannedRun:
 
     @property
     def cost(self) -> int:
-        """Relative to other runs: steps times bins."""
-        return self.schedule.max_steps * self.store.bins
+        """Relative to other runs: steps, one where none is made, times bins."""
+        return max(1, self.schedule.max_steps) * self.store.bins
 
 
 def plan_job(config: Config) -> list[PlannedRun]:
@@ -73,6 +73,7 @@ def plan_job(config: Config) -> list[PlannedRun]:
 
     A user's own parts are tried before that. Raises `UserError` where they, or the corpus, cannot be used.
     """
+    _refuse_untrained_head(config)
     if config.code:
         from ser_lightning.training.trial import try_parts
 
@@ -91,6 +92,15 @@ def plan_job(config: Config) -> list[PlannedRun]:
     ]
     runs = zip(splits, audits, schedules, names, strict=True)
     return [PlannedRun(config, manifest, store, *run) for run in runs]
+
+
+def _refuse_untrained_head(config: Config) -> None:
+    if config.model.trained or hasattr(config.head.load(), "fit"):
+        return
+    raise UserError(
+        f"model={config.model.name} is not trained (model.trained=false), and then head={config.head.name} is not "
+        "either; choose head=svm or head=means, which are fitted to the features of the training part"
+    )
 
 
 def with_seed(planned: Sequence[PlannedRun], seed: int) -> list[PlannedRun]:

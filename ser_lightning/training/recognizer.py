@@ -1,5 +1,6 @@
 """Encoder, head, joint loss and optimiser as one LightningModule."""
 
+import inspect
 import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -93,11 +94,15 @@ class EmotionRecognizer(LightningModule):
     def on_validation_epoch_start(self) -> None:
         fit = getattr(self.head, "fit", None)
         if fit is not None:
-            # Each rank has all of the training part, so that heads are equal on all
-            batches = self.trainer.datamodule.evaluation_dataloader("train")  # type: ignore[attr-defined]
-            pairs = [(self._encode(one), one.labels) for one in (batch.to(self.device) for batch in batches)]
-            z, labels = (torch.cat(several) for several in zip(*pairs, strict=True))
-            fit(z, labels)
+            chooses = "dev" in inspect.signature(fit).parameters
+            fit(*self._features("train"), **({"dev": self._features("dev")} if chooses else {}))
+
+    def _features(self, part: str) -> tuple[Tensor, Tensor]:
+        """z [utterances, features] and labels [utterances] of a part; each rank has all, so that heads are equal."""
+        batches = self.trainer.datamodule.evaluation_dataloader(part)  # type: ignore[attr-defined]
+        pairs = [(self._encode(one), one.labels) for one in (batch.to(self.device) for batch in batches)]
+        z, labels = (torch.cat(several) for several in zip(*pairs, strict=True))
+        return z, labels
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         z, logits = self(batch)

@@ -187,24 +187,29 @@ def _follow(run: PlannedRun, devices: list[int] | int, resume: bool) -> None:
 def fit(
     run: PlannedRun, devices: list[int] | int, loggers: list[Any], callbacks: Iterable[Callback], resume: bool
 ) -> tuple[SpectrogramDataModule, EmotionRecognizer, BestOnDev]:
-    """Train; returns the data, the recognizer with the parameters of the best dev UA, and when that was."""
-    config, split = run.config, run.split
+    """Train; returns the data, the recognizer with the parameters of the best dev UA, and when that was.
+
+    Where no step is made, dev is looked at once, for which the head is fitted.
+    """
+    config, split, schedule = run.config, run.split, run.schedule
     # By default cuDNN computes what is said to be float32 with ten bits of mantissa.
     torch.backends.cudnn.allow_tf32 = False
     # The order of batches has a source of randomness of its own; this one is the initialisation's.
     seed_everything(_seed(config.seed, split.repeat, split.fold), verbose=False)
-    best = BestOnDev(run.schedule.first_check)
-    trainer = make_trainer(config.trainer, devices, run.schedule, loggers, [best, *callbacks])
+    best = BestOnDev(schedule.first_check)
+    trains = schedule.max_steps > 0
+    trainer = make_trainer(config.trainer, devices, schedule if trains else None, loggers, [best, *callbacks])
     data = fold_data(run, trainer.strategy.root_device)
     recognizer = make_recognizer(run, data, use_bf16(config.trainer.precision, data.device))
     try:
-        trainer.fit(recognizer, data, ckpt_path=run.folder / LAST if resume else None, weights_only=True)
+        if trains:
+            trainer.fit(recognizer, data, ckpt_path=run.folder / LAST if resume else None, weights_only=True)
+        if not trains or trainer.global_step % schedule.check_every:
+            # The last steps belong to no full interval, yet may be the best
+            trainer.validate(recognizer, data, verbose=False)
     except SystemExit as error:
         # Lightning ends the process at Ctrl-C, with status 1 and not a word.
         raise KeyboardInterrupt if error.code == 1 else error from None
-    if trainer.global_step % run.schedule.check_every:
-        # the last steps belong to no full interval, yet may be the best
-        trainer.validate(recognizer, data, verbose=False)
     recognizer.load_state_dict(best.parameters)
     return data, recognizer, best
 

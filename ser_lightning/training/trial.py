@@ -58,7 +58,8 @@ def try_parts(config: Config) -> None:
             for utterances in (two, one):
                 _try_evaluation(config, recognizer, utterances)
         _refuse_dependence(config.model, recognizer.encoder, two, one)
-        _try_optimizer(config, recognizer)
+        if config.model.trained:
+            _try_optimizer(config, recognizer)
         _try_readouts(config, int(recognizer.encoder.features), len(classes))  # type: ignore[arg-type]
 
 

@@ -5,7 +5,8 @@ import pytest
 from sklearn.metrics import recall_score
 from sklearn.svm import SVC, LinearSVC
 
-from ser_lightning.readouts.svm import GRID, SVM
+from ser_lightning.heads.svm import GRID
+from ser_lightning.readouts.svm import SVM
 
 
 def features(classes, seed=0):

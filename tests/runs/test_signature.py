@@ -6,7 +6,7 @@ from ser_lightning.config import compose
 from ser_lightning.data.splits import make_splits
 from ser_lightning.identity import digest
 from ser_lightning.runs.schedule import Schedule, make_schedule
-from ser_lightning.runs.signature import identity, origin, signature
+from ser_lightning.runs.signature import identity, origin, settings, signature
 from ser_lightning.training.plan import prepare
 
 
@@ -103,6 +103,33 @@ def test_with_lambda_zero_the_centres_settings_do_not_matter(sign):
     assert sign("loss.lam=0", "loss.class_weights=none") != alone
 
 
+@pytest.mark.parametrize(
+    "override",
+    [
+        "loss.lam=3",
+        "loss=triplet",
+        "loss.focal=2",
+        "optimizer.learning_rate=0.5",
+        "batching=random",
+        "trainer.epochs=3",
+    ],
+)
+def test_where_no_step_is_made_what_belongs_to_steps_does_not_matter(sign, override):
+    words = ["model=none", "head=svm", "trainer.max_steps=null"]
+    assert sign(*words, override) == sign(*words)
+    assert settings(compose([*words, override])) == settings(compose(words))
+
+
+@pytest.mark.parametrize("override", ["model.statistics=mean_deviation", "head.C=1", "head=means", "seed=1"])
+def test_where_no_step_is_made_front_end_encoder_and_head_matter(sign, override):
+    assert sign("model=none", "head=svm", override) != sign("model=none", "head=svm")
+
+
+def test_an_encoder_as_it_is_made_is_another_run_than_a_trained_one(sign):
+    assert sign("head=svm", "model.trained=false") != sign("head=svm")
+    assert "trained" not in settings(compose(["head=svm"]))["model"]
+
+
 def test_what_settings_do_not_say_has_an_origin(small, tmp_path):
     """Corpus, classes of parts and files by content, neither folds nor settings; nothing of a loss with lambda 0."""
     table = tmp_path / "division.csv"
@@ -117,6 +144,8 @@ def test_what_settings_do_not_say_has_an_origin(small, tmp_path):
     assert origin_of("split.folds=[1]", "loss.lam=3", "trainer.max_steps=9", "features.floor=60") == plain
     assert plain.items() - origin_of("loss.lam=0").items() == {("loss", plain["loss"])}
     assert plain.items() - origin_of("corpus.seed=1").items() == {("corpus", plain["corpus"])}
+    untrained = origin_of("model=none", "head=svm")
+    assert untrained.keys() == {"corpus", "features", "split", "model", "head"}
     versions = []
     for content in ("a", "b"):
         table.write_text(content)

@@ -295,10 +295,19 @@ def test_what_a_study_is_for_is_written_and_read(tmp_path):
 def test_a_baseline_or_paper_that_there_is_not_is_refused_and_nothing_written(tmp_path):
     with pytest.raises(UserError, match=r"loss.lamda is not a setting that numbers depend on; did you mean loss.lam\?"):
         write_study(tmp_path, Purpose(("loss.lamda=0",)), [parts_of("mine", 0.1)])
+    with pytest.raises(
+        UserError, match=r"los.lam is not a setting that numbers depend on; the jobs of this study have"
+    ):
+        write_study(tmp_path, Purpose(("los.lam=0",)), [{"seed": 0}])
     with pytest.raises(UserError, match=r"study.paper=icassp2020: choose one of icassp2019, or null for none"):
         write_study(tmp_path, Purpose(paper="icassp2020"), [])
     assert list(tmp_path.iterdir()) == []
     assert known_papers() == ["icassp2019"]
+
+
+def test_the_baseline_may_be_a_setting_of_steps_in_a_study_that_makes_none(tmp_path):
+    write_study(tmp_path, Purpose(("loss.lam=0",)), [{"seed": 0}])
+    assert read_study(tmp_path).baseline == ("loss.lam=0",)
 
 
 def test_status_lists_the_jobs_of_both_commands_and_runs_that_were_replaced(tmp_path):

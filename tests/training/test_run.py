@@ -9,17 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from lightning import seed_everything
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 from ser_lightning.errors import UserError
 from ser_lightning.heads import Linear
 from ser_lightning.losses import CenterLoss
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
 from ser_lightning.runs.code import code_digest
-from ser_lightning.runs.ledger import BEST, read_predictions, read_result
+from ser_lightning.runs.ledger import BEST, feature_values, read_features, read_predictions, read_result
 from ser_lightning.training.job import mean_dev_ua, train_all, train_once
 from ser_lightning.training.plan import plan_job
 from ser_lightning.training.progress import StudyProgress
-from ser_lightning.training.run import train_run, use_bf16
+from ser_lightning.training.run import _seed, train_run, use_bf16
 
 
 def train(config):
@@ -210,6 +213,50 @@ def test_a_loss_that_trains_alone_is_selected_and_tested_by_the_nearest_training
     # The UA by which parameters were selected is that of these logits
     curve = pd.read_csv(folder / "metrics.csv")["dev/ua"].dropna()
     assert result.dev_ua == pytest.approx(curve.max(), abs=1e-6)
+
+
+def test_without_an_encoder_that_is_trained_dev_is_looked_at_once_and_the_fitted_head_is_tested(small):
+    """z is the mean over frames, normalised by the training part, and the logits are scikit-learn's."""
+    planned, result = train(small("model=none", "head=svm", "head.C=0.1", "readout=svm", "readout.svm.C=0.1"))
+    assert (result.steps, result.best_step) == (0, 0)
+    assert result.settings.keys() == {"features", "split", "model", "head", "trainer", "seed"}
+    features = read_features(planned.folder).set_index("id")
+    z = feature_values(features)
+    store = planned.store
+    frames = {name: np.array(store.of(store.rows[name]), dtype=np.float64) for name in features.index}
+    mean, deviation = store.normalisation([store.rows[name] for name in planned.split.ids("train")])
+    np.testing.assert_allclose(
+        z, [((frames[name] - mean) / deviation).mean(axis=0) for name in features.index], atol=1e-4
+    )
+    labels = np.array([result.classes.index(label) for label in features["label"]])
+    training = (features["part"] == "train").to_numpy()
+    scale = StandardScaler().fit(z[training])
+    machine = LinearSVC(C=0.1, class_weight="balanced", dual=False).fit(scale.transform(z[training]), labels[training])
+    predictions = read_predictions(planned.folder.parent, [planned.signature])
+    expected = machine.decision_function(scale.transform(z[features.index.get_indexer(predictions["id"])]))
+    logits = predictions[[f"logit_{name}" for name in result.classes]].to_numpy()
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+    curve = pd.read_csv(planned.folder / "metrics.csv")
+    assert curve["dev/ua"].tolist() == [pytest.approx(result.dev_ua, abs=1e-6)]
+    assert not curve.filter(like="train/").columns.any()
+
+
+def test_an_encoder_that_is_not_trained_stays_as_it_is_made(small):
+    planned, _ = train(small("model.trained=false", "head=means"))
+    seed_everything(_seed(0, planned.split.repeat, planned.split.fold), verbose=False)
+    encoder = planned.config.model.make(bins=128)
+    encoder.initialise()
+    weights = torch.load(planned.folder / BEST, weights_only=True)["state_dict"]
+    for name, parameter in encoder.state_dict().items():
+        assert torch.equal(weights[f"encoder.{name}"], parameter)
+    assert weights["head.means"].any()
+
+
+def test_a_head_that_is_trained_is_refused_where_nothing_is(small):
+    with pytest.raises(UserError, match=r"^model=none is not trained \(model\.trained=false\), and then head=linear"):
+        plan_job(small("model=none"))
+    with pytest.raises(UserError, match="model=none with head=svm has no weights that could be trained; with"):
+        train(small("model=none", "model.trained=true", "head=svm"))
 
 
 @pytest.mark.parametrize("words", [["loss=triplet"], ["head=means", "loss.lam=0"]])

@@ -17,7 +17,7 @@ COLUMNS = ("train/softmax", "dev/ua")
 
 
 def section(material: Material) -> Section:
-    """Training loss and dev UA over steps; a run without curves is named."""
+    """Training loss and dev UA over steps; a trained run without curves is named."""
     blocks: list[Block] = []
     missing: list[str] = []
     for group in material.shown:
@@ -25,6 +25,8 @@ def section(material: Material) -> Section:
         for job, label in group.labels.items():
             tables = {}
             for run in material.finished(job):
+                if not run.result.steps:
+                    continue
                 try:
                     tables[run.result.signature] = _read_curves(material.folder(run))
                 except (OSError, ValueError):

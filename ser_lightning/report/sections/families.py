@@ -73,4 +73,6 @@ def _numbers(material: Material, families: dict[str, pd.DataFrame]) -> pd.DataFr
 
 
 def _step_milliseconds(material: Material, job: int) -> float:
-    return float(np.mean([1000 * run.result.seconds / run.result.steps for run in material.finished(job)]))
+    """NaN where no step is made."""
+    results = [run.result for run in material.finished(job)]
+    return float(np.mean([1000 * result.seconds / result.steps if result.steps else np.nan for result in results]))

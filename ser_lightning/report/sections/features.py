@@ -53,7 +53,8 @@ def _groups(material: Material) -> list[Group]:
 
 
 def _pictures(material: Material, group: Group) -> list[Block]:
-    """The features of one fold, twice; nothing where the settings have no finished run of the same fold."""
+    """The features of one fold, twice if all are of one length; nothing where the settings have no finished run of the
+    same fold."""
     chosen = _same_fold(material, group.jobs)
     if not chosen:
         return []
@@ -69,10 +70,11 @@ def _pictures(material: Material, group: Group) -> list[Block]:
     caption = f"{material.facts.caption} | shown: {place}"
     title = f"Features z on their first two principal components{group.place}; {place}"
     draw = partial(feature_panels, clouds, material.classes, caption)
-    return [
-        Picture(f"features{group.suffix}", f"{title}; a basis for every panel", draw),
-        Picture(f"features_common{group.suffix}", f"{title}; one basis for all panels", partial(draw, common=True)),
-    ]
+    blocks: list[Block] = [Picture(f"features{group.suffix}", f"{title}; a basis for every panel", draw)]
+    if len({cloud.z.shape[1] for cloud in clouds}) > 1:
+        return [*blocks, Text("No basis for all panels: the settings' features are of different lengths.", aside=True)]
+    one = f"{title}; one basis for all panels"
+    return [*blocks, Picture(f"features_common{group.suffix}", one, partial(draw, common=True))]
 
 
 def _same_fold(material: Material, jobs: list[int]) -> list[ScoredRun]:

@@ -105,7 +105,6 @@ def section(material: Material) -> Section:
     """Corpus, protocol, training, audit, environment, configuration, command."""
     facts = material.facts
     counts = ", ".join(f"{name} {number}" for name, number in facts.class_counts.items())
-    rate = f" at a learning rate of {facts.learning_rate}" if facts.learning_rate else ""
     left_out = f"{facts.left_out} unusable recordings were left out" if facts.left_out else "none was left out"
     blocks: list[Block] = [
         Text(f"Corpus: {corpus_name(facts)}, {facts.utterances} utterances ({counts}); {left_out}."),
@@ -116,11 +115,7 @@ def section(material: Material) -> Section:
             "same speaker, sentence and class once more. What a random forest reaches by length, silence at the ends, "
             "peak and level, the recordings give away."
         ),
-        Text(
-            f"Training: {facts.steps} steps of {facts.batch_size} utterances ({facts.epochs} epochs)"
-            f"{rate} ({facts.note}); the parameters with the best dev UA are tested. "
-            f"It took {duration(facts.seconds)} in all."
-        ),
+        Text(f"Training: {_training(facts)} It took {duration(facts.seconds)} in all."),
         Text(f"Environment: {facts.device}; precision: {facts.precision}; {facts.versions}."),
         Code(_shared_settings(material), "Settings that all runs share"),
         Text(
@@ -134,6 +129,19 @@ def section(material: Material) -> Section:
         ),
     ]
     return Section("What was run", blocks)
+
+
+def _training(facts: Provenance) -> str:
+    """How long and by what, in sentences; and where no step is made."""
+    fitted = "no step is made, and the head is fitted to the training part"
+    if not facts.steps:
+        return f"{fitted}."
+    rate = f" at a learning rate of {facts.learning_rate}" if facts.learning_rate else ""
+    steps = (
+        f"{facts.steps} steps of {facts.batch_size} utterances ({facts.epochs} epochs){rate} ({facts.note}); the "
+        "parameters with the best dev UA are tested."
+    )
+    return f"{steps} In {counted(facts.untrained, 'run')} {fitted}." if facts.untrained else steps
 
 
 def command(material: Material) -> str:

@@ -20,11 +20,11 @@ from ser_lightning.runs.study import Job
 EXPLAINED = (
     "A read-out is another classifier, fitted to the features z of a finished run's training part in place of the "
     "network's last layer, and scored on the same test part: it asks what the features hold, whatever the layer they "
-    "were trained with makes of them. Differences are to that layer, softmax, paired by run."
+    "were trained with makes of them. Differences are to that layer, the head, paired by run."
 )
 
 # No choice can have this name
-SOFTMAX = "network's softmax"
+HEAD = "network's head"
 
 
 def section(material: Material) -> Section | None:
@@ -37,21 +37,21 @@ def section(material: Material) -> Section | None:
     for metric in material.metrics:
         shown[f"{METRICS[metric].label} (%)"] = with_halves(rows, metric)
         gains = rows[[f"{metric}_gain", f"{metric}_gain_half"]].set_axis([metric, f"{metric}_half"], axis=1)
-        shown[f"{METRICS[metric].label} against softmax"] = with_halves(gains, metric, signed=True)
-    table = Table("readouts", "Scores of read-outs, and of the network's own softmax", numbers, shown)
+        shown[f"{METRICS[metric].label} against the head"] = with_halves(gains, metric, signed=True)
+    table = Table("readouts", "Scores of read-outs, and of the network's own head", numbers, shown)
     return Section("Read-outs", [Text(EXPLAINED), table])
 
 
 def readout_lines(
     jobs: Sequence[Job], scored: Mapping[str, ScoredRun], runs: Path, speaker_of: Mapping[str, str]
 ) -> list[str]:
-    """A line for the terminal per read-out: UA and WA, and the differences to softmax."""
+    """A line for the terminal per read-out: UA and WA, and the differences to the head."""
     lines = []
     for row in readout_rows(jobs, scored, runs, speaker_of).to_dict("records"):
-        if row["readout"] != SOFTMAX:
+        if row["readout"] != HEAD:
             scores = [
                 f"{METRICS[metric].label} {with_half(row[metric], row[f'{metric}_half'])} % "
-                f"({with_half(row[f'{metric}_gain'], row[f'{metric}_gain_half'], signed=True)} against softmax)"
+                f"({with_half(row[f'{metric}_gain'], row[f'{metric}_gain_half'], signed=True)} against the head)"
                 for metric in ("ua", "wa")
             ]
             job = f"{jobs[row['job']].name}, " if len(jobs) > 1 else ""
@@ -62,10 +62,10 @@ def readout_lines(
 def readout_rows(
     jobs: Sequence[Job], scored: Mapping[str, ScoredRun], runs: Path, speaker_of: Mapping[str, str]
 ) -> pd.DataFrame:
-    """A row per job for its softmax, then one for each of its read-outs; none for jobs without.
+    """A row per job for its head, then one for each of its read-outs; none for jobs without.
 
     Columns: job (its number), readout, runs (that have it), and for a metric the mean over them, percent (ua), half of
-    its 95 % interval (ua_half), the mean of the difference to softmax in the same runs, points (ua_gain), and half of
+    its 95 % interval (ua_half), the mean of the difference to the head in the same runs, points (ua_gain), and half of
     its interval (ua_gain_half). Raises `UserError` where a file is damaged.
 
     Args:
@@ -80,8 +80,8 @@ def readout_rows(
         finished = [scored[name] for name in job.runs if name in scored]
         readouts = {labels[stem]: _pairs(finished, runs, stem) for stem in job.readouts}
         if any(readouts.values()):
-            for label, pairs in {SOFTMAX: [(run, run) for run in finished], **readouts}.items():
-                gains = difference_row([] if label == SOFTMAX else pairs, speaker_of)
+            for label, pairs in {HEAD: [(run, run) for run in finished], **readouts}.items():
+                gains = difference_row([] if label == HEAD else pairs, speaker_of)
                 scores = score_row([run for run, _ in pairs], speaker_of)
                 rows.append({"job": number, "readout": label, "runs": len(pairs), **_numbers(scores, gains)})
     return pd.DataFrame(rows)

@@ -57,6 +57,20 @@ def test_four_runs_have_no_interval(simulation):
     assert compactness_table(simulation)[["train_half", "test_half"]].isna().all(axis=None)
 
 
+def test_features_of_unlike_length_have_no_common_basis(simulation):
+    for number, (alpha, lengths) in enumerate(((0.5, ["z_0", "z_1"]), (0.7, ["z_0", "z_1", "z_2"]))):
+        settings = settings_of("logmel", 0.3, alpha)
+        simulation.add_job(number, f"loss.alpha={alpha}", settings, folds=[0])
+        table = clouds(0.5).assign(z_2=0.0)
+        simulation.finish(settings, 0, 0, TEST, table[["id", "label", "part", *lengths]])
+    material = read_material(simulation.study, simulation.runs, show="loss.alpha=0.5,loss.alpha=0.7")
+    blocks = section(material).blocks
+    assert [block.name for block in blocks if hasattr(block, "draw")] == ["features"]
+    assert blocks[1].words == "No basis for all panels: the settings' features are of different lengths."
+    (figure,) = (block.figure for block in blocks if hasattr(block, "draw"))
+    assert any("in all 2 or 3 dimensions" in text.get_text() for text in figure.texts)
+
+
 def test_nor_have_five_seeds_of_one_division(simulation):
     for seed, width in enumerate(WIDTHS):
         settings = {**SETTINGS, "seed": seed}

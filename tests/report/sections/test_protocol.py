@@ -49,6 +49,27 @@ def test_without_an_interval_the_mean_is_what_cues_are_held_against(simulation):
     assert any("reaches a UA of 30 %, where the best network has 25.0 %" in line for line in lines)
 
 
+def test_runs_that_make_no_step_are_told_apart(simulation):
+    for number, (lam, steps) in enumerate(((0.0, 0), (0.3, 3520))):
+        settings = settings_of("logmel", lam, 0.5)
+        simulation.add_job(number, f"loss.lam={lam}", settings, folds=(0,))
+        folder = simulation.finish(settings, 0, 0, predictions([(name, "neu") for name in CLASSES]))
+        dataclasses.replace(read_result(folder), steps=steps).write(folder)
+    material = read_material(simulation.study, simulation.runs)
+    facts = material.facts
+    assert (facts.steps, facts.untrained) == ("3520", 1)
+    fitted = "no step is made, and the head is fitted to the training part."
+    assert "Training: 3520 steps of 32 utterances (" in training(material)
+    assert f"are tested. In 1 run {fitted} It took" in training(material)
+    none = dataclasses.replace(material, facts=dataclasses.replace(facts, steps="", untrained=2))
+    assert training(none).startswith(f"Training: {fitted} It took")
+
+
+def training(material):
+    (words,) = (block.words for block in section(material).blocks if getattr(block, "words", "").startswith("Training"))
+    return words
+
+
 def test_takes_and_what_dev_shares_are_told(simulation):
     material = study(simulation, [7] * 5, take=0.24, copy=0.01, dev_speaker=1.0, dev_take=0.03, dev_copy=0.0)
     assert "takes 24 %, recordings 1 %" in material.facts.caption

@@ -63,7 +63,7 @@ def rows_of(simulation):
 def test_means_and_paired_differences_by_hand(simulation, add):
     add(svm=RIGHT, centers=[2, None, 1, None, None])
     rows = rows_of(simulation).set_index("readout")
-    assert rows.index.tolist() == ["network's softmax", "svm", "centers"]
+    assert rows.index.tolist() == ["network's head", "svm", "centers"]
     assert rows["runs"].tolist() == [5, 5, 2]
     assert rows["ua"].tolist() == rows["wa"].tolist() == pytest.approx([50, 60, 37.5])
     assert rows["ua_gain"].tolist()[1:] == pytest.approx([10, -12.5])
@@ -73,18 +73,18 @@ def test_means_and_paired_differences_by_hand(simulation, add):
     assert halves == pytest.approx([HALF] * 4, rel=1e-5)
     # Two runs are too few for an interval, and softmax is not compared with itself
     assert rows.loc["centers", ["ua_half", "ua_gain_half"]].isna().all()
-    assert rows.loc["network's softmax", ["ua_gain", "wa_gain"]].isna().all()
+    assert rows.loc["network's head", ["ua_gain", "wa_gain"]].isna().all()
 
 
 def test_as_text(simulation, add):
     add(svm=RIGHT)
     table = section(material(simulation)).blocks[1]
-    assert table.shown.columns.tolist()[:5] == ["setting", "read-out", "runs", "UA (%)", "UA against softmax"]
+    assert table.shown.columns.tolist()[:5] == ["setting", "read-out", "runs", "UA (%)", "UA against the head"]
     assert table.shown.iloc[1].tolist()[1:5] == ["svm", "5", f"60.00 ± {HALF:.2f}", f"+10.00 ± {HALF:.2f}"]
     study = material(simulation)
     assert readout_lines(study.jobs, study.scored, study.runs, study.speaker_of)[0] == (
-        f"readout svm: UA 60.00 ± {HALF:.2f} % (+10.00 ± {HALF:.2f} against softmax), "
-        f"WA 60.00 ± {HALF:.2f} % (+10.00 ± {HALF:.2f} against softmax)"
+        f"readout svm: UA 60.00 ± {HALF:.2f} % (+10.00 ± {HALF:.2f} against the head), "
+        f"WA 60.00 ± {HALF:.2f} % (+10.00 ± {HALF:.2f} against the head)"
     )
 
 
@@ -121,7 +121,7 @@ def test_settings_in_which_those_of_one_name_differ_are_named(simulation, add):
     write_job(simulation.study, 1, replace(read_jobs(simulation.study)[0], readouts={SVM: {"name": "svm", "C": 0.1}}))
     rows = rows_of(simulation)
     # Jobs with the same runs are one, with the read-outs of both
-    assert rows["readout"].tolist() == ["network's softmax", "svm C=1.0", "svm C=0.1"]
+    assert rows["readout"].tolist() == ["network's head", "svm C=1.0", "svm C=0.1"]
     assert rows["ua"].tolist() == [50, 25, 100]
 
 

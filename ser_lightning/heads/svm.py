@@ -1,0 +1,105 @@
+"""A linear support vector machine on z, fitted and not trained; and how C is chosen, which the read-outs share."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+# Values of C to be chosen from by the dev part
+GRID = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
+
+
+class SVM(nn.Module):
+    """Signed distances from each class's boundary, by a linear SVM on z, scaled to variance 1 over the training part.
+
+    One machine per class against the rest; errors count by the inverse of their class's frequency. It is fitted to the
+    features of the whole training part before each look at dev, as `Means` is: for an encoder that is not trained, or a
+    loss that trains alone (loss.softmax=0). What it has learned lies in buffers, so that a checkpoint predicts without
+    scikit-learn. A feature that never changes is only centred.
+
+    Args:
+        features: length of z.
+        classes: number of logits.
+        C: weight of errors on the training part against a wide margin; null takes of 0.001, 0.01, ..., 100 the one with
+            the highest UA on dev, the smallest of equals.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, features: int, classes: int, *, C: Annotated[float, Field(gt=0)] | None = None) -> None:
+        super().__init__()
+        self.C = C
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("deviation", torch.ones(features))
+        self.register_buffer("weight", torch.zeros(classes, features))
+        self.register_buffer("bias", torch.zeros(classes))
+
+    def fit(self, z: Tensor, labels: Tensor, dev: tuple[Tensor, Tensor]) -> None:
+        """Fit scale and SVM to features z [utterances, features] and class indices [utterances]; `dev` are others."""
+        training, other = (
+            (features.double().cpu().numpy(), indices.cpu().numpy()) for features, indices in ((z, labels), dev)
+        )
+        scale, machine = fit_machine(linear_machine, self.C, *training, other)
+        weight, bias = machine.coef_, machine.intercept_
+        if len(weight) == 1:
+            # Two classes have one boundary
+            weight, bias = np.concatenate([-weight, weight]), np.concatenate([-bias, bias])
+        values = {"mean": scale.mean_, "deviation": scale.scale_, "weight": weight, "bias": bias}
+        for name, value in values.items():
+            getattr(self, name).copy_(torch.from_numpy(value))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Logits [B, classes] of features z [B, features]."""
+        return nn.functional.linear((z - self.mean) / self.deviation, self.weight, self.bias)
+
+
+def linear_machine(C: float) -> "Pipeline":
+    """Scale and linear SVM, unfitted."""
+    from sklearn.svm import LinearSVC
+
+    # The primal problem has one solution, which is found without random numbers
+    return scaled(LinearSVC(C=C, class_weight="balanced", dual=False, max_iter=10_000))
+
+
+def scaled(machine: Any) -> "Pipeline":
+    """A machine on features of mean 0 and variance 1 over what it is fitted to."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), machine)
+
+
+def fit_machine(
+    make: Callable[[float], "Pipeline"],
+    C: float | None,
+    z: np.ndarray,
+    labels: np.ndarray,
+    dev: tuple[np.ndarray, np.ndarray],
+) -> "Pipeline":
+    """The machine that `make` makes for C, fitted to features z [utterances, features] and class indices.
+
+    Without C the one of `GRID` with the highest UA on `dev`, the smallest of equals.
+    """
+    from sklearn.metrics import balanced_accuracy_score
+
+    if C is not None:
+        return make(C).fit(z, labels)
+    machines = [make(value).fit(z, labels) for value in GRID]
+    # By the largest score: of the votes of pairs the machine would predict another class at times
+    ua = [balanced_accuracy_score(dev[1], class_scores(machine, dev[0]).argmax(axis=1)) for machine in machines]
+    return machines[int(np.argmax(ua))]
+
+
+def class_scores(machine: "Pipeline", z: np.ndarray) -> np.ndarray:
+    """Scores [utterances, classes] of features z [utterances, features], of two classes too."""
+    distances = machine.decision_function(z)
+    return np.stack([-distances, distances], axis=1) if distances.ndim == 1 else distances

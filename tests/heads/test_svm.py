@@ -1,0 +1,48 @@
+"""The linear SVM as a head: the read-out's scores, from buffers that need no scikit-learn."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from ser_lightning.heads.svm import SVM
+from ser_lightning.readouts import svm
+
+
+def features(classes, seed=0):
+    random = np.random.default_rng(seed)
+    labels = np.concatenate([np.zeros(30, dtype=int), np.repeat(np.arange(1, classes), 10)])
+    z = random.normal(size=(len(labels), 6)) + labels[:, None] * [1, 0.5, 0, 0, 0, 0] + 5
+    # One that never changes
+    z[:, 5] = 3
+    return torch.from_numpy(z).float(), torch.from_numpy(labels)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("C", [0.01, None])
+def test_its_logits_are_the_scores_of_the_read_out(classes, C):
+    z, labels = features(classes)
+    dev = features(classes, seed=1)
+    head, readout = SVM(6, classes, C=C), svm.SVM(C=C)
+    head.fit(z, labels, dev)
+    readout.fit(z.double().numpy(), labels.numpy(), tuple(one.double().numpy() for one in dev))
+    assert head(dev[0]).numpy() == pytest.approx(readout.scores(dev[0].double().numpy()), abs=1e-5)
+
+
+def test_what_it_has_learned_is_kept_with_the_parameters_and_is_none():
+    z, labels = features(3)
+    head, other = SVM(6, 3), SVM(6, 3)
+    head.fit(z, labels, features(3, seed=1))
+    other.load_state_dict(head.state_dict())
+    assert torch.equal(other(z), head(z))
+    assert list(head.parameters()) == []
+
+
+def test_it_predicts_without_scikit_learn():
+    code = (
+        "import sys, torch; from ser_lightning.heads.svm import SVM; SVM(6, 3)(torch.ones(2, 6)); print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "sklearn" not in loaded
