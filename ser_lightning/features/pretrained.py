@@ -185,8 +185,12 @@ class LayerSum(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """[B, T, bins] of frames [B, T, layers * bins]."""
-        layers = frames.unflatten(2, (len(self.weight), -1))  # [B, T, layers, bins]
-        return torch.einsum("btlk,l->btk", layers, self.weight.softmax(0))
+        layers = frames.chunk(len(self.weight), dim=2)  # layers x [B, T, bins]
+        # One after the other: as a product of matrices it would copy the frames first
+        summed = layers[0] * self.weight.softmax(0)[0]
+        for layer, weight in zip(layers[1:], self.weight.softmax(0)[1:], strict=True):
+            summed = torch.addcmul(summed, layer, weight)
+        return summed
 
 
 def whisper_states(encoder: Any, mel: Tensor) -> list[Tensor]:

@@ -51,5 +51,5 @@ class Attentive(Encoder):
         with torch.autocast(h.device.type, enabled=False):
             behind = behind_end(h, lengths.to(h.device, non_blocking=True))  # [B, T]
             scores = self.score(h).transpose(1, 2).masked_fill(behind[:, None], -torch.inf)  # [B, heads, T]
-            statistics = mean_and_deviation(h[:, None], scores.softmax(dim=2))  # 2 x [B, heads, width]
+            statistics = mean_and_deviation(h, scores.softmax(dim=2))  # 2 x [B, heads, width]
             return self.feature(torch.cat(statistics, dim=2).flatten(1))

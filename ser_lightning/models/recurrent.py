@@ -56,4 +56,4 @@ class Recurrent(Encoder):
         """[B, T, 2 * width] -> [B, 2 * width]."""
         if self.pooling == "last":
             return ends(states, steps)
-        return (equal_weights(states, steps)[:, :, None] * states).sum(dim=1)
+        return (equal_weights(states, steps) @ states).flatten(1)

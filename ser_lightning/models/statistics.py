@@ -28,4 +28,5 @@ class Statistics(Encoder):
         """z [B, 64] of frames [B, T, bins] with `lengths` [B] valid ones."""
         frames = frames.float()
         weights = equal_weights(frames, lengths.to(frames.device, non_blocking=True))
-        return self.feature(torch.cat(mean_and_deviation(frames, weights), dim=1))  # [B, 2 * bins]
+        statistics = mean_and_deviation(frames, weights)  # 2 x [B, 1, bins]
+        return self.feature(torch.cat(statistics, dim=2).flatten(1))

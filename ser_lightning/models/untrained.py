@@ -29,5 +29,5 @@ class Untrained(nn.Module):
         """z [B, features] of frames [B, T, bins] with `lengths` [B] valid ones."""
         frames = frames.float()
         weights = equal_weights(frames, lengths.to(frames.device, non_blocking=True))
-        mean, deviation = mean_and_deviation(frames, weights)
+        mean, deviation = (values.flatten(1) for values in mean_and_deviation(frames, weights))  # [B, bins]
         return mean if self.statistics == "mean" else torch.cat([mean, deviation], dim=1)

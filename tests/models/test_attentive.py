@@ -47,7 +47,7 @@ def test_without_preference_it_is_the_mean_and_deviation():
     frames, lengths = torch.randn(2, 20, 6), torch.tensor([20, 7])
     encoder(frames, lengths)
     h = encoder.frame(frames)
-    plain = torch.cat(mean_and_deviation(h, equal_weights(h, lengths)), dim=1)
+    plain = torch.cat(mean_and_deviation(h, equal_weights(h, lengths)), dim=2).flatten(1)
     torch.testing.assert_close(seen[0], torch.cat([plain, plain], dim=1))
 
 
