@@ -17,6 +17,11 @@ class Recurrent(Encoder):
     With a GRU and all else as it is, these are the layers that follow the CRNN's convolutions. A layer's directions
     have states of their own and see both states of the layer below. All runs in float32.
 
+    `model=lee_tashev` is two layers of LSTMs and the mean of their states, in the manner of Lee and Tashev, Interspeech
+    2015, with `features=lld` and `readout=elm`. There a frame's label, its utterance's emotion or none, is a random
+    variable, whose path over the frames is summed over as in CTC; that needs scores of classes in every frame, which an
+    encoder does not have, so that here each frame counts the same. No number of the original stands beside it.
+
     Args:
         bins: numbers in a frame.
         cell: 'gru' or 'lstm'.
