@@ -125,7 +125,7 @@ def test_several_read_outs_have_a_place_each():
     assert compose(["readout=svm"]).readout.keys() == {"svm"}
     assert compose().readout == compose(["readout=[]"]).readout == {}
     assert {"readout.svm.C", "readout.centers.metric"} < known_keys().keys()
-    assert choices()["readout"] == ["centers", "svm", "svm_rbf"]
+    assert choices()["readout"] == ["centers", "elm", "svm", "svm_rbf"]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_several_read_outs_have_a_place_each():
         (["readout=svm", "+readout.svm.c=1"], "readout.svm.c is not a setting of readout=svm; did you mean readout.sv"),
         (["readout=svm", "readout.svm.c=1"], "readout.svm.c is not a setting; did you mean readout.svm.C?"),
         (["readout=centers", "readout.svm.C=1"], "readout.svm.C has no effect without readout=svm"),
-        (["readout=[centers,svn]"], "there is no readout=svn; choose one of centers, svm"),
+        (["readout=[centers,svn]"], "there is no readout=svn; choose one of centers, elm, svm"),
         (["+readout.svm=3"], "readout.svm is not a setting; read-outs are chosen by readout=..., e.g. readout=svm"),
     ],
 )

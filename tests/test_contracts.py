@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 import ser_lightning.runs.attempt
+from ser_lightning.components.code import import_class
 from ser_lightning.components.groups import PARTS, SEVERAL, own_settings, register, shipped_choices
 from ser_lightning.config import check, compose
 from ser_lightning.corpora import load_manifest
@@ -99,6 +100,8 @@ def needs(group, name):
     given = {("split", "file"): ["split.table=t.csv"], ("corpus", "table"): ["corpus.table=t.csv"]}
     if (group, name) == ("features", "pretrained"):
         return [f"{group}={name}", f"features.weights={random_network('Wav2Vec2')}"]
+    if (group, name) == ("features", "egemaps"):
+        pytest.importorskip("opensmile", reason="needs the extra 'egemaps'")
     return [f"{group}={name}", *given.get((group, name), []), *["++corpus.root=."] * (group == "corpus")]
 
 
@@ -188,8 +191,14 @@ def test_a_corpus_is_read_from_the_tree_of_its_test(name, tmp_path):
 
 
 TRAINED = {group: NAMES[group] for group in PARTS if group not in ("corpus", SEVERAL)}
+# Front ends that give a row for an utterance, which not every encoder takes
+ROWS = [
+    choice.name
+    for choice in shipped_choices()
+    if choice.group == "features" and import_class(choice.target, None).rate is None
+]
 # First those frames that every encoder takes
-TRAINED["features"] = sorted(TRAINED["features"], key=lambda name: name != "logmel")
+TRAINED["features"] = sorted({*TRAINED["features"]} - {*ROWS}, key=lambda name: (name != "logmel", name))
 UNTRAINED = [choice.name for choice in shipped_choices() if choice.values.get("trained") is False]
 
 
@@ -201,11 +210,12 @@ def combine(number):
 
 # As many as the largest group has
 COMBINATIONS = [combine(number) for number in range(max(map(len, TRAINED.values())))]
+COMBINATIONS += [combine(0) | {"features": name, "model": "statistics"} for name in ROWS]
 
 
 def test_every_part_is_in_some_combination():
     assert {(group, name) for combination in COMBINATIONS for group, name in combination.items()} == {
-        (group, name) for group, names in TRAINED.items() for name in names
+        (group, name) for group in TRAINED for name in NAMES[group]
     }
 
 

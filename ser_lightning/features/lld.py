@@ -27,7 +27,7 @@ class LLD:
     """
 
     sample_rate = RATE
-    rate = RATE / SHIFT
+    rate: float | None = RATE / SHIFT
     bins = 2 * (MFCCS + 4)
     shortest = WINDOW
     dtype = "float32"

@@ -64,9 +64,8 @@ def statistics(probabilities: Tensor, segments: Tensor) -> Tensor:
     tensor([[0.3000, 0.1000, 0.2000, 0.5000]])
     """
     behind = behind_end(probabilities, segments)[:, :, None]
-    weights = equal_weights(probabilities, segments)[:, :, None]
+    weights = equal_weights(probabilities, segments)  # [B, 1, T]
     largest = probabilities.masked_fill(behind, -torch.inf).amax(dim=1)
     smallest = probabilities.masked_fill(behind, torch.inf).amin(dim=1)
-    mean = (weights * probabilities).sum(dim=1)
-    above = (weights * (probabilities > THRESHOLD)).sum(dim=1)
+    mean, above = ((weights @ values.float()).flatten(1) for values in (probabilities, probabilities > THRESHOLD))
     return torch.cat([largest, smallest, mean, above], dim=1)
