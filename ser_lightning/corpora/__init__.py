@@ -34,8 +34,9 @@ class Corpus(Protocol):
 
         Columns: id (unique), path (of the recording) and raw_label (the corpus's own, which `corpus.classes` maps to
         classes); and what is known of speaker, gender, session, dialogue, kind (e.g. scripted), text_id (equal for
-        equal words), transcript, votes (evaluator -> raw labels chosen), valence, activation, dominance. Raises
-        `UserError`, without the corpus's name, for what a person can mend.
+        equal words), part (of the corpus's own partition: train, dev, test or another name), transcript, votes
+        (evaluator -> raw labels chosen), valence, activation, dominance. Raises `UserError`, without the corpus's name,
+        for what a person can mend.
         """
         ...
 

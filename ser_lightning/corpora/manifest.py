@@ -23,9 +23,11 @@ from ser_lightning.identity import digest_rows
 log = logging.getLogger(__name__)
 
 DESCRIPTION = ("speaker", "gender", "session", "dialogue", "kind", "text_id")
+# What divides a corpus beforehand; what comes of it stands in the divisions, so that no digest needs it
+PARTITION = ("part",)
 # What no protocol asks for: words spoken, evaluator -> raw labels chosen, means of the evaluators' ratings
 RATINGS = ("valence", "activation", "dominance")
-COLUMNS = ("id", "path", "raw_label", "label", *DESCRIPTION, "transcript", "votes", *RATINGS, "seconds")
+COLUMNS = ("id", "path", "raw_label", "label", *DESCRIPTION, *PARTITION, "transcript", "votes", *RATINGS, "seconds")
 
 ABSENT = "the file does not exist"
 # Labels that may each be a class even of a small corpus
@@ -37,10 +39,11 @@ class Manifest:
     """A corpus's usable utterances.
 
     `table` has a row per utterance, sorted by id: `id`, `path` (absolute), `raw_label` (the corpus's own), `label` (the
-    class), `speaker`, `gender`, `session`, `dialogue`, `kind`, `text_id`, `transcript` (each "" where unknown), `votes`
-    (evaluator -> the raw labels chosen; empty where unknown), `valence`, `activation`, `dominance` (the evaluators'
-    means on the corpus's scale; NaN where unknown), `seconds`. `left_out` says of the unusable ones why (id -> reason),
-    `inexact` what in the header of a usable one does not fit its file.
+    class), `speaker`, `gender`, `session`, `dialogue`, `kind`, `text_id`, `part` (of the corpus's own partition, e.g.
+    test1), `transcript` (each "" where unknown), `votes` (evaluator -> the raw labels chosen; empty where unknown),
+    `valence`, `activation`, `dominance` (the evaluators' means on the corpus's scale; NaN where unknown), `seconds`.
+    `left_out` says of the unusable ones why (id -> reason), `inexact` what in the header of a usable one does not fit
+    its file.
     """
 
     corpus: str
@@ -112,9 +115,9 @@ def build_manifest(
     """
     rows = rows.reset_index(drop=True)
     _refuse_duplicates(rows, config)
-    for column in (*DESCRIPTION, "transcript"):
+    for column in (*DESCRIPTION, *PARTITION, "transcript"):
         rows[column] = rows[column].astype(object).fillna("").astype(str) if column in rows else ""
-    written = rows[["raw_label", *DESCRIPTION]]
+    written = rows[["raw_label", *DESCRIPTION, *PARTITION]]
     tidy_columns: dict[str, pd.Series] = {str(column): tidied(values) for column, values in written.items()}
     rows = _map_labels(rows.assign(path=rows["path"].map(str), **tidy_columns), config)
     written = written.loc[rows.index]
@@ -264,9 +267,10 @@ def _name_doubts(written: pd.DataFrame, rows: pd.DataFrame, config: CorpusConfig
     `written` are the labels and descriptions before they were tidied, `rows` all there is, in any order.
     """
     sentences = doubts("label", written["raw_label"] if not config.classes else [])
-    for column in ("speaker", "session", "gender", "kind"):
+    for column in ("speaker", "session", "gender", "kind", *PARTITION):
         sentences += doubts(column, written[column])
-    sentences += kept_words({"label": rows["raw_label"], **{column: rows[column] for column in DESCRIPTION}})
+    described = {column: rows[column] for column in (*DESCRIPTION, *PARTITION)}
+    sentences += kept_words({"label": rows["raw_label"], **described})
     doubled = sorted(set(rows.loc[rows["path"].duplicated(), "path"]))
     if doubled:
         sentences.append(f"recordings that several utterances are: {listing(doubled)}")

@@ -9,12 +9,12 @@ from typing import Optional
 import pandas as pd
 
 from ser_lightning.corpora.cells import Cells, read_cells
-from ser_lightning.corpora.manifest import DESCRIPTION
+from ser_lightning.corpora.manifest import DESCRIPTION, PARTITION
 from ser_lightning.corpora.names import likeness, tidy
 from ser_lightning.errors import UserError, listing
 
 REQUIRED = ("path", "label")
-COLUMNS = ("id", *REQUIRED, *DESCRIPTION)
+COLUMNS = ("id", *REQUIRED, *DESCRIPTION, *PARTITION)
 
 
 class Table:
@@ -67,7 +67,7 @@ def _rows(cells: Cells, headings: dict[str, str], root: Path, file: Path) -> pd.
         _refuse_blank(columns[column], file)
     rows = pd.DataFrame({"raw_label": columns["label"], "path": columns["path"]})
     rows["id"] = columns.get("id", columns["path"])
-    for column in DESCRIPTION:
+    for column in (*DESCRIPTION, *PARTITION):
         if column in columns:
             rows[column] = columns[column]
     rows["path"] = _absolute(rows["path"], root)

@@ -28,7 +28,8 @@ def audit_split(manifest: Manifest, sound: pd.DataFrame, split: Split) -> FoldAu
     from scipy.stats import ks_2samp
 
     # raises where a row is missing: every usable utterance has been measured
-    table = split.table.merge(manifest.table.drop(columns="seconds"), on="id").merge(sound, on="id", validate="1:1")
+    described = manifest.table[["id", "label", "speaker", "dialogue", "text_id"]]
+    table = split.table.merge(described, on="id").merge(sound, on="id", validate="1:1")
     train, dev, test = (table[table["part"] == part] for part in ("train", "dev", "test"))
     classes = list(manifest.classes)
     shares = [part["label"].value_counts(normalize=True).reindex(classes, fill_value=0) for part in (train, test)]

@@ -2,8 +2,10 @@
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Optional, Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,8 @@ log = logging.getLogger(__name__)
 PARTS = ("train", "dev", "test")
 # The label first: the deal runs through all strata of a label before the next, so that each label is dealt evenly too.
 STRATA = ["raw_label", "session", "kind", "gender"]
+# How corpora call the parts that train and select, casefolded
+NAMES = {"train": ("train", "training"), "dev": ("dev", "development", "devel", "validation", "valid", "val")}
 # Of the factor by which an owner's size is mistaken in a deal, the logarithm's standard deviation
 SHUFFLED = 0.5
 
@@ -50,7 +54,7 @@ class Paper:
 
     def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
         """The roles [folds, utterances] of one repetition."""
-        parts = tenths(manifest, _rng(self.seed, repeat, self.reshuffle))
+        parts = deal_utterances(manifest, 10, _rng(self.seed, repeat, self.reshuffle))
         pairs = [(2 * fold, 2 * fold + 1) for fold in range(5)]
         if self.swap:
             pairs += [(test, dev) for dev, test in pairs]
@@ -163,18 +167,37 @@ class Text(Speaker):
         return np.stack(folds)
 
 
-def tenths(manifest: Manifest, rng: np.random.Generator) -> np.ndarray:
-    """A part 0..9 for every utterance [utterances]: shuffled inside strata, then dealt round-robin.
+def deal_utterances(manifest: Manifest, parts: int, rng: np.random.Generator) -> np.ndarray:
+    """A part 0, 1, ... for every utterance [utterances]: shuffled inside strata, then dealt round-robin.
 
     The deal goes on where the stratum before ended, so that all parts have the same size to within one.
     """
-    parts = np.empty(len(manifest), dtype=np.int64)
+    part = np.empty(len(manifest), dtype=np.int64)
     dealt = 0
     for _, members in sorted(manifest.table.groupby(STRATA).indices.items()):
         shuffled = rng.permutation(members)
-        parts[shuffled] = (dealt + np.arange(len(shuffled))) % 10
+        part[shuffled] = (dealt + np.arange(len(shuffled))) % parts
         dealt += len(shuffled)
-    return parts
+    return part
+
+
+def set_aside(manifest: Manifest, training: np.ndarray, share: float, seed: int, repeat: int) -> tuple[np.ndarray, str]:
+    """Which of the training utterances select instead [utterances], and what they are, e.g. 10 % of the speakers.
+
+    They are whole speakers, dealt by `deal`, where each is known and there are enough for the share; else utterances,
+    dealt by `deal_utterances`.
+    """
+    own = replace(manifest, table=manifest.table[training].reset_index(drop=True))
+    speakers, parts, rng = own.table["speaker"], round(1 / share), np.random.default_rng([seed, repeat])
+    if (speakers != "").all() and speakers.nunique() >= parts:
+        unit, part = "speakers", deal(own, speakers, parts, seed, repeat)
+    else:
+        unit, part = "utterances", deal_utterances(own, parts, rng)
+    # Not every speaker has every class
+    classes = own.table["label"].groupby(part).nunique()
+    drawn = np.zeros(len(manifest), dtype=bool)
+    drawn[np.flatnonzero(training)[part == rng.choice(classes.index[classes == classes.max()])]] = True
+    return drawn, f"{1 / parts:.0%} of the training {unit}"
 
 
 def deal(manifest: Manifest, owner: pd.Series, groups: int, seed: int, repeat: int) -> np.ndarray:
@@ -224,6 +247,66 @@ def _members(group: np.ndarray) -> set[frozenset[int]]:
 def _imbalance(group: np.ndarray, share: np.ndarray, groups: int) -> float:
     load = np.eye(groups)[group].T @ share  # [groups, kinds]
     return float(np.square(load).sum())
+
+
+class Official:
+    """The corpus's own partition, in one fold.
+
+    Its parts are known by the names that corpora give them, in any capitals: train or training trains; dev, devel,
+    development, val, valid or validation selects; one of the others is tested. Utterances of the others, and of no
+    part, are not used. Where the corpus has no part to select on, one is taken out of training, see `set_aside`.
+
+    Args:
+        test: the part that is tested; null: the first by name that begins with "test", e.g. test1 of test1 and test2.
+        dev: share of training that selects instead, where the corpus has no part for that; drawn anew for every
+            repetition.
+        seed: of the draw.
+    """
+
+    def __init__(
+        self,
+        *,
+        test: Optional[str] = None,
+        dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1,
+        seed: Annotated[int, Field(ge=0)] = 0,
+    ) -> None:
+        self.test, self.dev, self.seed = test, dev, seed
+
+    def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
+        """The roles [1, utterances]; they are the same in every repetition unless the dev part is drawn.
+
+        Raises `UserError` where the corpus has no partition, no part to train on, or not the one to be tested.
+        """
+        parts = manifest.table["part"].str.casefold()
+        if (parts == "").all():
+            raise UserError(
+                f"{manifest.corpus}: split=official needs a partition of the corpus's own, which this one does not "
+                "have; use split=speaker, or split=file with a division of yours"
+            )
+        role = np.full(len(manifest), "", dtype="<U5")
+        for name, spellings in NAMES.items():
+            role[parts.isin(spellings)] = name
+        listed = listing([f"{name or 'none'} ({count})" for name, count in parts.value_counts().items()])
+        if "train" not in role:
+            raise UserError(f"{manifest.corpus}: split=official finds no part named train; the parts are {listed}")
+        tested = self._tested(sorted(set(parts[role == ""])), f"{manifest.corpus}: split=official", listed)
+        role[parts == tested] = "test"
+        selects = "the dev part"
+        if "dev" not in role:
+            drawn, selects = set_aside(manifest, role == "train", self.dev, self.seed, repeat)
+            role[drawn] = "dev"
+        log.info("%s: of the parts %s %s is tested, and %s selects", manifest.corpus, listed, tested, selects)
+        return role[None]
+
+    def _tested(self, others: Sequence[str], place: str, listed: str) -> str:
+        """The part that is tested, of those that neither train nor select."""
+        if self.test is not None:
+            if self.test.casefold() in set(others) - {""}:
+                return self.test.casefold()
+            raise UserError(f"{place} has no part split.test={self.test} to be tested; the parts are {listed}")
+        if tests := [name for name in others if name.startswith("test")]:
+            return tests[0]
+        raise UserError(f"{place} finds no part named test; say which is tested by split.test=..., of {listed}")
 
 
 class File:

@@ -71,6 +71,13 @@ def test_columns_of_other_names(folder):
     assert table["gender"].tolist() == ["", ""]
 
 
+def test_the_part_of_a_partition_is_read_and_changes_no_digest(folder):
+    (folder / "t.csv").write_text("path,label,split\na.wav,happy, Train\nb.wav,sad,\nsub/c.wav,happy,test\n")
+    manifest = load(folder, "t.csv", "corpus.columns.part=split")
+    assert manifest.table["part"].tolist() == ["Train", "", "test"]
+    assert manifest.digest == load(folder, "t.csv", "corpus.columns.part=null").digest
+
+
 def test_a_missing_column_is_named_with_those_that_are_there(folder):
     (folder / "t.csv").write_text("path,emotion\na.wav,happy\n")
     with pytest.raises(UserError, match=r"no column 'label'; it has path, emotion\. .*corpus\.columns\.label="):

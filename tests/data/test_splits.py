@@ -1,5 +1,6 @@
 """Protocols: shares, disjointness, strata, who is apart from whom, independence of the order of files."""
 
+import logging
 from collections import Counter
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from ser_lightning.config import compose
 from ser_lightning.corpora import Manifest
-from ser_lightning.data.protocols import deal, tenths
+from ser_lightning.data.protocols import deal, deal_utterances
 from ser_lightning.data.splits import limit_training, make_splits, write_splits
 from ser_lightning.errors import UserError
 
@@ -68,7 +69,7 @@ def test_five_folds_test_and_select_on_everything_once(utterances, seed, repeat)
 
 
 def test_the_shares_of_iemocap():
-    parts = Counter(tenths(corpus(5531), np.random.default_rng(0)).tolist())
+    parts = Counter(deal_utterances(corpus(5531), 10, np.random.default_rng(0)).tolist())
     assert sorted(parts.values()) == [553] * 9 + [554]
 
 
@@ -76,7 +77,7 @@ def test_the_shares_of_iemocap():
 @given(seed=st.integers(0, 1000))
 def test_every_stratum_is_dealt_evenly(seed):
     manifest = corpus(500, seed)
-    parts = tenths(manifest, np.random.default_rng(seed))
+    parts = deal_utterances(manifest, 10, np.random.default_rng(seed))
     strata = manifest.table.assign(part=parts).groupby(["session", "kind", "gender", "raw_label"])["part"]
     for _, dealt in strata:
         counts = dealt.value_counts().reindex(range(10), fill_value=0)
@@ -96,7 +97,7 @@ def test_labels_are_dealt_evenly_where_all_speakers_have_the_same_counts():
         ]
     )
     table = table.assign(id=[f"{i:03d}" for i in range(600)])
-    parts = tenths(Manifest("test", CLASSES, table), np.random.default_rng(0))
+    parts = deal_utterances(Manifest("test", CLASSES, table), 10, np.random.default_rng(0))
     counts = pd.crosstab(parts, table["label"])
     assert (counts == [12, 18, 18, 12]).all(axis=None)
 
@@ -118,7 +119,7 @@ def test_a_class_missing_from_a_part_is_refused():
 
 def test_published_division_is_not_moved_by_the_libraries():
     """A frozen digest: were it to change, nobody could repeat a published run."""
-    parts = tenths(corpus(200), np.random.default_rng([0, 0]))
+    parts = deal_utterances(corpus(200), 10, np.random.default_rng([0, 0]))
     assert parts[:12].tolist() == [5, 8, 0, 6, 3, 4, 2, 0, 8, 6, 8, 4]
 
 
@@ -352,3 +353,75 @@ def test_a_protocol_at_equal_size_tests_the_same_utterances():
         assert len(other.ids("train")) == 200
         assert set(other.ids("train")) < set(one.ids("train"))
         assert one.digest != other.digest
+
+
+OFFICIAL = compose(["split=official"]).split
+
+
+def partitioned(parts):
+    """400 utterances of ten speakers, whose parts are these in turn."""
+    manifest = corpus(400)
+    manifest.table["part"] = [parts[number % len(parts)] for number in range(400)]
+    return manifest
+
+
+def test_the_corpus_s_own_partition_is_one_fold(caplog):
+    manifest = partitioned(["Train", "train", "Development", "Test2", "Test1", ""])
+    with caplog.at_level(logging.INFO):
+        (split,) = make_splits(manifest, OFFICIAL)
+    part = manifest.table.set_index("id")["part"]
+    for name, written in (("train", {"Train", "train"}), ("dev", {"Development"}), ("test", {"Test1"})):
+        assert split.ids(name) == part.index[part.isin(written)].tolist()
+    assert (
+        "of the parts train (134), development (67), test2 (67), test1 (66), none (66) test1 is tested, and the dev "
+        "part selects" in caplog.text
+    )
+    (other,) = make_splits(manifest, changed(OFFICIAL, test="test2"))
+    assert other.ids("test") == part.index[part == "Test2"].tolist()
+    assert other.ids("train") == split.ids("train")
+
+
+@pytest.mark.parametrize(
+    ("parts", "settings", "message"),
+    [
+        ([""], {}, "test: split=official needs a partition of the corpus's own, which this one does not have; use spl"),
+        (["dev", "test"], {}, r"split=official finds no part named train; the parts are dev \(200\), test \(200\)"),
+        (["train", "dev", "eval"], {}, r"no part named test; say which is tested by split\.test=\.\.\., of train \("),
+        (["train", "dev", "test"], {"test": "test3"}, r"no part split\.test=test3 to be tested; the parts are trai"),
+        (["train", "dev", "test"], {"test": "dev"}, r"no part split\.test=dev to be tested"),
+    ],
+)
+def test_what_the_partition_does_not_have_is_said(parts, settings, message):
+    with pytest.raises(UserError, match=message):
+        make_splits(partitioned(parts), changed(OFFICIAL, **settings))
+
+
+def test_a_part_of_another_name_can_be_tested():
+    manifest = partitioned(["train", "valid", "eval"])
+    (split,) = make_splits(manifest, changed(OFFICIAL, test="Eval"))
+    assert split.ids("test") == manifest.table.loc[manifest.table["part"] == "eval", "id"].tolist()
+
+
+def test_without_a_dev_part_a_tenth_of_the_training_speakers_selects(caplog):
+    manifest = partitioned(["train", "train", "train", "test"])
+    with caplog.at_level(logging.INFO):
+        splits = make_splits(manifest, changed(OFFICIAL, repeats=[0, 1, 2]))
+    assert "10% of the training speakers selects" in caplog.text
+    for split in splits:
+        train, dev = (facts(manifest, split, part, "speaker") for part in ("train", "dev"))
+        assert (len(train), len(dev), train & dev) == (9, 1, set())
+        assert len(split.table) == 400
+        assert split.ids("test") == splits[0].ids("test")
+    assert len({tuple(split.ids("dev")) for split in splits}) > 1
+
+
+@pytest.mark.parametrize(("share", "unknown"), [(0.05, False), (0.1, True)], ids=["few speakers", "an unknown speaker"])
+def test_where_speakers_do_not_do_a_share_of_the_training_utterances_selects(caplog, share, unknown):
+    manifest = partitioned(["train", "train", "train", "test"])
+    if unknown:
+        manifest.table.loc[0, "speaker"] = ""
+    with caplog.at_level(logging.INFO):
+        (split,) = make_splits(manifest, changed(OFFICIAL, dev=share))
+    assert f"{share:.0%} of the training utterances selects" in caplog.text
+    assert len(split.ids("dev")) == 300 * share
+    assert set(manifest.table.set_index("id").loc[split.ids("dev"), "label"]) == set(CLASSES)
