@@ -29,6 +29,8 @@ def schedule(utterances, *overrides):
         ("emodb_all", 428, 600, 22, 34),
         ("iemocap", 4425, 3520, 139, 200),
         ("iemocap_improvised", 2354, 1880, 74, 107),
+        ("meld", 8244, 5160, 258, 293),
+        ("meld_all", 9988, 6260, 313, 356),
         ("nemo", 2461, 3100, 77, 176),
         ("nemo_all", 3585, 4500, 113, 256),
         ("ravdess", 538, 1000, 22, 57),
