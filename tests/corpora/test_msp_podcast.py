@@ -101,7 +101,7 @@ def test_folders_that_archives_made_twice(root):
         (lambda text: text.replace("Test2", "Test2,1", 1), r"cannot be read as a CSV \(Expected 8 fields in line 16"),
         (lambda text: text.replace("\n", ",1\n").replace("Set,1", "Set") + ",1", "has more cells in its rows"),
         (lambda text: HEAD, "has headings and no rows"),
-        (lambda text: "", "is empty; copy it anew from the release"),
+        (lambda text: "", "is empty; copy it anew from where it came from"),
     ],
 )
 def test_a_table_that_is_not_the_release_s(root, change, message):
