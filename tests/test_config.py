@@ -104,7 +104,12 @@ def test_every_shipped_file_composes(group):
     files = sorted((CONF / group).glob("*.yaml"))
     assert files
     for file in files:
-        given = {"table": "corpus.table=t", "file": "split.table=t", "pretrained": "features.weights=w"}.get(file.stem)
+        given = {
+            "table": "corpus.table=t",
+            "mixed": "corpus.roots={a: b}",
+            "file": "split.table=t",
+            "pretrained": "features.weights=w",
+        }.get(file.stem)
         compose([f"{group}={file.stem}", "++corpus.root=x", *([given] if given else [])])
 
 

@@ -93,18 +93,25 @@ def divisible(output, tmp_path_factory):
     (run,) = plan_job(compose([*SMALL, f"paths.output={output}"]))
     run.split.table.to_csv(folder / "split.csv", index=False)
     table = run.manifest.table[["id", "path", "label", "speaker"]].merge(run.split.table, on="id")
+    table["corpus"] = ["one", "another"] * (len(table) // 2)
     table.to_csv(folder / "table.csv", index=False)
+    own = ["corpus=table", f"corpus.root={folder}", "corpus.table=table.csv"]
     return {
         "file": [f"split.table={folder}/split.csv"],
         # Larger parts, since both voices and sentences are divided
         "text": ["split.groups=3"],
-        "official": ["corpus=table", f"corpus.root={folder}", "corpus.table=table.csv"],
+        "official": own,
+        "corpus": own,
     }
 
 
 def needs(group, name):
     """What a choice wants to be told besides its name."""
-    given = {("split", "file"): ["split.table=t.csv"], ("corpus", "table"): ["corpus.table=t.csv"]}
+    given = {
+        ("split", "file"): ["split.table=t.csv"],
+        ("corpus", "table"): ["corpus.table=t.csv"],
+        ("corpus", "mixed"): ["corpus.roots={emodb: ., tess: .}"],
+    }
     if (group, name) == ("features", "pretrained"):
         return [f"{group}={name}", f"features.weights={random_network('Wav2Vec2')}"]
     if (group, name) == ("features", "egemaps"):

@@ -44,7 +44,7 @@ def test_a_sound_corpus_is_called_so(run_module, tmp_path):
 )
 def test_lengths_that_are_all_equal_or_far_apart(capsys, seconds, first, last):
     table = pd.DataFrame({"id": [f"{number}" for number in range(len(seconds))], "seconds": seconds, "label": "joy"})
-    columns = {"speaker": "", "session": "", "kind": "", "path": ""}
+    columns = dict.fromkeys(("corpus", "speaker", "session", "kind", "part", "path"), "")
     sound = table.assign(rate=16_000, channels=1, lead=0.0, trail=0.0, level=0.0, content=table["id"], clipped=0.0)
     sound = sound.assign(unread=0.0, damage="", peak=0.0, digital=0.0, original=range(len(table)))
     examination.show_corpus(Manifest("test", ("joy",), table.assign(**columns)), sound)

@@ -25,8 +25,9 @@ class Corpus(Protocol):
     Its constructor may take `labels`, those of its raw labels that some class has; None: each is a class.
 
     A corpus that is not real speech says `synthetic = True`. One that is made, not given, has a method `make(folder)`
-    that fills a new folder, which then is its root; a `version` is raised when it makes something else. One that reads
-    a table may say in a `summary` what it has read, and in `doubts`, a sentence each, what may be meant otherwise.
+    that fills a new folder, which then is its root; a `version` is raised when it makes something else. One that joins
+    others says `joins = True`, and has for a root the folder in which those that are made are kept. One that reads a
+    table may say in a `summary` what it has read, and in `doubts`, a sentence each, what may be meant otherwise.
     """
 
     def load(self, root: Path) -> pd.DataFrame:
@@ -34,9 +35,9 @@ class Corpus(Protocol):
 
         Columns: id (unique), path (of the recording) and raw_label (the corpus's own, which `corpus.classes` maps to
         classes); and what is known of speaker, gender, session, dialogue, kind (e.g. scripted), text_id (equal for
-        equal words), part (of the corpus's own partition: train, dev, test or another name), transcript, votes
-        (evaluator -> raw labels chosen), valence, activation, dominance. Raises `UserError`, without the corpus's name,
-        for what a person can mend.
+        equal words), part (of the corpus's own partition: train, dev, test or another name), corpus (of several in
+        one), transcript, votes (evaluator -> raw labels chosen), valence, activation, dominance. Raises `UserError`,
+        without the corpus's name, for what a person can mend.
         """
         ...
 
@@ -47,22 +48,43 @@ def load_manifest(config: CorpusConfig, cache: Path, shortest: float = 0.0) -> M
     `cache` is where a corpus that is made is kept. Raises `UserError`, with the corpus's name, for what a person can
     mend.
     """
+    corpus, rows = read_rows(config, cache)
+    with blamed(config):
+        manifest = build_manifest(rows, config, shortest, bool(getattr(corpus, "synthetic", False)))
+    tell(corpus, config)
+    return manifest
+
+
+def read_rows(config: CorpusConfig, cache: Path) -> tuple[Corpus, pd.DataFrame]:
+    """The configured corpus, and its rows as it gives them; `cache` and errors as of `load_manifest`."""
     labels = [label for labels in config.classes.values() for label in labels] if config.classes else None
     corpus: Corpus = config.make(labels=labels)
-    synthetic = bool(getattr(corpus, "synthetic", False))
     with blamed(config):
-        root = _made(config, corpus, cache) if hasattr(corpus, "make") else _given(config)
+        root = _root(config, corpus, cache)
         try:
             rows = corpus.load(root)
         except UserError as error:
             raise UserError(f"{config.name}: {error}") from error
         refuse_other_rows(rows, f"{config.name}: {config.target}.load")
-        manifest = build_manifest(rows, config, shortest, synthetic)
+    return corpus, rows
+
+
+def tell(corpus: Corpus, config: CorpusConfig) -> None:
+    """Say what a corpus has to say once its rows are read."""
     if summary := getattr(corpus, "summary", ""):
         log.info("%s: %s", config.name, summary)
     for doubt in getattr(corpus, "doubts", ()):
         log.warning("%s: %s", config.name, doubt)
-    return manifest
+
+
+def _root(config: CorpusConfig, corpus: Corpus, cache: Path) -> Path:
+    if hasattr(corpus, "make"):
+        return _made(config, corpus, cache)
+    if not getattr(corpus, "joins", False):
+        return _given(config)
+    if config.root:
+        raise UserError(f"corpus.root={config.root}: {config.name} has no folder of its own; see corpus.roots")
+    return cache
 
 
 def _given(config: CorpusConfig) -> Path:

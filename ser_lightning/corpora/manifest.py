@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 DESCRIPTION = ("speaker", "gender", "session", "dialogue", "kind", "text_id")
 # What divides a corpus beforehand; what comes of it stands in the divisions, so that no digest needs it
-PARTITION = ("part",)
+PARTITION = ("part", "corpus")
 # What no protocol asks for: words spoken, evaluator -> raw labels chosen, means of the evaluators' ratings
 RATINGS = ("valence", "activation", "dominance")
 COLUMNS = ("id", "path", "raw_label", "label", *DESCRIPTION, *PARTITION, "transcript", "votes", *RATINGS, "seconds")
@@ -40,10 +40,10 @@ class Manifest:
 
     `table` has a row per utterance, sorted by id: `id`, `path` (absolute), `raw_label` (the corpus's own), `label` (the
     class), `speaker`, `gender`, `session`, `dialogue`, `kind`, `text_id`, `part` (of the corpus's own partition, e.g.
-    test1), `transcript` (each "" where unknown), `votes` (evaluator -> the raw labels chosen; empty where unknown),
-    `valence`, `activation`, `dominance` (the evaluators' means on the corpus's scale; NaN where unknown), `seconds`.
-    `left_out` says of the unusable ones why (id -> reason), `inexact` what in the header of a usable one does not fit
-    its file.
+    test1), `corpus` (of several in one), `transcript` (each "" where unknown), `votes` (evaluator -> the raw labels
+    chosen; empty where unknown), `valence`, `activation`, `dominance` (the evaluators' means on the corpus's scale; NaN
+    where unknown), `seconds`. `left_out` says of the unusable ones why (id -> reason), `inexact` what in the header of
+    a usable one does not fit its file.
     """
 
     corpus: str
@@ -113,14 +113,7 @@ def build_manifest(
     class without utterances, a single class, as many labels as utterances, no recording where one should be, or too
     many unusable recordings.
     """
-    rows = rows.reset_index(drop=True)
-    _refuse_duplicates(rows, config)
-    for column in (*DESCRIPTION, *PARTITION, "transcript"):
-        rows[column] = rows[column].astype(object).fillna("").astype(str) if column in rows else ""
-    written = rows[["raw_label", *DESCRIPTION, *PARTITION]]
-    tidy_columns: dict[str, pd.Series] = {str(column): tidied(values) for column, values in written.items()}
-    rows = _map_labels(rows.assign(path=rows["path"].map(str), **tidy_columns), config)
-    written = written.loc[rows.index]
+    rows, written = label_rows(rows, config)
     for column in RATINGS:
         rows[column] = rows[column].astype(float) if column in rows else np.nan
     votes = rows["votes"] if "votes" in rows else [None] * len(rows)
@@ -145,8 +138,23 @@ def build_manifest(
     everything = Manifest(config.name, classes, rows[list(COLUMNS)], synthetic, inexact=inexact)
     manifest = everything.without(problems, config.max_bad_share)
     refuse_empty_classes(manifest)
-    _name_doubts(written, rows, config)
+    name_doubts(written, rows, config)
     return manifest
+
+
+def label_rows(rows: pd.DataFrame, config: CorpusConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A corpus's rows with their classes, labels and descriptions tidied, and these as they were written.
+
+    Raises `UserError` for a duplicate id, a label that is neither mapped nor ignored, and as many labels as utterances.
+    """
+    rows = rows.reset_index(drop=True)
+    _refuse_duplicates(rows, config)
+    for column in (*DESCRIPTION, *PARTITION, "transcript"):
+        rows[column] = rows[column].astype(object).fillna("").astype(str) if column in rows else ""
+    written = rows[["raw_label", *DESCRIPTION, *PARTITION]]
+    tidy_columns: dict[str, pd.Series] = {str(column): tidied(values) for column, values in written.items()}
+    rows = _map_labels(rows.assign(path=rows["path"].map(str), **tidy_columns), config)
+    return rows, written.loc[rows.index]
 
 
 def utterances_csv(manifest: Manifest) -> str:
@@ -261,7 +269,7 @@ def _read_header(file: Path, shortest: float) -> _Header:
     return _Header(seconds, inexact=fault.inexact)
 
 
-def _name_doubts(written: pd.DataFrame, rows: pd.DataFrame, config: CorpusConfig) -> None:
+def name_doubts(written: pd.DataFrame, rows: pd.DataFrame, config: CorpusConfig) -> None:
     """Say which names may be meant otherwise than they are read.
 
     `written` are the labels and descriptions before they were tidied, `rows` all there is, in any order.

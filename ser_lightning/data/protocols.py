@@ -182,10 +182,10 @@ def deal_utterances(manifest: Manifest, parts: int, rng: np.random.Generator) ->
 
 
 def set_aside(manifest: Manifest, training: np.ndarray, share: float, seed: int, repeat: int) -> tuple[np.ndarray, str]:
-    """Which of the training utterances select instead [utterances], and what they are, e.g. 10 % of the speakers.
+    """Which of the training utterances select instead [utterances], and whether they are "speakers" or "utterances".
 
     They are whole speakers, dealt by `deal`, where each is known and there are enough for the share; else utterances,
-    dealt by `deal_utterances`.
+    dealt by `deal_utterances`. The share is one of a whole number of parts.
     """
     own = replace(manifest, table=manifest.table[training].reset_index(drop=True))
     speakers, parts, rng = own.table["speaker"], round(1 / share), np.random.default_rng([seed, repeat])
@@ -197,7 +197,7 @@ def set_aside(manifest: Manifest, training: np.ndarray, share: float, seed: int,
     classes = own.table["label"].groupby(part).nunique()
     drawn = np.zeros(len(manifest), dtype=bool)
     drawn[np.flatnonzero(training)[part == rng.choice(classes.index[classes == classes.max()])]] = True
-    return drawn, f"{1 / parts:.0%} of the training {unit}"
+    return drawn, unit
 
 
 def deal(manifest: Manifest, owner: pd.Series, groups: int, seed: int, repeat: int) -> np.ndarray:
@@ -293,8 +293,8 @@ class Official:
         role[parts == tested] = "test"
         selects = "the dev part"
         if "dev" not in role:
-            drawn, selects = set_aside(manifest, role == "train", self.dev, self.seed, repeat)
-            role[drawn] = "dev"
+            drawn, unit = set_aside(manifest, role == "train", self.dev, self.seed, repeat)
+            role[drawn], selects = "dev", f"a share of {self.dev:g} of the training {unit}"
         log.info("%s: of the parts %s %s is tested, and %s selects", manifest.corpus, listed, tested, selects)
         return role[None]
 
@@ -307,6 +307,65 @@ class Official:
         if tests := [name for name in others if name.startswith("test")]:
             return tests[0]
         raise UserError(f"{place} finds no part named test; say which is tested by split.test=..., of {listed}")
+
+
+class AcrossCorpora:
+    """Test a corpus whose recordings no training has; fold k tests the k-th.
+
+    A share of what trains selects: of each corpus whole speakers, or utterances, see `set_aside`.
+
+    Args:
+        train: the corpora that train; []: in each fold all that it does not test, or that `test` does not name.
+        test: the corpora that are tested, one a fold; []: each that `train` does not name.
+        dev: share of each training corpus that selects, drawn anew for every repetition.
+        seed: of the draw.
+    """
+
+    def __init__(
+        self,
+        *,
+        train: list[str] = [],  # noqa: B006
+        test: list[str] = [],  # noqa: B006
+        dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1,
+        seed: Annotated[int, Field(ge=0)] = 0,
+    ) -> None:
+        self.train, self.test, self.dev, self.seed = train, test, dev, seed
+
+    def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
+        """The roles [folds, utterances].
+
+        Raises `UserError` where the corpus is one, lacks those that are named, or none is left to train or be tested.
+        """
+        names = sorted(set(manifest.table["corpus"]))
+        if len(names) < 2 or "" in names:
+            raise UserError(
+                f"{manifest.corpus}: split=corpus needs several corpora, and of each utterance its own: corpus=mixed, "
+                "or a table with a column corpus"
+            )
+        for key, chosen in (("train", self.train), ("test", self.test)):
+            if foreign := sorted(set(chosen) - set(names)):
+                raise UserError(f"{manifest.corpus}: split.{key}: {foreign[0]} is none of {listing(names)}")
+        if both := sorted(set(self.train) & set(self.test)):
+            raise UserError(f"{manifest.corpus}: split=corpus: {both[0]} cannot both train and be tested")
+        tested = self.test or [name for name in names if name not in self.train]
+        training = {one: self.train or [name for name in names if name not in (one, *self.test)] for one in tested}
+        if not all(training.values()) or not tested:
+            raise UserError(f"{manifest.corpus}: split=corpus: none of {listing(names)} is left to train or be tested")
+        return np.stack([self._roles(manifest, one, training[one], repeat) for one in tested])
+
+    def _roles(self, manifest: Manifest, tested: str, training: Sequence[str], repeat: int) -> np.ndarray:
+        """The roles [utterances] of one fold."""
+        corpora = manifest.table["corpus"].to_numpy()
+        role = np.where(corpora == tested, "test", "").astype("<U5")
+        selecting: dict[str, list[str]] = {}
+        for name in training:
+            role[corpora == name] = "train"
+            drawn, unit = set_aside(manifest, corpora == name, self.dev, self.seed, repeat)
+            role[drawn] = "dev"
+            selecting.setdefault(unit, []).append(name)
+        words = ", and of the ".join(f"{unit} of {listing(names)}" for unit, names in sorted(selecting.items()))
+        log.info("%s: tested on %s; a share of %g of the %s selects", manifest.corpus, tested, self.dev, words)
+        return role
 
 
 class File:

@@ -32,7 +32,7 @@ def show_corpus(manifest: Manifest, sound: pd.DataFrame) -> list[str]:
     terminal = console()
     hours = sound["seconds"].sum() / 3600
     _headed(terminal, "bold", manifest.corpus, f"{len(manifest)} utterances, {hours:.2f} h")
-    for column in ("speaker", "session", "kind", "part"):
+    for column in ("corpus", "speaker", "session", "kind", "part"):
         if (manifest.table[column] != "").any():
             terminal.print(_counts(manifest, column))
     rates = ", ".join(f"{rate} Hz ({count})" for rate, count in sound["rate"].value_counts().items())

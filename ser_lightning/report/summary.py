@@ -44,6 +44,8 @@ PROTOCOLS = {
     "session": "sessions apart",
     "speaker": "speakers apart",
     "text": "speakers and sentences apart",
+    "official": "the corpus's own partition",
+    "corpus": "corpora apart",
 }
 
 

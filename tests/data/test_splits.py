@@ -406,7 +406,7 @@ def test_without_a_dev_part_a_tenth_of_the_training_speakers_selects(caplog):
     manifest = partitioned(["train", "train", "train", "test"])
     with caplog.at_level(logging.INFO):
         splits = make_splits(manifest, changed(OFFICIAL, repeats=[0, 1, 2]))
-    assert "10% of the training speakers selects" in caplog.text
+    assert "a share of 0.1 of the training speakers selects" in caplog.text
     for split in splits:
         train, dev = (facts(manifest, split, part, "speaker") for part in ("train", "dev"))
         assert (len(train), len(dev), train & dev) == (9, 1, set())
@@ -422,6 +422,81 @@ def test_where_speakers_do_not_do_a_share_of_the_training_utterances_selects(cap
         manifest.table.loc[0, "speaker"] = ""
     with caplog.at_level(logging.INFO):
         (split,) = make_splits(manifest, changed(OFFICIAL, dev=share))
-    assert f"{share:.0%} of the training utterances selects" in caplog.text
+    assert f"a share of {share:g} of the training utterances selects" in caplog.text
     assert len(split.ids("dev")) == 300 * share
     assert set(manifest.table.set_index("id").loc[split.ids("dev"), "label"]) == set(CLASSES)
+
+
+ACROSS = compose(["split=corpus"]).split
+
+
+def joined(**speakers):
+    """Several corpora in one, of 40 utterances a speaker; so many speakers each, none: they are unknown."""
+    tables = []
+    for name, number in speakers.items():
+        own = corpus(40 * (number or 10), seed=len(name)).table.assign(corpus=name)
+        own["speaker"] = [f"{name}/{i % number}" if number else "" for i in range(len(own))]
+        tables.append(own.assign(id=name + "/" + own["id"]))
+    return Manifest("mixed", CLASSES, pd.concat(tables).sort_values("id", ignore_index=True))
+
+
+def test_each_corpus_is_tested_by_what_the_others_train(caplog):
+    manifest = joined(a=20, b=3, c=10, d=None)
+    with caplog.at_level(logging.INFO):
+        splits = make_splits(manifest, ACROSS)
+    origin = manifest.table.set_index("id")["corpus"]
+    for split, tested in zip(splits, "abcd", strict=True):
+        assert split.ids("test") == origin.index[origin == tested].tolist()
+        assert len(split.table) == len(manifest)
+        train, dev = (facts(manifest, split, part, "speaker") for part in ("train", "dev"))
+        # one of ten parts of each that trains: whole speakers where there are ten
+        shared = {"b/0", "b/1", "b/2"} if tested != "b" else set()
+        assert (train & dev) - {""} == shared
+        sizes = origin[split.ids("dev")].value_counts().to_dict()
+        expected = {"a": 80, "b": 12, "c": 40, "d": 40}
+        assert sizes == {name: size for name, size in expected.items() if name != tested}
+    assert "tested on a; a share of 0.1 of the speakers of c, and of the utterances of b, d selects" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "folds"),
+    [
+        ({"train": ["b"]}, [("b", "a"), ("b", "c")]),
+        ({"test": ["c"]}, [("ab", "c")]),
+        ({"test": ["c", "a"]}, [("b", "c"), ("b", "a")]),
+        ({"train": ["a"], "test": ["c"]}, [("a", "c")]),
+    ],
+)
+def test_which_corpora_train_and_which_are_tested(settings, folds):
+    manifest = joined(a=10, b=10, c=10)
+    splits = make_splits(manifest, changed(ACROSS, **settings))
+    assert [
+        (
+            "".join(sorted(facts(manifest, split, "train", "corpus") | facts(manifest, split, "dev", "corpus"))),
+            "".join(sorted(facts(manifest, split, "test", "corpus"))),
+        )
+        for split in splits
+    ] == folds
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"train": ["x"]}, "mixed: split.train: x is none of a, b"),
+        ({"test": ["x"]}, "mixed: split.test: x is none of a, b"),
+        ({"train": ["a"], "test": ["a"]}, "split=corpus: a cannot both train and be tested"),
+        ({"train": ["a", "b"]}, "split=corpus: none of a, b is left to train or be tested"),
+        ({"test": ["a", "b"]}, "split=corpus: none of a, b is left to train or be tested"),
+    ],
+)
+def test_corpora_that_cannot_train_or_be_tested(settings, message):
+    with pytest.raises(UserError, match=message):
+        make_splits(joined(a=10, b=10), changed(ACROSS, **settings))
+
+
+@pytest.mark.parametrize("names", [[""], ["a"], ["a", "b", ""]])
+def test_one_corpus_alone_cannot_be_divided_by_corpora(names):
+    manifest = corpus(400)
+    manifest.table["corpus"] = [names[number % len(names)] for number in range(400)]
+    with pytest.raises(UserError, match="split=corpus needs several corpora, and of each utterance its own"):
+        make_splits(manifest, ACROSS)
