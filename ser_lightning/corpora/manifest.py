@@ -275,7 +275,7 @@ def name_doubts(written: pd.DataFrame, rows: pd.DataFrame, config: CorpusConfig)
     `written` are the labels and descriptions before they were tidied, `rows` all there is, in any order.
     """
     sentences = doubts("label", written["raw_label"] if not config.classes else [])
-    for column in ("speaker", "session", "gender", "kind", *PARTITION):
+    for column in ("speaker", "session", "gender", "kind", "corpus"):
         sentences += doubts(column, written[column])
     described = {column: rows[column] for column in (*DESCRIPTION, *PARTITION)}
     sentences += kept_words({"label": rows["raw_label"], **described})

@@ -71,11 +71,16 @@ def test_columns_of_other_names(folder):
     assert table["gender"].tolist() == ["", ""]
 
 
-def test_the_part_of_a_partition_is_read_and_changes_no_digest(folder):
-    (folder / "t.csv").write_text("path,label,split\na.wav,happy, Train\nb.wav,sad,\nsub/c.wav,happy,test\n")
+def test_parts_and_corpora_are_read_and_change_no_digest(folder, caplog):
+    rows = "a.wav,happy, Train,x\nb.wav,sad,,X\nsub/c.wav,happy,train,x\n"
+    (folder / "t.csv").write_text("path,label,split,corpus\n" + rows)
     manifest = load(folder, "t.csv", "corpus.columns.part=split")
-    assert manifest.table["part"].tolist() == ["Train", "", "test"]
-    assert manifest.digest == load(folder, "t.csv", "corpus.columns.part=null").digest
+    assert manifest.table["part"].tolist() == ["Train", "", "train"]
+    assert manifest.table["corpus"].tolist() == ["x", "X", "x"]
+    assert manifest.digest == load(folder, "t.csv", "corpus.columns={path: path, label: label}").digest
+    assert "corpus 'X' and 'x': taken for different ones" in caplog.text
+    # split=official takes them for one
+    assert "part" not in caplog.text
 
 
 def test_a_missing_column_is_named_with_those_that_are_there(folder):

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import yaml
 
+from ser_lightning.components.groups import shipped_choices
 from ser_lightning.errors import UserError
 from ser_lightning.report.samples import difference_row
 from ser_lightning.report.scored import pairs, score_runs
-from ser_lightning.report.summary import average, provenance
+from ser_lightning.report.summary import average, describe_protocol, provenance
 from ser_lightning.runs.ledger import PREDICTIONS, read_result
 from tests.report.simulated import Simulation, predictions, settings_of, summarise
 
@@ -266,3 +267,8 @@ def test_without_a_finished_run_there_is_nothing_to_report(simulation):
     jobs = [simulation.add_job(0, "centre", SETTINGS)]
     with pytest.raises(UserError, match="no run of this study has finished"):
         provenance(jobs, simulation.runs)
+
+
+def test_every_protocol_that_ships_is_described_but_for_divisions_of_one_s_own():
+    names = [choice.name for choice in shipped_choices() if choice.group == "split"]
+    assert [name for name in names if describe_protocol(name) == "a division of one's own"] == ["file"]
