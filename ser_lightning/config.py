@@ -418,25 +418,32 @@ def known_keys() -> dict[str, str]:
 
 
 def _own_keys(place: str, choices: Sequence[Choice]) -> dict[str, str]:
-    """The keys of the classes that may stand in a place of the configuration."""
-    meanings: dict[str, str] = {}
-    owners: dict[str, list[str]] = {}
+    """The keys of the classes that may stand in a place of the configuration.
+
+    Of a key that not all have, or that means something else in some, the meaning says in which.
+    """
+    faulty: dict[str, str] = {}
+    owners: dict[str, dict[str, list[str]]] = {}
     for choice in choices:
         if choice.target is None:
             continue
         try:
             signature = read_signature(choice.target, choice.folder)
         except UserError as error:
-            meanings[f"{choice.group}={choice.name}"] = f"cannot be used: {error}"
+            faulty[f"{choice.group}={choice.name}"] = f"cannot be used: {error}"
             continue
         for key in signature.settings:
-            meanings.setdefault(f"{place}.{key}", signature.meanings.get(key, ""))
-            owners.setdefault(f"{place}.{key}", []).append(choice.name)
+            meanings = owners.setdefault(f"{place}.{key}", {})
+            meanings.setdefault(signature.meanings.get(key, ""), []).append(choice.name)
     classes = sum(choice.target is not None for choice in choices)
-    return {
-        key: meaning if len(owners.get(key, choices)) >= classes else f"{meaning} ({', '.join(owners[key])})".strip()
-        for key, meaning in meanings.items()
+    told = {
+        key: "; ".join(
+            meaning if len(names) >= classes else f"{meaning} ({', '.join(names)})".strip()
+            for meaning, names in meanings.items()
+        )
+        for key, meanings in owners.items()
     }
+    return told | faulty
 
 
 def choices() -> dict[str, list[str]]:

@@ -133,6 +133,14 @@ def test_several_read_outs_have_a_place_each():
     assert choices()["readout"] == ["centers", "elm", "svm", "svm_rbf"]
 
 
+def test_a_key_of_several_meanings_has_each_with_the_choices_that_mean_it():
+    meaning = known_keys()["split.test"]
+    assert meaning.startswith("the corpora that are tested, one a fold; ")
+    assert "(corpus); the part that is tested; null: " in meaning
+    assert meaning.endswith(" (official)")
+    assert known_keys()["split.groups"].endswith(": leave one speaker out (speaker, text)")
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

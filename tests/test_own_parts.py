@@ -400,4 +400,4 @@ def test_help_lists_them_with_the_meaning_of_their_keys(user, installed):
     listed = {line.split()[0]: line.split()[1:] for line in by_module if line.startswith("  ")}
     assert all(listed[group][-1] == name for group, name in PARTS.items())
     assert " ".join(listed["loss.tau"]) == "temperature of the similarities (mine)"
-    assert " ".join(listed["corpus.utterances"]) == "how many utterances (demo, noise)"
+    assert " ".join(listed["corpus.utterances"]) == "how many utterances (demo); how many (noise)"
