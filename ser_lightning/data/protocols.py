@@ -295,7 +295,7 @@ class Official:
         if "dev" not in role:
             drawn, unit = set_aside(manifest, role == "train", self.dev, self.seed, repeat)
             role[drawn], selects = "dev", f"a share of {self.dev:g} of the training {unit}"
-        log.info("%s: of the parts %s %s is tested, and %s selects", manifest.corpus, listed, tested, selects)
+        log.info("%s: its parts are %s; %s is tested, and %s selects", manifest.corpus, listed, tested, selects)
         return role[None]
 
     def _tested(self, others: Sequence[str], place: str, listed: str) -> str:

@@ -373,7 +373,7 @@ def test_the_corpus_s_own_partition_is_one_fold(caplog):
     for name, written in (("train", {"Train", "train"}), ("dev", {"Development"}), ("test", {"Test1"})):
         assert split.ids(name) == part.index[part.isin(written)].tolist()
     assert (
-        "of the parts train (134), development (67), test2 (67), test1 (66), none (66) test1 is tested, and the dev "
+        "its parts are train (134), development (67), test2 (67), test1 (66), none (66); test1 is tested, and the dev "
         "part selects" in caplog.text
     )
     (other,) = make_splits(manifest, changed(OFFICIAL, test="test2"))
