@@ -56,9 +56,20 @@ def macro_f1(confusion: np.ndarray) -> Any:
     >>> float(macro_f1(np.array([[3, 1], [0, 2]])))  # (6 / 7 + 4 / 5) / 2
     0.8285714285714285
     """
-    confusion = np.asarray(confusion, dtype=np.float64)
-    true, recognised = confusion.sum(axis=-1), confusion.sum(axis=-2)
-    return np.where(true > 0, _share(2 * _right(confusion), true + recognised), np.nan).mean(axis=-1)
+    true = np.asarray(confusion).sum(axis=-1)
+    return np.where(true > 0, _f1(confusion), np.nan).mean(axis=-1)
+
+
+def weighted_f1(confusion: np.ndarray) -> Any:
+    """The mean over utterances of their class's F1, in [0, 1], of counts [..., classes, classes]; MELD's figure.
+
+    NaN of no utterance.
+
+    >>> float(weighted_f1(np.array([[3, 1], [0, 2]])))  # (4 * 6 / 7 + 2 * 4 / 5) / 6
+    0.8380952380952381
+    """
+    true = np.asarray(confusion, dtype=np.float64).sum(axis=-1)
+    return _share((true * np.nan_to_num(_f1(confusion))).sum(axis=-1), true.sum(axis=-1))[()]
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,7 @@ METRICS: dict[str, Metric] = {
     "ua": Metric("UA", "the mean of the class recalls", unweighted_accuracy, ("UAR", "balanced accuracy")),
     "wa": Metric("WA", "the share of utterances recognised", weighted_accuracy, ("WAR", "accuracy")),
     "macro_f1": Metric("F1", "the mean of the classes' F1 scores", macro_f1, ("macro F1",)),
+    "weighted_f1": Metric("weighted F1", "the mean of the classes' F1 scores by their size", weighted_f1),
 }
 
 # By this the parameters are selected, settings ranked and questions answered.
@@ -107,6 +119,12 @@ def metric_key(name: str) -> str:
         if name.casefold() in {word.casefold() for word in (key, metric.label, *metric.aliases)}:
             return key
     raise KeyError(name)
+
+
+def _f1(confusion: np.ndarray) -> np.ndarray:
+    """F1 of each class [..., classes]; NaN where it neither occurs nor is recognised."""
+    confusion = np.asarray(confusion, dtype=np.float64)
+    return _share(2 * _right(confusion), confusion.sum(axis=-1) + confusion.sum(axis=-2))
 
 
 def _right(confusion: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from ser_lightning.metrics import (
     scores,
     unweighted_accuracy,
     weighted_accuracy,
+    weighted_f1,
 )
 
 
@@ -39,6 +40,7 @@ def test_equal_to_scikit_learn(seed, utterances):
     assert unweighted_accuracy(confusion) == pytest.approx(balanced_accuracy_score(labels, predictions))
     assert weighted_accuracy(confusion) == pytest.approx(accuracy_score(labels, predictions))
     assert macro_f1(confusion) == pytest.approx(f1_score(labels, predictions, average="macro"))
+    assert weighted_f1(confusion) == pytest.approx(f1_score(labels, predictions, average="weighted"))
 
 
 def test_a_class_without_utterances_is_not_averaged_away():
@@ -72,5 +74,10 @@ def test_the_field_has_several_names_for_a_metric():
 
 def test_all_scores_of_a_matrix_are_plain_numbers():
     values = scores(np.array([[3, 1], [0, 2]]))
-    assert values == {"ua": 0.875, "wa": pytest.approx(5 / 6), "macro_f1": pytest.approx((6 / 7 + 4 / 5) / 2)}
+    assert values == {
+        "ua": 0.875,
+        "wa": pytest.approx(5 / 6),
+        "macro_f1": pytest.approx((6 / 7 + 4 / 5) / 2),
+        "weighted_f1": pytest.approx((4 * 6 / 7 + 2 * 4 / 5) / 6),
+    }
     assert {type(value) for value in values.values()} == {float}

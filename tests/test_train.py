@@ -104,7 +104,7 @@ def test_one_configuration_ends_with_its_mean_over_folds(run_module, output):
         (["corpus=emodb"], "corpus.root is not set"),
         (["corpus.root=/nowhere"], "corpus.root=/nowhere: the demo corpus is made, not read, and has no folder"),
         (["corpus=iemodb"], "there is no corpus=iemodb; choose one of audformat, cremad, cremad_all, demo,"),
-        (["readout=null"], "readout=null: choose one of centers, svm, svm_rbf; readout=[] is none"),
+        (["readout=null"], "readout=null: choose one of centers, elm, svm, svm_rbf; readout=[] is none"),
         (["split.groups=3"], "split.groups is not a setting of the split that was chosen"),
         (["split.folds=[7]"], "split.folds=7: the paper protocol has the folds 0 to 4 here"),
         (["corpus=emodb", "corpus.root=/a (b)"], "corpus.root=/a (b) cannot be read; quote a value"),

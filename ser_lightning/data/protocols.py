@@ -106,6 +106,49 @@ class Speaker:
 
     Args:
         groups: groups that the speakers are dealt into; as many as there are speakers: leave one speaker out.
+        dev: 'speakers': the next group selects; 'utterances': a tenth of the other speakers' utterances does, which
+            leaves more to train on, and selects by voices that training knows.
+        reshuffle: a new deal for every repetition.
+        seed: of the deal.
+    """
+
+    def __init__(
+        self,
+        *,
+        groups: Annotated[int, Field(ge=3)] = 5,
+        dev: Literal["speakers", "utterances"] = "speakers",
+        reshuffle: bool = True,
+        seed: Annotated[int, Field(ge=0)] = 0,
+    ) -> None:
+        self.groups, self.dev, self.reshuffle, self.seed = groups, dev, reshuffle, seed
+
+    @property
+    def uses(self) -> str:
+        """What the protocol's name does not tell."""
+        return "" if self.dev == "speakers" else "selected on a tenth of the training speakers' utterances"
+
+    def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
+        """The roles [folds, utterances]. Raises `UserError` where speakers are unknown or fewer than groups."""
+        speakers = _known(manifest, "speaker")
+        _require(manifest, speakers, self.groups, "speakers", f"split.groups={self.groups}")
+        repeat = repeat if self.reshuffle else 0
+        group = deal(manifest, speakers, self.groups, self.seed, repeat)
+        if self.dev == "speakers":
+            return np.stack([_roles(group == (k + 1) % self.groups, group == k) for k in range(self.groups)])
+        tenths = deal_utterances(manifest, 10, np.random.default_rng([self.seed, repeat]))
+        # Of each fold another tenth
+        return np.stack([_roles((group != k) & (tenths == k % 10), group == k) for k in range(self.groups)])
+
+
+class Text(Speaker):
+    """Leave speakers and sentences out: no voice and no sentence of a part occurs in another.
+
+    Speakers and sentences are dealt into groups; fold k tests what the k-th group of speakers says of the k-th group
+    of sentences, selects on the next of both, and trains on what is left of both. The other utterances are not used.
+    Utterances without a text id (improvised speech) have words of their own, and go by their speaker alone.
+
+    Args:
+        groups: groups that the speakers, and the sentences, are dealt into.
         reshuffle: a new deal for every repetition.
         seed: of the deal.
     """
@@ -117,23 +160,7 @@ class Speaker:
         reshuffle: bool = True,
         seed: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
-        self.groups, self.reshuffle, self.seed = groups, reshuffle, seed
-
-    def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
-        """The roles [folds, utterances]. Raises `UserError` where speakers are unknown or fewer than groups."""
-        speakers = _known(manifest, "speaker")
-        _require(manifest, speakers, self.groups, "speakers", f"split.groups={self.groups}")
-        group = deal(manifest, speakers, self.groups, self.seed, repeat if self.reshuffle else 0)
-        return np.stack([_roles(group == (k + 1) % self.groups, group == k) for k in range(self.groups)])
-
-
-class Text(Speaker):
-    """Leave speakers and sentences out: no voice and no sentence of a part occurs in another.
-
-    Speakers and sentences are dealt into groups; fold k tests what the k-th group of speakers says of the k-th group
-    of sentences, selects on the next of both, and trains on what is left of both. The other utterances are not used.
-    Utterances without a text id (improvised speech) have words of their own, and go by their speaker alone.
-    """
+        super().__init__(groups=groups, reshuffle=reshuffle, seed=seed)
 
     def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
         """The roles [folds, utterances].

@@ -21,6 +21,7 @@ _LATER: dict[str, dict[str, Any]] = {
     "loss": {"focal": 0, "smoothing": 0, "softmax": 1},
     "CRNN": {"dropout": 0},
     "Adam": {"weight_decay": 0},
+    "Speaker": {"dev": "speakers"},
 }
 # What plays a part in training steps alone
 OF_STEPS = ("batching", "loss", "optimizer")

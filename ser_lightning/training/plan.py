@@ -178,8 +178,11 @@ def prepare(config: Config) -> tuple[Manifest, FeatureStore]:
 
 
 def uses(config: Config) -> list[str]:
-    """What numbers rest on beyond what the protocol tells, a phrase each: pretraining, speech of tested speakers."""
-    parts = [part for part in (config.features, config.normalise) if hasattr(part.load(), "uses")]
+    """What numbers rest on beyond what the protocol's name tells, a phrase each.
+
+    Such as the known voices that select, the speech that a front end was pretrained on, or that of tested speakers.
+    """
+    parts = [part for part in (config.split, config.features, config.normalise) if hasattr(part.load(), "uses")]
     return [phrase for part in parts if (phrase := part.make().uses)]
 
 

@@ -154,6 +154,25 @@ def test_speakers_are_apart_and_each_is_tested_once(utterances, seed, groups):
     assert sorted(tested) == manifest.table["id"].tolist()
 
 
+def test_a_tenth_of_the_other_speakers_utterances_may_select():
+    manifest = corpus(600)
+    whole = make_splits(manifest, SPEAKER)
+    splits = make_splits(manifest, changed(SPEAKER, dev="utterances"))
+    selected = []
+    for apart, split in zip(whole, splits, strict=True):
+        assert split.ids("test") == apart.ids("test")
+        train, dev, test = (facts(manifest, split, part, "speaker") for part in ("train", "dev", "test"))
+        assert dev <= train
+        assert not test & (train | dev)
+        others = 600 - len(split.ids("test"))
+        assert len(split.ids("dev")) == pytest.approx(others / 10, abs=6)
+        selected += split.ids("dev")
+    assert len(set(selected)) == len(selected)
+    assert make_splits(manifest, changed(SPEAKER, dev="utterances"))[0].digest == splits[0].digest
+    assert not compose(["split=speaker"]).split.make().uses
+    assert changed(SPEAKER, dev="utterances").make().uses == "selected on a tenth of the training speakers' utterances"
+
+
 def test_groups_of_speakers_are_of_like_size_classes_and_gender():
     """Ten speakers of 60 to 105 utterances, five groups: pairs of a large and a small one, of both genders."""
     rows = []

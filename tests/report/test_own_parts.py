@@ -276,7 +276,7 @@ def test_a_metric_is_declared_once_and_is_everywhere(tmp_path, monkeypatch):
     material = read_material(study.study, study.runs, metrics=tuple(METRICS))
     (sweep,) = (picture for picture in compile_report(material).pictures if picture.name == "sweep")
     assert [axes.get_ylabel() for axes in sweep.figure.axes if axes.get_visible()] == [
-        *("UA (%)", "WA (%)", "F1 (%)", "passed (%)"),
+        *("UA (%)", "WA (%)", "F1 (%)", "weighted F1 (%)", "passed (%)"),
     ]
     first, second = (choose(name, material, name) for name in ("loss.lam=0", "loss.lam=0.1"))
     table, _ = compare(first, second)

@@ -72,6 +72,7 @@ def test_of_one_job_the_terminal_shows_the_scores_of_test_as_well(capsys, monkey
         "UA s.d.": "1.25",
         "WA (%)": "61.00 ± 2.25",
         "F1 (%)": "71.00 ± 2.25",
+        "weighted F1 (%)": "81.00 ± 2.25",
         "runs": "5 of 5",
     }
 

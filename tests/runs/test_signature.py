@@ -77,6 +77,8 @@ def test_what_matters(sign, override):
         (["loss.lam=0"], "f0f262adbc35"),
         (["experiment=authors"], "fbd902fb7811"),
         (["features=logstft", "loss.alpha=.1"], "eda69888aa96"),
+        (["split=speaker"], "dbcd80e1d594"),
+        (["split=text"], "3e7efe9e5b0e"),
     ],
 )
 def test_settings_that_came_later_leave_runs_of_before_their_names(overrides, name):

@@ -48,7 +48,7 @@ def test_each_question_has_a_column_of_its_own_for_each_metric(tmp_path, noun, m
     table, sentences = intervals(made(study_of(tmp_path)))
     assert sentences == []
     assert (table.name, table.folded) == (f"{noun}_intervals", True)
-    columns = [f"{label}, {question}" for label in ("UA", "WA", "F1") for question in QUESTIONS]
+    columns = [f"{label}, {question}" for label in ("UA", "WA", "F1", "weighted F1") for question in QUESTIONS]
     assert table.shown.columns.tolist() == ["setting", *columns]
     assert all(f"{question}: {meaning}" in table.title for question, meaning in QUESTIONS.items())
 
@@ -99,7 +99,7 @@ def test_half_of_the_first_questions_interval_stands_beside_the_score(tmp_path):
 def test_a_question_that_is_not_answered_has_no_column_and_its_reason(tmp_path, words, reason, noun, made):
     table, sentences = intervals(made(study_of(tmp_path, **words)))
     assert sentences == [f"No interval of a {noun} for: new people ({reason})."]
-    columns = [f"{label}, {question}" for label in ("UA", "WA", "F1") for question in ("same people", "repeat")]
+    columns = [f"{label}, {question}" for label in ("UA", "WA", "F1", "weighted F1") for question in ("same people", "repeat")]
     assert table.shown.columns.tolist() == ["setting", *columns]
     assert "new people" not in table.title
     # For machines the columns are there, and empty
@@ -128,7 +128,8 @@ def test_of_too_few_runs_there_is_no_table_and_each_question_has_its_reason(tmp_
 def test_where_a_fold_lacks_a_class_wa_has_its_intervals_nevertheless(tmp_path):
     table, (sentence,) = intervals(scores.section(study_of(tmp_path, last=CLASSES[:3])))
     assert sentence.count("a class is absent from a test part") == 3
-    assert table.shown.columns.tolist() == ["setting", *(f"WA, {question}" for question in QUESTIONS)]
+    columns = [f"{label}, {question}" for label in ("WA", "weighted F1") for question in QUESTIONS]
+    assert table.shown.columns.tolist() == ["setting", *columns]
     assert all(f"{question}: {meaning}" in table.title for question, meaning in QUESTIONS.items())
 
 
