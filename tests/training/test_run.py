@@ -15,6 +15,7 @@ from sklearn.svm import LinearSVC
 
 from ser_lightning.errors import UserError
 from ser_lightning.heads import Linear
+from ser_lightning.heads.svm import SVM
 from ser_lightning.losses import CenterLoss
 from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighted_accuracy
 from ser_lightning.runs.code import code_digest
@@ -219,12 +220,13 @@ def test_without_an_encoder_that_is_trained_dev_is_looked_at_once_and_the_fitted
     """z is the mean over frames, normalised by the training part, and the logits are scikit-learn's."""
     planned, result = train(small("model=none", "head=svm", "head.C=0.1", "readout=svm", "readout.svm.C=0.1"))
     assert (result.steps, result.best_step) == (0, 0)
-    assert result.settings.keys() == {"features", "split", "model", "head", "trainer", "seed"}
+    assert not {"batching", "loss", "optimizer"} & result.settings.keys()
     features = read_features(planned.folder).set_index("id")
     z = feature_values(features)
     store = planned.store
     frames = {name: np.array(store.of(store.rows[name]), dtype=np.float64) for name in features.index}
-    mean, deviation = store.normalisation([store.rows[name] for name in planned.split.ids("train")])
+    seen = np.concatenate([frames[name] for name in planned.split.ids("train")])
+    mean, deviation = seen.mean(axis=0), seen.std(axis=0)
     np.testing.assert_allclose(
         z, [((frames[name] - mean) / deviation).mean(axis=0) for name in features.index], atol=1e-4
     )
@@ -239,6 +241,17 @@ def test_without_an_encoder_that_is_trained_dev_is_looked_at_once_and_the_fitted
     curve = pd.read_csv(planned.folder / "metrics.csv")
     assert curve["dev/ua"].tolist() == [pytest.approx(result.dev_ua, abs=1e-6)]
     assert not curve.filter(like="train/").columns.any()
+
+
+def test_a_head_that_takes_dev_is_given_it_beside_the_training_part(small, monkeypatch):
+    given = []
+    monkeypatch.setattr(SVM, "fit", lambda self, z, labels, dev: given.extend([(z, labels), dev]))
+    planned, result = train(small("model=none", "head=svm", "seed=5"))
+    table = read_features(planned.folder)
+    for part, (z, labels) in zip(("train", "dev"), given, strict=True):
+        own = table[table["part"] == part]
+        assert sorted(z[:, 0].tolist()) == pytest.approx(sorted(own["z_0"]))
+        assert sorted(result.classes[label] for label in labels) == sorted(own["label"])
 
 
 def test_an_encoder_that_is_not_trained_stays_as_it_is_made(small):
