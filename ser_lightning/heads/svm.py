@@ -8,11 +8,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from ser_lightning.errors import UserError
+
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 # Values of C to be chosen from by the dev part
 GRID = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
+# A deviation of z that is rounding, where frames have one of 1
+SAME = 1e-5
 
 
 class SVM(nn.Module):
@@ -44,7 +48,16 @@ class SVM(nn.Module):
         self.register_buffer("bias", torch.zeros(classes))
 
     def fit(self, z: Tensor, labels: Tensor, dev: tuple[Tensor, Tensor]) -> None:
-        """Fit scale and SVM to features z [utterances, features] and class indices [utterances]; `dev` are others."""
+        """Fit scale and SVM to features z [utterances, features] and class indices [utterances]; `dev` are others.
+
+        Raises `UserError` where z is the same for all utterances but for rounding.
+        """
+        if z.std(dim=0, correction=0).max() < SAME:
+            raise UserError(
+                "z is the same for every utterance, so that head=svm has nothing to go by; is it the mean of frames "
+                "(model=none) whose own mean was taken away (normalise=utterance)? Then try "
+                "model.statistics=mean_deviation"
+            )
         training, other = (
             (features.double().cpu().numpy(), indices.cpu().numpy()) for features, indices in ((z, labels), dev)
         )

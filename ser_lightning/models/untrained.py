@@ -11,7 +11,8 @@ from ser_lightning.models.pooling import equal_weights, mean_and_deviation
 class Untrained(nn.Module):
     """z is the mean of each bin over the utterance, or mean and deviation; there are no weights.
 
-    Of a front end that gives one row per utterance the mean is that row.
+    Of a front end that gives one row per utterance the mean is that row. With `normalise=utterance` the mean is 0
+    whatever is said, and only deviations tell utterances apart.
 
     Args:
         bins: numbers in a frame.

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from ser_lightning.errors import UserError
 from ser_lightning.heads.svm import SVM
 from ser_lightning.readouts import svm
 
@@ -38,6 +39,12 @@ def test_what_it_has_learned_is_kept_with_the_parameters_and_is_none():
     other.load_state_dict(head.state_dict())
     assert torch.equal(other(z), head(z))
     assert list(head.parameters()) == []
+
+
+def test_features_that_are_all_alike_are_refused():
+    z, labels = features(3)
+    with pytest.raises(UserError, match=r"^z is the same for every utterance, so that head=svm has nothing to go by"):
+        SVM(6, 3).fit(1e-7 * z, labels, (z, labels))
 
 
 def test_it_predicts_without_scikit_learn():
