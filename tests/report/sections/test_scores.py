@@ -99,7 +99,8 @@ def test_half_of_the_first_questions_interval_stands_beside_the_score(tmp_path):
 def test_a_question_that_is_not_answered_has_no_column_and_its_reason(tmp_path, words, reason, noun, made):
     table, sentences = intervals(made(study_of(tmp_path, **words)))
     assert sentences == [f"No interval of a {noun} for: new people ({reason})."]
-    columns = [f"{label}, {question}" for label in ("UA", "WA", "F1", "weighted F1") for question in ("same people", "repeat")]
+    labels, questions = ("UA", "WA", "F1", "weighted F1"), ("same people", "repeat")
+    columns = [f"{label}, {question}" for label in labels for question in questions]
     assert table.shown.columns.tolist() == ["setting", *columns]
     assert "new people" not in table.title
     # For machines the columns are there, and empty
