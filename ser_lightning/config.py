@@ -87,6 +87,12 @@ class NormaliseConfig(Part):
     group: ClassVar[str] = "normalise"
 
 
+class AugmentConfig(Part):
+    """What training utterances are changed into, drawn anew in every epoch; dev and test are as they are."""
+
+    group: ClassVar[str] = "augment"
+
+
 class SplitConfig(Part):
     """Who trains, selects and tests."""
 
@@ -249,6 +255,7 @@ class Config(BaseModel):
     corpus: CorpusConfig
     features: FeaturesConfig
     normalise: NormaliseConfig
+    augment: AugmentConfig
     split: SplitConfig
     batching: BatchingConfig
     model: ModelConfig

@@ -21,7 +21,7 @@ from ser_lightning.errors import UserError
 CONF = PACKAGE / "conf"
 
 # Groups whose choices are classes
-PARTS = ("corpus", "features", "normalise", "split", "model", "head", "loss", "optimizer", "readout")
+PARTS = ("corpus", "features", "normalise", "augment", "split", "model", "head", "loss", "optimizer", "readout")
 
 # The one of them of which any number may be chosen
 SEVERAL = "readout"

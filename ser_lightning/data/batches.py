@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 
+from ser_lightning.data.augment import Augmentation, utterance_rng
 from ser_lightning.features import FeatureStore
 
 CPU = torch.device("cpu")
@@ -16,7 +17,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded spectrograms of some utterances, longest first.
+    """Padded spectrograms of some utterances, longest first but for what augmentation does to their lengths.
 
     Attributes:
         spectrogram: [B, T, bins] float32, normalised; zero, the mean, behind an utterance's end.
@@ -77,10 +78,11 @@ def _by_length(positions: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 class Share(NamedTuple):
-    """A rank's positions of a batch of `whole` utterances."""
+    """A rank's positions of a batch of `whole` utterances, in an epoch of training; None in evaluation."""
 
     positions: list[int]
     whole: int
+    epoch: int | None = None
 
 
 class EpochBatches(Sampler[Share]):
@@ -111,10 +113,11 @@ class EpochBatches(Sampler[Share]):
         self.rank, self.ranks = rank, ranks
 
     def __iter__(self) -> Iterator[Share]:
-        rng = np.random.default_rng([*self.key, self.epoch()])
+        epoch = self.epoch()
+        rng = np.random.default_rng([*self.key, epoch])
         for batch in epoch_batches(self.lengths, self.size, self.order, self.pool, rng):
             # Every ranks-th, so that shares are of like length as the batch is
-            yield Share(batch[self.rank :: self.ranks].tolist(), len(batch))
+            yield Share(batch[self.rank :: self.ranks].tolist(), len(batch), epoch)
 
     def __len__(self) -> int:
         return -(-len(self.lengths) // self.size)
@@ -133,6 +136,8 @@ class UtteranceDataset(Dataset[Batch]):
         mean: [bins], or [utterances, bins], what is taken away from frames; see `normalise`.
         deviation: the same, by which they are then divided.
         device: where batches are wanted; frames that do not fit there are read from the disk.
+        augmentation: what utterances are changed into in an epoch of training; None: nothing.
+        seed: of what it draws.
     """
 
     def __init__(
@@ -144,7 +149,10 @@ class UtteranceDataset(Dataset[Batch]):
         mean: np.ndarray,
         deviation: np.ndarray,
         device: torch.device = CPU,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
     ) -> None:
+        self.augmentation, self.seed = augmentation, seed
         self.store, self.ids = store, tuple(ids)
         self.rows = np.array([store.rows[name] for name in ids], dtype=np.int64)
         self.lengths = store.lengths[self.rows]
@@ -163,18 +171,33 @@ class UtteranceDataset(Dataset[Batch]):
         return len(self.ids)
 
     def __getitem__(self, share: Share) -> Batch:
-        positions, whole = share
+        positions, whole, epoch = share
         shown = positions or [0]
-        lengths = torch.from_numpy(self.lengths[shown])
         chosen = torch.tensor(shown).to(self.frames.device, non_blocking=True)
+        if self.augmentation is None or epoch is None:
+            lengths = torch.from_numpy(self.lengths[shown])
+            spectrogram = self._padded(chosen, int(lengths.max()))
+        else:
+            spectrograms = [self._augmented(position, epoch, self.augmentation) for position in shown]
+            lengths = torch.tensor([len(one) for one in spectrograms])
+            spectrogram = nn.utils.rnn.pad_sequence(spectrograms, batch_first=True)
         return Batch(
-            self._padded(chosen, int(lengths.max())),
+            spectrogram,
             lengths,
             self._labels[chosen[: len(positions)]],
             self._speakers[chosen[: len(positions)]],
             tuple(self.ids[position] for position in positions),
             whole,
         )
+
+    def _augmented(self, position: int, epoch: int, augmentation: Augmentation) -> Tensor:
+        """The normalised spectrogram [frames, bins] of what an utterance is changed into in an epoch."""
+        start, length = int(self.store.offsets[self.rows[position]]), int(self.lengths[position])
+        frames = self.frames[start : start + length].float()
+        mean, deviation = (values if values.ndim == 1 else values[position] for values in (self._mean, self._deviation))
+        changed = augmentation(frames, mean, utterance_rng(self.seed, epoch, self.ids[position]))
+        # A network may need as many as the shortest has
+        return ((changed if len(changed) >= self.lengths.min() else frames) - mean) / deviation
 
     def _padded(self, chosen: Tensor, longest: int) -> Tensor:
         """The normalised spectrograms [B, longest, bins] of the utterances at these positions [B]."""

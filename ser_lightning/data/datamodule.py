@@ -6,8 +6,9 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from ser_lightning.config import BatchingConfig, NormaliseConfig
+from ser_lightning.config import AugmentConfig, BatchingConfig, NormaliseConfig
 from ser_lightning.corpora import Manifest
+from ser_lightning.data.augment import Checked
 from ser_lightning.data.batches import CPU, Batch, EpochBatches, Share, UtteranceDataset, evaluation_batches
 from ser_lightning.data.normalise import normalise
 from ser_lightning.data.protocols import PARTS
@@ -26,8 +27,9 @@ class SpectrogramDataModule(LightningDataModule):
         store: their frames.
         split: who trains, who tests.
         normalisation: what is taken away from each utterance's frames before that.
+        augmentation: what training utterances are changed into.
         batching: size and order of training batches.
-        seed: of the order of training batches, with the split's repeat and fold.
+        seed: of the order of training batches, with the split's repeat and fold, and of what augmentation draws.
         device: where batches are made.
     """
 
@@ -37,6 +39,7 @@ class SpectrogramDataModule(LightningDataModule):
         store: FeatureStore,
         split: Split,
         normalisation: NormaliseConfig,
+        augmentation: AugmentConfig,
         batching: BatchingConfig,
         seed: int,
         device: torch.device = CPU,
@@ -56,13 +59,17 @@ class SpectrogramDataModule(LightningDataModule):
             },
             index=manifest.table["id"],
         ).assign(row=range(len(table)))
+        changer = Checked(augmentation)
+        self.augmentation = changer if changer.changes else None
         self.parts = {part: self._dataset(codes.loc[split.ids(part)], store) for part in PARTS}
 
     def _dataset(self, codes: pd.DataFrame, store: FeatureStore) -> UtteranceDataset:
         """The utterances that index `codes`, which has their labels and speakers as numbers, and their rows."""
         labels, speakers = codes["label"].tolist(), codes["speaker"].tolist()
         mean, deviation = self.normalised.of(codes["row"].to_numpy())
-        return UtteranceDataset(store, codes.index.tolist(), labels, speakers, mean, deviation, self.device)
+        return UtteranceDataset(
+            *(store, codes.index.tolist(), labels, speakers, mean, deviation, self.device, self.augmentation, self.seed)
+        )
 
     @property
     def normalisation(self) -> dict[str, torch.Tensor]:

@@ -24,10 +24,13 @@ _LATER: dict[str, dict[str, Any]] = {
     "Speaker": {"dev": "speakers"},
 }
 # What plays a part in training steps alone
-OF_STEPS = ("batching", "loss", "optimizer")
+OF_STEPS = ("augment", "batching", "loss", "optimizer")
 
 # Groups that came later, with the part that does what was done before: likewise
-_BEFORE: dict[str, dict[str, Any]] = {"normalise": {"class": "TrainingPart"}}
+_BEFORE: dict[str, dict[str, Any]] = {
+    "normalise": {"class": "TrainingPart"},
+    "augment": {"class": "Distortion", "speed": 0, "warp": 0, "time": 0, "frequency": 0},
+}
 
 
 def settings(config: "Config") -> dict[str, Any]:
@@ -38,8 +41,13 @@ def settings(config: "Config") -> dict[str, Any]:
     steps.
     """
     described = config.described
-    groups = ("features", "normalise", "split", "batching", "model", "head", "loss", "optimizer", "trainer", "seed")
-    chosen = {name: described[name] for name in groups}
+    groups = (
+        *("features", "normalise", "augment", "split", "batching", "model", "head", "loss", "optimizer"),
+        "trainer",
+    )
+    chosen = {name: described[name] for name in (*groups, "seed")}
+    for group in _BEFORE.keys() - _identities(config).keys():
+        chosen[group] = {"name": config.parts[group].name}
     if config.model.trained:
         chosen["model"] = _without(chosen["model"], "trained")
     else:

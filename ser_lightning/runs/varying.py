@@ -17,8 +17,8 @@ PRETTY = {"logmel": "log-Mel", "logstft": "log-STFT"}
 GREEK = {"lam": "lambda"}
 ITALIC = {"lambda": "𝜆", "alpha": "𝛼"}
 
-# The only network, head, loss and normalisation before they could be chosen.
-FORMER = {"model": "crnn", "head": "linear", "loss": "center", "normalise": "training"}
+# The only network, head, loss, normalisation and augmentation before they could be chosen.
+FORMER = {"model": "crnn", "head": "linear", "loss": "center", "normalise": "training", "augment": "none"}
 
 
 def settings_key(settings: Mapping[str, Any]) -> str:

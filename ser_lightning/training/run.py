@@ -218,7 +218,7 @@ def fold_data(run: PlannedRun, device: torch.device) -> SpectrogramDataModule:
     """The batches of a run's fold, made on this device."""
     config = run.config
     return SpectrogramDataModule(
-        run.manifest, run.store, run.split, config.normalise, config.batching, config.seed, device
+        run.manifest, run.store, run.split, config.normalise, config.augment, config.batching, config.seed, device
     )
 
 

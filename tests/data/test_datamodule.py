@@ -13,7 +13,7 @@ def data(small):
     config = small()
     manifest, store = prepare(config)
     split = make_splits(manifest, config.split)[0]
-    return SpectrogramDataModule(manifest, store, split, config.normalise, config.batching, config.seed)
+    return SpectrogramDataModule(manifest, store, split, config.normalise, config.augment, config.batching, config.seed)
 
 
 def test_mean_and_deviation_are_of_the_training_part_alone(data):

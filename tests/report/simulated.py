@@ -57,7 +57,7 @@ def parts_of(loss: str, lam: float, **changed: Any) -> dict[str, Any]:
     """Settings with parts of one's own, under dotted keys what is changed: parts_of("mine", 0.1, **{"loss.tau": 2})."""
     own = {"center": {"alpha": 0.5, "rule": "ema", "warm_up": 0}, "mine": {"tau": 0.07}}[loss]
     model = {"model": {"name": "crnn", "tied": False, "reset": "after"}, "head": {"name": "linear"}}
-    model["normalise"] = {"name": "training"}
+    model |= {"normalise": {"name": "training"}, "augment": {"name": "none"}}
     settings = settings_of("logmel", lam, 0.5)
     settings = {group: settings[group] for group in ("features", "split", "batching")} | model | settings
     settings["loss"] = {"lam": lam, "class_weights": "inverse"} | ({"name": loss, **own} if lam else {})
