@@ -53,7 +53,8 @@ def test_a_group_that_was_not_chosen_cannot_be_left_out(name):
 
 def test_an_absent_choice_names_those_there_are():
     error = ConfigAttributeError("In 'train': Could not find 'features/mfcc'\n\nAvailable options in 'features':...")
-    assert explain(error) == "there is no features=mfcc; choose one of lld, logmel, logstft, pretrained, waveform"
+    choices = "egemaps, functionals, lld, logmel, logstft, pretrained, waveform"
+    assert explain(error) == f"there is no features=mfcc; choose one of {choices}"
 
 
 def test_an_absent_launcher_names_those_there_are():

@@ -181,11 +181,11 @@ def _refuse_small_disk(folder: Path, manifest: Manifest, front_end: FrontEnd, co
     size = frames * stored_bins(front_end) * stored_type(front_end).itemsize
     free = shutil.disk_usage(folder).free
     if size > MUCH:
-        log.info("%s of %s will take %.1f GB of disk", config.name, manifest.corpus, size / 1e9)
+        log.info("%s of %s will take %.0f MB of disk", config.name, manifest.corpus, size / 1e6)
     if size > free:
         raise UserError(
-            f"{config.name} of {manifest.corpus} takes {size / 1e9:.1f} GB of disk, and {folder.parent} has only "
-            f"{free / 1e9:.1f} GB; paths.output=FOLDER, or $SER_OUTPUT, names another place for all that is written"
+            f"{config.name} of {manifest.corpus} takes {size / 1e6:.0f} MB of disk, and {folder.parent} has only "
+            f"{free / 1e6:.0f} MB; paths.output=FOLDER, or $SER_OUTPUT, names another place for all that is written"
         )
 
 

@@ -168,7 +168,7 @@ def test_a_disk_that_is_too_small_is_named_before_anything_is_made(manifest, tmp
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=900_000))
     # 0.6 + 1 + 2.5 + 0.49 + 14 s of 100 frames of 128 bins of 4 bytes: 0.95 MB
-    with pytest.raises(UserError, match=r"takes 0\.0 GB of disk, .* has only 0\.0 GB; paths.output=FOLDER"):
+    with pytest.raises(UserError, match=r"takes 1 MB of disk, .* has only 1 MB; paths.output=FOLDER"):
         build_store(manifest, MEL, tmp_path / "cache")
     assert [path.suffix for path in (tmp_path / "cache" / "features").iterdir()] == [".lock"]
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=1_000_000))
