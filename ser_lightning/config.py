@@ -443,14 +443,14 @@ def _own_keys(place: str, choices: Sequence[Choice]) -> dict[str, str]:
             meanings = owners.setdefault(f"{place}.{key}", {})
             meanings.setdefault(signature.meanings.get(key, ""), []).append(choice.name)
     classes = sum(choice.target is not None for choice in choices)
-    told = {
+    keys = {
         key: "; ".join(
             meaning if len(names) >= classes else f"{meaning} ({', '.join(names)})".strip()
             for meaning, names in meanings.items()
         )
         for key, meanings in owners.items()
     }
-    return told | faulty
+    return keys | faulty
 
 
 def choices() -> dict[str, list[str]]:

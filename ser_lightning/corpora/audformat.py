@@ -67,8 +67,8 @@ class Audformat:
         if "transcript" in rows:
             words = database.labels(names["transcript"])
             rows["transcript"] = rows["transcript"].replace(_texts(words) if isinstance(words, dict) else {})
-        told = [column for column in rows if column not in ("id", "raw_label", "path")]
-        self.summary = f"{database.file}: {len(rows)} labels of {listing(tables)}; also {listing(told) or 'nothing'}"
+        others = [column for column in rows if column not in ("id", "raw_label", "path")]
+        self.summary = f"{database.file}: {len(rows)} labels of {listing(tables)}; also {listing(others) or 'nothing'}"
         return rows
 
 

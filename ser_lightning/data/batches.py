@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -194,10 +194,15 @@ class UtteranceDataset(Dataset[Batch]):
         """The normalised spectrogram [frames, bins] of what an utterance is changed into in an epoch."""
         start, length = int(self.store.offsets[self.rows[position]]), int(self.lengths[position])
         frames = self.frames[start : start + length].float()
-        mean, deviation = (values if values.ndim == 1 else values[position] for values in (self._mean, self._deviation))
+        mean, deviation = self._moments(position)
         changed = augmentation(frames, mean, utterance_rng(self.seed, epoch, self.ids[position]))
         # A network may need as many as the shortest has
         return ((changed if len(changed) >= self.lengths.min() else frames) - mean) / deviation
+
+    def _moments(self, chosen: Any) -> tuple[Tensor, Tensor]:
+        """Mean and deviation, those of all utterances [bins] or at these places of [utterances, bins]."""
+        mean, deviation = (values if values.ndim == 1 else values[chosen] for values in (self._mean, self._deviation))
+        return mean, deviation
 
     def _padded(self, chosen: Tensor, longest: int) -> Tensor:
         """The normalised spectrograms [B, longest, bins] of the utterances at these positions [B]."""
@@ -206,9 +211,7 @@ class UtteranceDataset(Dataset[Batch]):
         rows = (self._starts[chosen, None] + time).masked_fill_(behind, 0)  # [B, longest]
         # In float32, whatever is stored
         padded = self.frames.index_select(0, rows.flatten()).float()  # [B * longest, bins]
-        mean, deviation = (
-            values if values.ndim == 1 else values[chosen, None] for values in (self._mean, self._deviation)
-        )
+        mean, deviation = self._moments((chosen, None))
         padded = padded.view(*rows.shape, -1).sub_(mean).div_(deviation)  # [B, longest, bins]
         # not masked_fill_, which takes five times as long on a CPU
         return padded.mul_(~behind[:, :, None])

@@ -68,7 +68,15 @@ class SpectrogramDataModule(LightningDataModule):
         labels, speakers = codes["label"].tolist(), codes["speaker"].tolist()
         mean, deviation = self.normalised.of(codes["row"].to_numpy())
         return UtteranceDataset(
-            *(store, codes.index.tolist(), labels, speakers, mean, deviation, self.device, self.augmentation, self.seed)
+            store,
+            codes.index.tolist(),
+            labels,
+            speakers,
+            mean,
+            deviation,
+            device=self.device,
+            augmentation=self.augmentation,
+            seed=self.seed,
         )
 
     @property
