@@ -342,6 +342,7 @@ def explain_launch(error: Exception) -> str | None:
 
 def _settle_in(folder: str) -> None:
     """In a process that a launcher started: relative paths start where the command was given, and no progress bars."""
+    from ser_lightning.training.job import requeue_undisturbed
     from ser_lightning.training.ranks import end_with_parent
 
     try:
@@ -354,3 +355,5 @@ def _settle_in(folder: str) -> None:
     # rich draws bars on what it takes for a terminal; here it belongs to several processes
     os.environ["TTY_COMPATIBLE"] = "0"
     end_with_parent()
+    if launcher() == "SlurmLauncher":
+        requeue_undisturbed()

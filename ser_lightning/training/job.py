@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import mean
+from types import FrameType
 from typing import TYPE_CHECKING, TypeVar
 
 import joblib
@@ -202,7 +203,7 @@ def _side_by_side(runs: Sequence[PlannedRun], work: Callable[..., Outcome]) -> I
         return
     jobs = joblib.Parallel(workers, return_as="generator_unordered", pre_dispatch=workers)
     try:
-        with _deaf_children():
+        with deaf_children(signal.SIGUSR2):
             outcomes = jobs(joblib.delayed(_in_worker)(place, run, work) for place, run in enumerate(runs))
         for place, outcome in outcomes:
             yield runs[place], outcome
@@ -221,16 +222,33 @@ def _in_worker(place: int, run: PlannedRun, work: Callable[..., Outcome]) -> tup
 
 
 @contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Processes started in here never hear SIGUSR2.
+def deaf_children(unheard: signal.Signals) -> Iterator[None]:
+    """Processes started in here never hear this signal.
 
-    By it Slurm tells every process of a job that its time is up; to stop and be requeued is for the job's own alone.
+    By SIGUSR2 Slurm tells every process of a job that its time is up; to be requeued is for the job's own alone.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [unheard])
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def requeue_undisturbed() -> None:
+    """Let the command by which this process has its Slurm job requeued live through that.
+
+    Slurm sends SIGTERM to all processes of a job that it requeues, `scontrol requeue` among them, which may have no
+    time to answer; submitit would take its death for a job that cannot be requeued.
+    """
+    requeue = signal.getsignal(signal.SIGUSR2)
+    if not callable(requeue):
+        return
+
+    def undisturbed(number: int, frame: FrameType | None) -> None:
+        with deaf_children(signal.SIGTERM):
+            requeue(number, frame)
+
+    signal.signal(signal.SIGUSR2, undisturbed)
 
 
 def _failed(failures: Sequence[Failure], planned: Sequence[PlannedRun]) -> FailedRunsError:

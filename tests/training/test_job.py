@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from ser_lightning.training.job import _deaf_children, count_workers
+from ser_lightning.training.job import count_workers, deaf_children, requeue_undisturbed
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_children_do_not_hear_that_the_time_is_up_and_the_process_does():
     heard = []
     before = signal.signal(signal.SIGUSR2, lambda number, frame: heard.append(number))
     try:
-        with _deaf_children():
+        with deaf_children(signal.SIGUSR2):
             child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
         for process in (child.pid, os.getpid()):
             os.kill(process, signal.SIGUSR2)
@@ -91,3 +91,24 @@ def test_children_do_not_hear_that_the_time_is_up_and_the_process_does():
         signal.signal(signal.SIGUSR2, before)
     assert heard == [signal.SIGUSR2]
     assert child.returncode == 0
+
+
+def test_what_requeues_a_job_outlives_the_signal_that_ends_the_job():
+    """As with submitit: the handler of SIGUSR2 starts a command, which gets SIGTERM before it has answered."""
+    statuses = []
+
+    def requeue(number, frame):
+        command = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        command.terminate()
+        command.communicate(b"\n", timeout=60)
+        statuses.append(command.returncode)
+
+    before = signal.signal(signal.SIGUSR2, requeue)
+    try:
+        os.kill(os.getpid(), signal.SIGUSR2)
+        requeue_undisturbed()
+        os.kill(os.getpid(), signal.SIGUSR2)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert statuses == [-signal.SIGTERM, 0]
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
