@@ -6,7 +6,7 @@ ARGS   ?=
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ray reproduce losses sweep bench test test-cluster faults lint format lock clean
+.PHONY: help setup ray reproduce losses systems sweep bench test test-cluster faults lint format lock clean
 
 help:  ## this list
 	@echo "make TARGET [CORPUS=demo|iemocap|emodb|ravdess|...|table] [ROOT=folder of the corpus] [ARGS=\"key=value ...\"]"
@@ -37,6 +37,9 @@ reproduce: .venv/installed  ## the paper's study: settings 1-4, Fig. 3-5, Tables
 
 losses: .venv/installed  ## what centre loss is measured against: ten losses with equal dropout and equally many tries, speakers apart
 	$(BIN)/python -m ser_lightning.reproduce study=losses split=speaker "readout=[centers,svm,svm_rbf]" corpus=$(CORPUS) $(if $(ROOT),"corpus.root='$(ROOT)'") $(ARGS)
+
+systems: .venv/installed  ## the paper, its predecessors, classical baselines and a pretrained front end; ARGS="study.weights=openai/whisper-base"
+	$(BIN)/python -m ser_lightning.reproduce study=systems corpus=$(CORPUS) $(if $(ROOT),"corpus.root='$(ROOT)'") $(ARGS)
 
 sweep: .venv/installed  ## the sensitivity sweep over alpha and lambda
 	$(BIN)/python -m ser_lightning.train -m loss.alpha=0.1,0.3,0.5 loss.lam=0,0.5,1 corpus=$(CORPUS) $(if $(ROOT),"corpus.root='$(ROOT)'") $(ARGS)

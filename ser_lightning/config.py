@@ -5,7 +5,7 @@ here, or there. `compose` and `check` return plain objects, so that no other roo
 """
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -232,6 +232,18 @@ class StudyConfig(BaseModel):
     described: Annotated[
         list[Text], says("reproduce: names of settings that the others are set beside, without a test")
     ]
+    reference_system: Annotated[
+        list[Text],
+        says(
+            "overrides, e.g. \"['features=functionals','model=none','head=svm']\": a further row of the study, trained "
+            "on the same divisions and seeds, that the others are set beside without a test"
+        ),
+    ]
+    leave_out: Annotated[list[Text], says("reproduce: names of settings that are not trained")]
+    weights: Annotated[
+        Text | None, says("reproduce: features.weights of the settings that have features=pretrained; study=systems")
+    ]
+    folds: Annotated[Numbers | None, says("reproduce: which folds are run; null: all that the protocol has")]
     more_seeds: Annotated[
         int, says("reproduce: further seeds for each setting, in each fold with the values that it has chosen", ge=0)
     ]
@@ -384,6 +396,31 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> Config
     register()
     with initialize(config_path=None, version_base="1.3"):
         return check(hydra_compose(config_name, list(overrides)))
+
+
+def reference_system(config: Config, overrides: Sequence[str], config_name: str = "train") -> Config | None:
+    """The configuration of `study.reference_system`; None where the study has none.
+
+    Of the command line it has all but what it says of the parts that the reference system chooses itself.
+    Raises `UserError` where it makes no configuration.
+    """
+    from hydra.errors import HydraException
+
+    words = config.study.reference_system
+    if not words:
+        return None
+    groups = {word.partition("=")[0] for word in words} & PARTS.keys()
+    kept = [word for word in overrides if not _is_of_part(word, groups)]
+    try:
+        return compose([*kept, *words], config_name)
+    except (HydraException, UserError) as error:
+        raise UserError(f"study.reference_system: {str(error).splitlines()[0]}") from error
+
+
+def _is_of_part(word: str, groups: Set[str]) -> bool:
+    """Whether an override chooses the part of one of these groups, or sets what not all of its choices have."""
+    group, _, key = word.partition("=")[0].partition(".")
+    return group in groups and key not in PARTS[group].common()
 
 
 def launcher() -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_lightning.command import run_command
-from ser_lightning.config import Config, compose
+from ser_lightning.config import Config, StudyConfig, compose, reference_system
 from ser_lightning.errors import FailedRunsError, UserError
 from ser_lightning.invocation import command_line
+from ser_lightning.runs.study import REFERENCE_SYSTEM
 from ser_lightning.terminal import console
 
 if TYPE_CHECKING:
@@ -151,28 +152,74 @@ def rounds(planned: Iterable[Sequence["PlannedRun"]]) -> list[list["PlannedRun"]
 
 
 def compose_settings(config: Config, overrides: Sequence[str]) -> dict[str, list[Config]]:
-    """The settings of the study, each with the configurations that it may be: one for each combination of its values.
+    """The settings of the study, each with the configurations that it may be: one for each combination of its values;
+    last the reference system, where it has one.
 
-    Raises `UserError` where the names that the study compares by are no settings of it, and as `refuse_unlike` and
-    `refuse_doubled`.
+    Raises `UserError` where the names that the study compares by, or leaves out, are no settings of it, and as
+    `refuse_unlike` and `refuse_doubled`.
     """
-    from ser_lightning.training.choice import combinations, distinct_candidates, refuse_doubled, refuse_unlike
+    from ser_lightning.training.choice import refuse_doubled, refuse_unlike
 
     study = config.study
-    for name in (*study.references, *study.described):
-        if name not in study.settings:
-            raise UserError(f"study.references, study.described: {name} is none of {', '.join(study.settings)}")
-    for name in study.settings:
-        if "=" in name or name != " ".join(name.split()):
-            raise UserError(f"study.settings: the name '{name}' has a = or blanks too many; call it otherwise")
-    configs = {
-        name: distinct_candidates([compose_setting(overrides, words) for words in combinations(several)])
-        for name, several in study.settings.items()
-    }
+    _refuse_names(study)
+    configs = {name: _candidates(overrides, name, several) for name, several in _with_weights(study).items()}
+    if system := reference_system(config, overrides, "reproduce"):
+        configs[REFERENCE_SYSTEM] = [system]
     refuse_unlike(configs)
-    if study.references:
+    if study.references or system:
         refuse_doubled(configs)
     return configs
+
+
+def _refuse_names(study: StudyConfig) -> None:
+    """Raise `UserError` where a name is none that a setting may have, or none that one has."""
+    known = ", ".join(study.settings)
+    for name in (*study.references, *study.described):
+        if name not in study.settings:
+            raise UserError(f"study.references, study.described: {name} is none of {known}")
+    for name in study.leave_out:
+        if name not in study.settings:
+            raise UserError(f"study.leave_out: {name} is none of {known}")
+        if name in study.references:
+            raise UserError(f"study.leave_out: {name} is what others are compared with; choose study.references anew")
+    for name in study.settings:
+        if "=" in name or name != " ".join(name.split()) or name == REFERENCE_SYSTEM:
+            raise UserError(
+                f"study.settings: the name '{name}' has a =, blanks too many, or is that of the reference system; call "
+                "it otherwise"
+            )
+
+
+def _with_weights(study: StudyConfig) -> dict[str, list[str]]:
+    """The settings that are trained, those that have features=pretrained with the study's weights.
+
+    Raises `UserError` where it has none.
+    """
+    settings = {name: words for name, words in study.settings.items() if name not in study.leave_out}
+    pretrained = [name for name, words in settings.items() if "features=pretrained" in words]
+    if pretrained and study.weights is None:
+        raise UserError(
+            f"study.weights is not set, and {', '.join(pretrained)} need a pretrained network: "
+            "study.weights=openai/whisper-base, or a folder; or leave them out: "
+            f'"study.leave_out=[{",".join(pretrained)}]"'
+        )
+    quoted = "'{}'".format((study.weights or "").replace("'", "\\'"))
+    return {
+        name: [*words, f"features.weights={quoted}"] if name in pretrained else words
+        for name, words in settings.items()
+    }
+
+
+def _candidates(overrides: Sequence[str], name: str, setting: Sequence[str]) -> list[Config]:
+    """What a setting may be. Raises `UserError` where its front end is not to be had."""
+    from ser_lightning.training.choice import combinations, distinct_candidates
+
+    configs = [compose_setting(overrides, words) for words in combinations(setting)]
+    try:
+        configs[0].features.make()
+    except UserError as error:
+        raise UserError(f'{name}: {error}; or leave it out: "study.leave_out=[{name}]"') from error
+    return distinct_candidates(configs)
 
 
 def compose_setting(overrides: Sequence[str], setting: Sequence[str]) -> Config:

@@ -6,13 +6,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_lightning.command import run_command
-from ser_lightning.config import Config
+from ser_lightning.config import Config, reference_system
 from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError, ends_the_job
 from ser_lightning.files import explain_file
 from ser_lightning.invocation import command_line
 from ser_lightning.runs.attempt import reason_for
 from ser_lightning.runs.signature import settings
-from ser_lightning.runs.study import Job, begin_study, job_name, read_jobs, same_settings, study_folder, write_jobs
+from ser_lightning.runs.study import (
+    REFERENCE_SYSTEM,
+    Job,
+    begin_study,
+    job_name,
+    read_jobs,
+    same_settings,
+    study_folder,
+    write_jobs,
+)
 
 if TYPE_CHECKING:
     from ser_lightning.runs.ledger import RunResult
@@ -23,7 +32,8 @@ log = logging.getLogger(__name__)
 def main(config: Config) -> float:
     """Train a job's runs, record them in its study, and return the mean dev UA, for sweepers that optimise.
 
-    In a sweep a job that fails is recorded, and the others go on; what it returns then is not a number.
+    The study's reference system is trained too, by the first of its jobs that comes to it. In a sweep a job that fails
+    is recorded, and the others go on; what it returns then is not a number.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -32,12 +42,26 @@ def main(config: Config) -> float:
 
     hydra = HydraConfig.get()
     study = study_folder(config.paths.output, config.study.name)
-    name = job_name([word for word in hydra.overrides.task if not config.lacks(word)])
+    overrides = list(hydra.overrides.task)
+    name = job_name([word for word in overrides if not config.lacks(word)])
+    system = reference_system(config, overrides)
     if hydra.mode is RunMode.RUN:
-        begin_study(config, study, "train", list(hydra.overrides.task), [settings(config)])
+        begin_study(config, study, "train", overrides, [settings(config)])
         results = train_job(config, study, name, alone=True)
+        if system:
+            train_job(system, study, REFERENCE_SYSTEM, alone=True)
         show(config, study)
         return mean_dev_ua(results)
+    score = try_job(config, study, name)
+    if system:
+        try_job(system, study, REFERENCE_SYSTEM)
+    return score
+
+
+def try_job(config: Config, study: Path, name: str) -> float:
+    """Train a job of a sweep; the mean dev UA, or where it fails, which is recorded, not a number."""
+    from ser_lightning.training.job import mean_dev_ua
+
     try:
         return mean_dev_ua(train_job(config, study, name))
     except NoSpaceError:

@@ -102,6 +102,7 @@ def divisible(output, tmp_path_factory):
         "text": ["split.groups=3"],
         "official": own,
         "corpus": own,
+        "pairs": [*own, "split.within=0"],
     }
 
 

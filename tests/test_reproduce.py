@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from ser_lightning import reproduce
+from ser_lightning.config import compose
 from ser_lightning.errors import UserError
 from ser_lightning.runs.study import read_jobs
 from ser_lightning.terminal import console
@@ -160,3 +161,59 @@ def test_a_report_is_due_again_after_twenty_times_its_own_length(monkeypatch):
 
 def _run(name: str, finished: bool = False) -> SimpleNamespace:
     return SimpleNamespace(signature=name, finished=finished or None)
+
+
+LEFT_OUT = ["pretrained SVM", "pretrained softmax", "pretrained centre", "eGeMAPS SVM"]
+
+
+def composed(*overrides):
+    config = compose(list(overrides), "reproduce")
+    return reproduce.compose_settings(config, overrides)
+
+
+def test_systems_side_by_side_have_a_protocol_of_their_own_and_what_is_left_out_is_not_trained():
+    configs = composed("study=systems", f"study.leave_out={LEFT_OUT}")
+    assert not configs.keys() & set(LEFT_OUT)
+    assert {config.split.name for several in configs.values() for config in several} == {"speaker"}
+    assert len(configs["regularised centre"]) == len(configs["regularised softmax"]) == 3
+    (han,) = configs["in the manner of Han et al. 2014"]
+    assert (han.features.name, han.model.name, list(han.readout)) == ("lld", "han", ["elm"])
+
+
+def test_a_front_end_that_is_not_to_be_had_is_told_with_how_to_leave_it_out(tmp_path):
+    left_out = "study.leave_out=[eGeMAPS SVM]"
+    message = (
+        rf"pretrained SVM: features\.weights={tmp_path}: .*; or leave it out: \"study.leave_out=\[pretrained SVM\]\""
+    )
+    with pytest.raises(UserError, match=message):
+        composed("study=systems", f"study.weights={tmp_path}", left_out)
+
+
+def test_a_reference_system_is_the_last_setting_and_keeps_what_the_command_line_says_of_the_data():
+    system = "study.reference_system=['features=functionals','model=none','head=svm']"
+    configs = composed("study=losses", "split=speaker", "features.max_seconds=5", system)
+    assert list(configs)[-1] == "reference system"
+    (config,) = configs["reference system"]
+    assert (config.features.name, config.features.max_seconds, config.split.name) == ("functionals", 5, "speaker")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["study=systems"],
+            r"study\.weights is not set, and pretrained SVM, pretrained softmax, pretrained centre",
+        ),
+        (["study=systems", "study.leave_out=[nobody]"], r"study\.leave_out: nobody is none of "),
+        (["study=losses", "study.leave_out=[centre]"], r"study\.leave_out: centre is what others are compared with"),
+        (["study=losses", "study.reference_system=['loss.lam=0']"], "paper's softmax and reference system are one"),
+    ],
+)
+def test_settings_that_a_study_cannot_have(overrides, message):
+    with pytest.raises(UserError, match=message):
+        composed(*overrides)
+
+
+def test_each_pair_of_corpora_is_a_fold_whatever_the_corpus_trains_of_other_studies():
+    config = compose(["study=cross_corpus", "corpus=mixed", "corpus.roots={}"], "reproduce")
+    assert (config.split.name, config.split.folds) == ("pairs", None)

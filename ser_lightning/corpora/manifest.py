@@ -158,11 +158,11 @@ def label_rows(rows: pd.DataFrame, config: CorpusConfig) -> tuple[pd.DataFrame, 
 
 
 def utterances_csv(manifest: Manifest) -> str:
-    """What a report may ask of an utterance as a CSV: id, label, raw_label, who spoke, when and where, votes.
+    """What a report may ask of an utterance as a CSV: id, label, raw_label, who spoke, when and where, corpus, votes.
 
     Votes are JSON, evaluator -> the labels chosen, {} where unknown.
     """
-    table = manifest.table[["id", "label", "raw_label", "speaker", "gender", "session", "kind"]]
+    table = manifest.table[["id", "label", "raw_label", "speaker", "gender", "session", "kind", "corpus"]]
     return str(table.assign(votes=manifest.table["votes"].map(json.dumps)).to_csv(index=False))
 
 

@@ -395,6 +395,57 @@ class AcrossCorpora:
         return role
 
 
+class CorpusPairs:
+    """Each corpus is tested after training on each other one; of three or more also on all others; and within itself.
+
+    The folds go through the tested corpora by name. Of each there are first those of `Speaker` within it, then one for
+    each other corpus, as `AcrossCorpora` divides, then, where there are several, one for all others together.
+
+    Args:
+        within: groups of speakers that a corpus is divided into to be trained and tested by itself; 0: it is not.
+        dev: share of each training corpus that selects where another is tested, drawn anew for every repetition.
+        seed: of all draws.
+
+    Raises `UserError` for one or two groups, of which none would be left to select.
+    """
+
+    def __init__(
+        self,
+        *,
+        within: Annotated[int, Field(ge=0)] = 5,
+        dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1,
+        seed: Annotated[int, Field(ge=0)] = 0,
+    ) -> None:
+        if within in (1, 2):
+            raise UserError(f"split.within={within}: testing, selecting and training need 3 groups; 0 leaves it out")
+        self.within, self.dev, self.seed = within, dev, seed
+
+    def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
+        """The roles [folds, utterances]; those of other corpora than a fold's are not used.
+
+        Raises `UserError` as `AcrossCorpora` and, where corpora are tested within themselves, as `Speaker`.
+        """
+        corpora = manifest.table["corpus"]
+        folds: list[np.ndarray] = []
+        for tested in sorted(set(corpora)):
+            if self.within:
+                folds += self._within(manifest, (corpora == tested).to_numpy(), repeat)
+            others = [name for name in sorted(set(corpora)) if name != tested]
+            for training in [[name] for name in others] + [others] * (len(others) > 1):
+                pair = AcrossCorpora(train=training, test=[tested], dev=self.dev, seed=self.seed)
+                folds += [*pair.divide(manifest, repeat)]
+        return np.stack(folds)
+
+    def _within(self, manifest: Manifest, own: np.ndarray, repeat: int) -> list[np.ndarray]:
+        """The roles [utterances] of each fold of one corpus, whose utterances are `own` [utterances]."""
+        alone = replace(manifest, table=manifest.table[own].reset_index(drop=True))
+        folds = []
+        for roles in Speaker(groups=self.within, seed=self.seed).divide(alone, repeat):
+            folds.append(np.full(len(manifest), "", dtype="<U5"))
+            folds[-1][own] = roles
+        return folds
+
+
 class File:
     """A division that a table holds: a row per (repeat, fold, id), or per id where there is one fold.
 

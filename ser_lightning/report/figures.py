@@ -211,6 +211,33 @@ def heat_map(x: str, y: str, panels: Mapping[str, pd.DataFrame], caption: str) -
         return figure
 
 
+def corpus_map(panels: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]], chance: float, caption: str) -> Figure:
+    """UA of corpora that are trained on and tested, in each field the mean and half of its 95 % interval.
+
+    Args:
+        panels: title -> means and halves, both with a row per training and a column per tested corpus, NaN where there
+            is no run.
+        chance: UA of guessing, from which the colours begin.
+        caption: the provenance.
+    """
+    means, _ = next(iter(panels.values()))
+    high = max(float(np.nanmax(values)) for values, _ in panels.values())
+    with matplotlib.rc_context(STYLE):
+        width = max(COLUMN, 0.9 * len(means.columns) + 1.2)
+        figure = Figure((width * len(panels), 0.5 * len(means) + 1.6), layout="constrained")
+        row = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (title, (values, halves)) in zip(row, panels.items(), strict=True):
+            _draw_means(axes, values.to_numpy(), halves.to_numpy(), (min(chance, high), high))
+            axes.set_title(title)
+            axes.set_xticks(range(len(values.columns)), list(values.columns))
+            axes.set_yticks(range(len(values)), list(values.index))
+            axes.set_xlabel("tested")
+            axes.set_ylabel("trained on")
+        note = f"{_axis([HEADLINE])} with half of its 95 % interval, where it has one; guessing: {chance:.0f} %"
+        foot(figure, figure.get_figwidth(), caption, note)
+        return figure
+
+
 def forest(families: Mapping[str, pd.DataFrame], settings: Sequence[tuple[int, str]], caption: str) -> Figure:
     """Differences in UA with their 95 % intervals, a line per setting and a panel per reference.
 
@@ -369,17 +396,22 @@ def _draw_grid(axes: Axes, rows: pd.DataFrame, x: str, y: str, limits: tuple[flo
         line = slice(None) if np.isnan(row[y]) else y_values.index(row[y])
         means[line, x_values.index(row[x])] = row[HEADLINE]
         halves[line, x_values.index(row[x])] = row[f"{HEADLINE}_half"]
-    draw_fields(axes, means, "cividis", *limits)
+    _draw_means(axes, means, halves, limits)
     axes.invert_yaxis()
+    axes.set_xticks(range(len(x_values)), [f"{value:g}" for value in x_values])
+    axes.set_yticks(range(len(y_values)), [f"{value:g}" for value in y_values])
+    axes.set_xlabel(symbols(spell(x)))
+    axes.set_ylabel(symbols(spell(y)))
+
+
+def _draw_means(axes: Axes, means: np.ndarray, halves: np.ndarray, limits: tuple[float, float]) -> None:
+    """Means [rows, columns] as fields, with half of their intervals, the first row on top."""
+    draw_fields(axes, means, "cividis", *limits)
     for i, j in np.argwhere(np.isfinite(means)):
         # cividis grows brighter with its values
         colour = "black" if means[i, j] > sum(limits) / 2 else "white"
         half = "" if np.isnan(halves[i, j]) else f"\n±{halves[i, j]:.1f}"
         axes.text(j, i, f"{means[i, j]:.1f}{half}", ha="center", va="center", color=colour, size=7.5)
-    axes.set_xticks(range(len(x_values)), [f"{value:g}" for value in x_values])
-    axes.set_yticks(range(len(y_values)), [f"{value:g}" for value in y_values])
-    axes.set_xlabel(symbols(spell(x)))
-    axes.set_ylabel(symbols(spell(y)))
 
 
 def _legend_paper_last(figure: Figure, axes: Axes) -> None:

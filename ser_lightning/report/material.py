@@ -20,6 +20,7 @@ from ser_lightning.report.tables import FEW
 from ser_lightning.runs.seal import read_with_seal, seal_file
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import (
+    REFERENCE_SYSTEM,
     UTTERANCES,
     Job,
     Purpose,
@@ -111,7 +112,7 @@ class Material:
     @cached_property
     def columns(self) -> dict[str, str]:
         """Dotted key -> column of the summary, of the settings in which jobs differ."""
-        return column_names([job.settings for job in self.jobs])
+        return column_names(self.jobs)
 
     @property
     def axes(self) -> dict[str, str]:
@@ -129,7 +130,9 @@ class Material:
         """What each job is compared with: job -> reference, by their numbers."""
         if self.purpose.references:
             return self.compared_with(self.purpose.references[0])
-        return references(self.jobs, self.scored, self.baseline)
+        described = {job for name in self.purpose.described for job in self.named(name)}
+        others = references(self.jobs, self.scored, self.baseline)
+        return {job: reference for job, reference in others.items() if not {job, reference} & described}
 
     def compared_with(self, name: str) -> dict[int, int]:
         """The jobs that stand in one table with the reference of this name: job -> reference, by their numbers.
@@ -235,7 +238,10 @@ class Material:
         # By their names settings are compared, so that people know them
         if self.purpose.references:
             return self.names
-        labels = [self._say(number, list(self.columns)) for number in range(len(self.jobs))]
+        labels = [
+            job.name if job.name == REFERENCE_SYSTEM else self._say(number, list(self.columns))
+            for number, job in enumerate(self.jobs)
+        ]
         telling = all(labels) and len(set(labels)) == len(labels) and len(self.columns) <= FEW
         return labels if telling else self.names
 
@@ -259,7 +265,10 @@ def read_material(
     Raises `UserError` where it has no jobs, none of those to be shown, and as `score_runs` and `provenance` do.
     """
     current, others = read_current_jobs(study)
-    all_jobs = [job for job in current if job.candidate_of is None]
+    # Below all others, whichever command came last
+    all_jobs = sorted(
+        (job for job in current if job.candidate_of is None), key=lambda job: job.name == REFERENCE_SYSTEM
+    )
     if not all_jobs:
         raise UserError(f"{study} is no study: it has no jobs. Give the folder that train -m or reproduce wrote")
     purpose = read_study(study)

@@ -13,6 +13,7 @@ from ser_lightning.report.sections import (
     calibration,
     choices,
     confusions,
+    corpora,
     curves,
     families,
     features,
@@ -65,6 +66,7 @@ def compile_report(material: Material) -> Report:
     chapter = material.chapter
     candidates = [
         answer.section(material),
+        corpora.section(material),
         scores.section(material),
         families.section(material),
         choices.section(material),
@@ -82,7 +84,7 @@ def compile_report(material: Material) -> Report:
     return Report(
         title=f"{chapter.title if chapter else _subject(material)} on {protocol.corpus_name(facts)}",
         claim=answer.claim(material),
-        answer=answer.answer(material),
+        answer=_answer(material),
         warnings=protocol.warnings(material),
         caption=facts.caption,
         facts={
@@ -105,6 +107,12 @@ def compile_report(material: Material) -> Report:
         sections=chapter.revise(sections) if chapter else sections,
         records={"runs": protocol.run_table(material)},
     )
+
+
+def _answer(material: Material) -> list[str]:
+    """The answer to the claim, or where settings are not compared what corpora are worth for each other first."""
+    across, words = corpora.sentences(material), answer.answer(material)
+    return [*words, *across] if material.compared or not material.decided else [*across, *words]
 
 
 def _subject(material: Material) -> str:

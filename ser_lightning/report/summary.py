@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,7 +29,7 @@ from ser_lightning.runs.ledger import (
 )
 from ser_lightning.runs.schedule import steps_of, steps_per_epoch
 from ser_lightning.runs.signature import flat
-from ser_lightning.runs.study import Job
+from ser_lightning.runs.study import REFERENCE_SYSTEM, Job
 from ser_lightning.runs.varying import short_keys, show_value, varying_settings
 
 # Columns of tables that a setting of one's own may be called like; such a one keeps its dots.
@@ -46,6 +45,7 @@ PROTOCOLS = {
     "text": "speakers and sentences apart",
     "official": "the corpus's own partition",
     "corpus": "corpora apart",
+    "pairs": "corpora apart, and speakers apart within each",
 }
 
 
@@ -87,25 +87,26 @@ def average(jobs: Sequence[Job], scored: Mapping[str, ScoredRun], speaker_of: Ma
                 f"dev_{HEADLINE}": float(np.mean(dev)) if dev else np.nan,
             }
         )
-    described = _settings_table([job.settings for job in jobs])
+    described = _settings_table(jobs)
     described.insert(0, "name", [job.name for job in jobs])
     return described.join(pd.DataFrame(rows))
 
 
-def _settings_table(settings: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def _settings_table(jobs: Sequence[Job]) -> pd.DataFrame:
     """The settings that differ, a row per job: numbers as such, null and lists as words, NaN where a job has none."""
-    words = column_names(settings)
-    table = pd.DataFrame(index=range(len(settings)))
-    for key, word in words.items():
-        values = [flat(one).get(key, np.nan) for one in settings]
+    table = pd.DataFrame(index=range(len(jobs)))
+    for key, word in column_names(jobs).items():
+        values = [flat(job.settings).get(key, np.nan) for job in jobs]
         numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
         plain = [value if isinstance(value, (int, float, str)) else show_value(value) for value in values]
         table[word] = pd.Series(plain, dtype=np.float64 if numeric else object)
     return table
 
 
-def column_names(settings: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Dotted key -> column, of the settings in which jobs differ."""
+def column_names(jobs: Sequence[Job]) -> dict[str, str]:
+    """Dotted key -> column, of the settings in which jobs differ; the reference system may differ in all, and is named
+    instead."""
+    settings = [job.settings for job in jobs if job.name != REFERENCE_SYSTEM]
     return short_keys(varying_settings(settings), [*TAKEN, *METRICS])
 
 
@@ -225,8 +226,11 @@ def _audit(results: Sequence[RunResult]) -> FoldAudit:
 
 
 def _refuse_mixture(results: Sequence[RunResult]) -> None:
-    # Of a limited training part runs use what their division leaves them
-    limited = any(result.settings["split"].get("max_train") for result in results)
+    # Of a limited training part, or where not all corpora are in every fold, runs use what their division leaves them
+    limited = any(
+        result.settings["split"].get("max_train") or result.settings["split"].get("name") == "pairs"
+        for result in results
+    )
     kinds = {
         f"{result.corpus} ({'' if limited else f'{sum(result.utterances.values())} utterances of '}"
         f"{' '.join(result.classes)}), {result.protocol} protocol"

@@ -14,13 +14,24 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from ser_lightning.config import Config, LoggerConfig, compose
+from ser_lightning.config import Config, LoggerConfig, compose, reference_system
 from ser_lightning.errors import UserError, stop
 from ser_lightning.files import explain_file
 from ser_lightning.report.failure import keep_failure
 from ser_lightning.runs.signature import settings
 from ser_lightning.runs.status import job_status
-from ser_lightning.runs.study import Job, begin_study, job_name, read_jobs, same_settings, study_folder, write_jobs
+from ser_lightning.runs.study import (
+    REFERENCE_SYSTEM,
+    Job,
+    begin_study,
+    job_name,
+    read_jobs,
+    replications,
+    same_settings,
+    study_folder,
+    write_jobs,
+)
+from ser_lightning.runs.varying import varying_settings
 
 # States of a run after a sweep that are an error of it; the others only where the sweep itself was to finish the run
 FAILED, UNFINISHED = ("failed", "damaged"), ("interrupted", "missing")
@@ -54,6 +65,7 @@ class SweepReport(Callback):
             first = jobs[0][1] if jobs else compose(_fixed(config), config.hydra.job.config_name)
             overrides = list(config.hydra.overrides.task)
             begin_study(first, study, "train -m", overrides, [job.settings for job in self.jobs])
+            self.jobs += _reference_systems(jobs, self.jobs)
             write_jobs(study, self.jobs)
         except UserError as error:
             stop(error)
@@ -154,6 +166,26 @@ def _lacking(jobs: Sequence[tuple[list[str], Config]]) -> list[str]:
                 group = key.partition(".")[0]
                 lines[f"{group}={job.parts[group].name} has no {key}, which is swept where it exists"] = None
     return list(lines)
+
+
+def _reference_systems(configs: Sequence[tuple[list[str], Config]], jobs: Sequence[Job]) -> list[Job]:
+    """The study's reference system, a job for each seed of the sweep; nothing where it has none.
+
+    Raises `UserError` where it depends on what else is swept, or is one of the sweep's `jobs`.
+    """
+    systems = [reference_system(config, overrides) for overrides, config in configs]
+    alike = [Job(REFERENCE_SYSTEM, settings(system)) for system in systems if system]
+    distinct = [job for number, job in enumerate(alike) if not any(same_settings(job, one) for one in alike[:number])]
+    if len(replications(distinct)) > 1:
+        keys = ", ".join(key for key in varying_settings([job.settings for job in distinct]) if key != "seed")
+        raise UserError(
+            f"study.reference_system: {keys} would differ with what is swept, and a study has one reference system; "
+            "say there which value it has"
+        )
+    for system in distinct:
+        if same := [job.name for job in jobs if same_settings(job, system)]:
+            raise UserError(f"study.reference_system is a job of this sweep already: {same[0]}")
+    return distinct
 
 
 def _refuse_mixture(jobs: list[Config]) -> None:

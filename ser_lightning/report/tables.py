@@ -11,6 +11,7 @@ from rich.table import Table
 from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.samples import SHORT
 from ser_lightning.report.summary import setting_columns
+from ser_lightning.runs.study import REFERENCE_SYSTEM
 from ser_lightning.runs.varying import show_value, spell
 from ser_lightning.terminal import console
 
@@ -52,6 +53,9 @@ def print_table(summary: pd.DataFrame, caption: str) -> None:
     settings = show_settings(summary)
     if settings.empty or settings.duplicated().any():
         settings = summary[["name"]].rename(columns={"name": "job"})
+    is_reference = summary["name"] == REFERENCE_SYSTEM
+    settings[is_reference] = ""
+    settings.loc[is_reference, settings.columns[0]] = REFERENCE_SYSTEM
     scores = show_scores(summary)
     dev = pd.DataFrame({f"dev {METRICS[HEADLINE].label} (%)": summary[f"dev_{HEADLINE}"].map(show_number)})
     shown = settings.join(dev).join(scores if len(summary) == 1 else scores[["runs"]])

@@ -37,6 +37,9 @@ JOBS = "jobs.json"
 
 UNDECIDED = "undecided"
 
+# The job of `study.reference_system`
+REFERENCE_SYSTEM = "reference system"
+
 log = logging.getLogger(__name__)
 
 
@@ -169,7 +172,7 @@ def begin_study(
         level_margin=chosen.level_margin,
         effect_margin=chosen.effect_margin,
         references=tuple(chosen.references),
-        described=tuple(chosen.described),
+        described=(*chosen.described, *([REFERENCE_SYSTEM] if chosen.reference_system else [])),
     )
     write_study(folder, purpose, settings)
     write_command(folder, entry, overrides)
@@ -463,7 +466,9 @@ def short_names(jobs: Sequence[Job]) -> list[str]:
     >>> short_names([Job("corpus=emodb loss.lam=0", {}), Job("corpus=emodb loss.lam=0.3", {})])
     ['loss.lam=0', 'loss.lam=0.3']
     """
-    shared = shared_words([job.name for job in jobs]) if len(jobs) > 1 else []
+    # What no command line names shares nothing with those that one does
+    names = [job.name for job in jobs if job.name != REFERENCE_SYSTEM]
+    shared = shared_words(names) if len(names) > 1 else []
     return [" ".join(word for word in job.name.split() if word not in shared) or job.name for job in jobs]
 
 

@@ -519,3 +519,36 @@ def test_one_corpus_alone_cannot_be_divided_by_corpora(names):
     manifest.table["corpus"] = [names[number % len(names)] for number in range(400)]
     with pytest.raises(UserError, match="split=corpus needs several corpora, and of each utterance its own"):
         make_splits(manifest, ACROSS)
+
+
+PAIRS = compose(["split=pairs"]).split
+
+
+def test_pairs_of_corpora_are_each_within_itself_each_other_and_all_others():
+    manifest = joined(a=10, b=10, c=10)
+    splits = make_splits(manifest, changed(PAIRS, within=3))
+    parts = [
+        tuple("".join(sorted(facts(manifest, split, part, "corpus"))) for part in ("train", "dev", "test"))
+        for split in splits
+    ]
+    assert parts == [
+        (training, training, tested)
+        for tested, others in (("a", ["b", "c", "bc"]), ("b", ["a", "c", "ac"]), ("c", ["a", "b", "ab"]))
+        for training in [*[tested] * 3, *others]
+    ]
+    for tested, place in zip("abc", (0, 6, 12), strict=True):
+        own = set(manifest.table.loc[manifest.table["corpus"] == tested, "id"])
+        assert set().union(*(split.ids("test") for split in splits[place : place + 3])) == own
+        for split in splits[place : place + 3]:
+            voices = [facts(manifest, split, part, "speaker") for part in ("train", "dev", "test")]
+            assert sum(map(len, voices)) == len(set.union(*voices)) == 10
+        for split in splits[place + 3 : place + 6]:
+            assert set(split.ids("test")) == own
+
+
+def test_pairs_of_corpora_without_any_within_itself_and_with_too_few_groups():
+    manifest = joined(a=10, b=10)
+    # Of two corpora all others are one, which is no fold of its own
+    assert len(make_splits(manifest, changed(PAIRS, within=0))) == 2
+    with pytest.raises(UserError, match=r"split.within=2: testing, selecting and training need 3 groups"):
+        make_splits(manifest, changed(PAIRS, within=2))

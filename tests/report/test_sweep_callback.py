@@ -231,3 +231,31 @@ def test_a_sweep_of_which_nothing_finished_says_so(simulation, sweep, capsys):
     simulation.add_job(0, "unfinished", settings_of("logmel", 0.3, 0.5))
     SweepReport().on_multirun_end(sweep())
     assert capsys.readouterr().out == "No job of this sweep has finished, so that there is no report yet.\n"
+
+
+SYSTEM = "study.reference_system=['features=functionals','model=none','head=svm']"
+
+
+def test_a_sweep_has_its_reference_system_once_for_each_seed(simulation, sweep):
+    # A setting of a part that the reference system chooses otherwise is not its own
+    SweepReport().on_multirun_start(sweep("model.dropout=0.3", "loss.lam=0,1", "seed=0,1", SYSTEM))
+    jobs = read_jobs(simulation.study)
+    systems = [job for job in jobs if job.name == "reference system"]
+    assert len(jobs) == 6
+    assert [job.settings["seed"] for job in systems] == [0, 1]
+    assert {job.settings["features"]["name"] for job in systems} == {"functionals"}
+    assert read_study(simulation.study).described == ("reference system",)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["loss.lam=0,1", "study.reference_system=['model=blstm']"], "loss.lam would differ with what is swept"),
+        (["model=crnn,none", "head=svm", "study.reference_system=['model=none']"], "is a job of this sweep already"),
+        (["loss.lam=0,1", "study.reference_system=['model=nine']"], "study.reference_system: "),
+    ],
+)
+def test_a_reference_system_that_a_sweep_cannot_have(simulation, sweep, capsys, overrides, message):
+    with pytest.raises(SystemExit):
+        SweepReport().on_multirun_start(sweep(*overrides))
+    assert message in capsys.readouterr().err

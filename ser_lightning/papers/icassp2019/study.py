@@ -6,7 +6,9 @@ import pandas as pd
 from ser_lightning.metrics import METRICS
 from ser_lightning.papers.icassp2019 import numbers
 from ser_lightning.report.material import Material
+from ser_lightning.report.scored import signatures
 from ser_lightning.runs.signature import flat
+from ser_lightning.runs.study import REFERENCE_SYSTEM, Job
 
 # What the paper varies.
 VARIED = {"features.name", "loss.lam", "loss.alpha"}
@@ -26,7 +28,7 @@ PARTS = {
 
 def of_its_kind(material: Material) -> bool:
     """Whether a study varies nothing but what the paper does, with the paper's parts, on whatever corpus."""
-    tables = [flat(job.settings) for job in material.jobs]
+    tables = [flat(job.settings) for job in _own(material)]
     familiar = all(table.get(key, names[0]) in names for table in tables for key, names in PARTS.items())
     return familiar and set(material.columns) <= VARIED
 
@@ -35,9 +37,10 @@ def is_comparable(material: Material) -> bool:
     """Whether the numbers of such a study may stand beside the published ones: corpus, classes, protocol, all whole,
     and as many training steps."""
     facts = material.facts
-    if any(flat(job.settings).get("split.max_train") for job in material.jobs):
+    jobs = _own(material)
+    if any(flat(job.settings).get("split.max_train") for job in jobs):
         return False
-    results = [run.result for run in material.scored.values()]
+    results = [material.scored[name].result for name in signatures(jobs) if name in material.scored]
     if any(result.steps != numbers.STEPS[result.settings["features"]["name"]] for result in results):
         return False
     same = (facts.corpus, facts.protocol, facts.synthetic) == (numbers.CORPUS, numbers.PROTOCOL, False)
@@ -46,13 +49,19 @@ def is_comparable(material: Material) -> bool:
 
 def points(material: Material) -> pd.DataFrame:
     """The scores of a study's jobs, a row per job, with features, lam, and alpha, which is NaN where lam is 0."""
-    tables = [flat(job.settings) for job in material.jobs]
+    tables = [flat(job.settings) for job in _own(material)]
     scores = [column for metric in METRICS for column in (metric, f"{metric}_half")]
-    rows = material.summary[["runs", "planned", *scores]].copy()
+    # The reference system is the last
+    rows = material.summary.loc[: len(tables) - 1, ["runs", "planned", *scores]].copy()
     rows["features"] = [table["features.name"] for table in tables]
     rows["lam"] = [float(table["loss.lam"]) for table in tables]
     rows["alpha"] = [float(table["loss.alpha"]) if table["loss.lam"] else np.nan for table in tables]
     return rows
+
+
+def _own(material: Material) -> list[Job]:
+    """The jobs of a study but its reference system, which may be anything."""
+    return [job for job in material.jobs if job.name != REFERENCE_SYSTEM]
 
 
 def published(row: pd.Series) -> tuple[float, float] | None:

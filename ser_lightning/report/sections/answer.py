@@ -65,6 +65,8 @@ def answer(material: Material) -> list[str]:
     if absent := [name for name in material.purpose.references if not material.named(name)]:
         return [f"Not known: the study has no setting {' and no '.join(absent)}, which the others are compared with."]
     if not material.compared:
+        if material.decided and (described := _described(material)):
+            return described
         if len(material.jobs) > 1:
             return ["Not known yet: no two settings that could be compared have a finished run."]
         return ["None: a comparison needs settings that differ, such as loss.lam=0,0.3."]
@@ -92,7 +94,7 @@ def _answers(material: Material) -> list[str]:
     if counts := _counts(material.differences):
         if material.against_baseline:
             return [*sentences, counts, *_other_references(material)]
-        return [counts, f"Farthest away: {sentences[0]}", *sentences[1:]]
+        return [counts, f"Farthest away: {sentences[0]}", *sentences[1:], *_other_references(material)]
     return [*sentences, *_other_references(material)]
 
 
@@ -111,18 +113,25 @@ def _counts(rows: pd.DataFrame, place: str = "") -> str:
 def _other_references(material: Material) -> list[str]:
     """What the study's further references say, a family of tests each; and how the setting that the answer is about
     stands beside those that are described and not tested."""
-    references, described = material.purpose.references[1:], material.purpose.described
+    references = material.purpose.references[1:]
     sentences = [_counts(material.families[name], f" with {name}, a family of its own") for name in references]
-    best = [group.jobs[1] for group in material.answered[:1]]
-    for name in described:
+    return [words for words in (*sentences, *_described(material)) if words]
+
+
+def _described(material: Material) -> list[str]:
+    """How the setting that the answer is about, or the best where there is no comparison, stands beside those that are
+    described and not tested."""
+    sentences = []
+    best = [group.jobs[1] for group in material.answered[:1] if len(group.jobs) > 1]
+    for name in material.purpose.described:
         rows = material.families[name].to_dict("records")
         sentences += [
             f"{material.label(row['job'])} against {material.label(row['reference'])} changes UA by "
             f"{with_half(row['ua'], row['ua_half'], signed=True)} points, which is described and not tested."
             for row in rows
-            if row["job"] in best
+            if row["job"] in best or not best
         ]
-    return [words for words in sentences if words]
+    return sentences
 
 
 def section(material: Material) -> Section:

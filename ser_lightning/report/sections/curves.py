@@ -33,7 +33,10 @@ def section(material: Material) -> Section:
                     missing.append(run.result.signature)
             if tables:
                 whole = list(tables.values())
-                curves[label] = {column: on_common_steps(whole, column) for column in COLUMNS}
+                columns = {column: on_common_steps(whole, column) for column in COLUMNS}
+                # Short runs of unlike folds may have no step in common
+                if all(len(values) for values in columns.values()):
+                    curves[label] = columns
         if curves:
             title = f"Learning curves{group.place}"
             draw = partial(learning_curves, curves, material.facts.caption)

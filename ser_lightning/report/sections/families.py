@@ -12,21 +12,26 @@ from ser_lightning.report.figures import forest
 from ser_lightning.report.material import Material
 from ser_lightning.report.statistics import QUESTIONS
 from ser_lightning.report.tables import show_number, show_p, with_halves
+from ser_lightning.runs.study import REFERENCE_SYSTEM
 
 EXPLAINED = (
     "Points of UA against each reference, paired by division and seed, ± half of the 95 % interval for {meaning}. "
-    "Comparisons with {tested} are tested, each a family of its own: p for all is corrected for its rows (Holm), and "
-    "detectable is the smallest true difference that the study would show with a probability of 80 %.{described} "
-    "ms per step: time of training over its steps, looks at dev included, on {device}."
+    "{tested}{described}ms per step: time of training over its steps, looks at dev included, on {device}."
+)
+TESTED = (
+    "Comparisons with {names} are tested, each a family of its own: p for all is corrected for its rows (Holm), and "
+    "detectable is the smallest true difference that the study would show with a probability of 80 %. "
 )
 
 
 def section(material: Material) -> Section | None:
     """The settings beside each reference; None where the study names none, or is not decided."""
     tested, described = material.purpose.references, material.purpose.described
-    if not (tested and material.decided and material.compared):
+    if not ((tested or described) and material.decided):
         return None
     families = {name: rows for name, rows in material.families.items() if not rows.empty}
+    if not families:
+        return None
     finished = [job for job in range(len(material.jobs)) if material.finished(job)]
     shown = pd.DataFrame({"setting": [material.label(job) for job in finished]}, index=finished)
     shown[f"{METRICS[HEADLINE].label} (%)"] = with_halves(material.summary.loc[finished], HEADLINE)
@@ -35,16 +40,27 @@ def section(material: Material) -> Section | None:
     shown["ms per step"] = [show_number(_step_milliseconds(material, job), 1) for job in finished]
     words = EXPLAINED.format(
         meaning=QUESTIONS[material.question],
-        tested=" and ".join(tested),
-        described=f" {' and '.join(described)}: described, without a test." if described else "",
+        tested=TESTED.format(names=" and ".join(tested)) if tested else "",
+        described=f"{_capital(' and '.join(described))}: described, without a test. " if described else "",
         device=material.facts.device,
     )
+    words += "".join(f" The reference system: {_parts(material, job)}." for job in material.named(REFERENCE_SYSTEM)[:1])
     table = Table("families", "All settings beside the references", _numbers(material, families), shown.fillna("–"))
     draw = partial(forest, families, [(job, material.label(job)) for job in finished], material.facts.caption)
     return Section(
         "Against each reference",
         [Text(words, aside=True), table, Picture("families", "Differences in UA from each reference", draw)],
     )
+
+
+def _parts(material: Material, job: int) -> str:
+    """The parts that a job consists of, e.g. features=functionals model=none head=svm."""
+    settings = material.jobs[job].settings
+    return " ".join(f"{group}={settings[group]['name']}" for group in ("features", "model", "head"))
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _columns(name: str, rows: pd.DataFrame, tested: bool) -> pd.DataFrame:

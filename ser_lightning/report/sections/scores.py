@@ -13,6 +13,7 @@ from ser_lightning.report.material import Material
 from ser_lightning.report.samples import SHORT, refusals
 from ser_lightning.report.statistics import QUESTIONS
 from ser_lightning.report.tables import show_intervals, show_scores, show_settings
+from ser_lightning.runs.study import REFERENCE_SYSTEM
 from ser_lightning.runs.varying import spell
 
 INTERVALS = (
@@ -25,7 +26,7 @@ def section(material: Material) -> Section:
     meanings = ", ".join(f"{METRICS[metric].label} is {METRICS[metric].title}" for metric in material.metrics)
     words = f"{INTERVALS.format(meaning=QUESTIONS[material.question])}{meanings}, all of the test part."
     blocks: list[Block] = [Text(words, aside=True), _table(material)]
-    blocks += [Text(words) for words in (_shared_runs(material), _absent_classes(material)) if words]
+    blocks += [Text(words) for words in (_uses(material), _shared_runs(material), _absent_classes(material)) if words]
     most = max((material.finished(job) for job in range(len(material.jobs))), key=len)
     reasons = refusals(most, material.speaker_of)
     blocks += intervals("score", material.names, material.summary, reasons, material.metrics)
@@ -65,6 +66,16 @@ def _table(material: Material) -> Table:
     return Table("scores", f"{labels} of all settings", rows, shown)
 
 
+def _uses(material: Material) -> str:
+    """What rows rest on beyond the protocol, and not all of them, such as pretraining."""
+    rows: dict[str, list[str]] = {}
+    for job, name in enumerate(material.names):
+        for phrase in dict.fromkeys(phrase for run in material.finished(job) for phrase in run.result.uses):
+            rows.setdefault(phrase, []).append(name)
+    some = {phrase: names for phrase, names in rows.items() if len(names) < len(material.names)}
+    return " ".join(f"{phrase[:1].upper()}{phrase[1:]}: {', '.join(names)}." for phrase, names in some.items())
+
+
 def _shared_runs(material: Material) -> str:
     """Which rows stand for several jobs of the study."""
     several: dict[str, list[str]] = {}
@@ -96,10 +107,11 @@ def _figures(material: Material) -> list[Block]:
     if material.purpose.references:
         return blocks
     labels = ", ".join(METRICS[metric].label for metric in material.metrics)
-    if has_curves(material.summary, material.axes):
-        draw = partial(sweep_curves, material.summary, material.axes, material.facts.caption, material.metrics)
+    swept = material.summary[material.summary["name"] != REFERENCE_SYSTEM]
+    if has_curves(swept, material.axes):
+        draw = partial(sweep_curves, swept, material.axes, material.facts.caption, material.metrics)
         blocks.append(Picture("sweep", f"{labels} of the sweep", draw))
-    if grid := grids(material.summary, material.axes):
+    if grid := grids(swept, material.axes):
         x, y, panels = grid
         title = f"{METRICS[HEADLINE].label} by {spell(y)} and {spell(x)}"
         blocks.append(Picture("grid", title, partial(heat_map, x, y, panels, material.facts.caption)))

@@ -9,7 +9,7 @@ from statsmodels.stats.multitest import multipletests
 
 from ser_lightning.report.material import read_material
 from ser_lightning.report.sections import answer, choices, families, features, scores
-from ser_lightning.runs.study import Purpose, undecided, write_job, write_study
+from ser_lightning.runs.study import REFERENCE_SYSTEM, Purpose, undecided, write_job, write_study
 from tests.report.simulated import CLASSES, Simulation, predictions, settings_of
 
 NAMES = ["plain", "softmax", "centre", "island", "ring"]
@@ -150,3 +150,30 @@ def test_a_division_that_has_not_chosen_is_missing(material):
 def test_a_reference_that_the_study_does_not_have_is_named(material):
     absent = replace(material, purpose=replace(material.purpose, references=("softmax", "centering")))
     assert answer.answer(absent)[0].startswith("Not known: the study has no setting centering, which")
+
+
+def test_a_reference_system_is_a_last_row_beside_which_settings_are_described(tmp_path):
+    """It may differ in every part, which is no setting that the study varies."""
+    simulation = Simulation(tmp_path)
+    svm = {"features": {"name": "functionals"}, "split": {}, "model": {"name": "none"}, "head": {"name": "svm"}}
+    svm |= {"trainer": {"max_steps": 0}, "seed": 0}
+    settings = [settings_of("logmel", 0.0, 0.5), svm, settings_of("logmel", 0.3, 0.5)]
+    names = ["corpus=demo loss.lam=0", REFERENCE_SYSTEM, "corpus=demo loss.lam=0.3"]
+    for number, (name, own) in enumerate(zip(names, settings, strict=True)):
+        simulation.add_job(number, name, own, folds=range(5))
+        for fold in range(5):
+            recognised = [CLASSES[(place + (place < 8 * number)) % 4] for place in range(24)]
+            pairs = [(CLASSES[place % 4], one) for place, one in enumerate(recognised)]
+            simulation.finish(own, 0, fold, predictions(pairs, first=24 * fold))
+    write_study(simulation.study, Purpose(described=(REFERENCE_SYSTEM,)), [])
+    material = read_material(simulation.study, simulation.runs)
+    assert material.names == ["loss.lam=0", "loss.lam=0.3", REFERENCE_SYSTEM]
+    assert list(material.columns) == ["loss.lam"]
+    assert material.compared == {1: 0}
+    assert material.chapter is not None
+    ua = material.summary["ua"]
+    numbers = next(block.numbers for block in families.section(material).blocks if hasattr(block, "numbers"))
+    assert numbers["setting"].tolist() == ["lambda = 0", "lambda = 0.3"]
+    assert numbers["ua"].tolist() == pytest.approx([ua[0] - ua[2], ua[1] - ua[2]])
+    assert numbers["ua_p"].isna().all()
+    assert answer.answer(material)[-1].startswith("lambda = 0.3 against reference system changes UA by ")

@@ -1,0 +1,169 @@
+"""What corpora are worth for each other: the matrix of those that train and those that are tested."""
+
+import io
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser_lightning.data.leakage import FoldAudit, average_audit, percent
+from ser_lightning.metrics import HEADLINE, METRICS
+from ser_lightning.report.document import Block, Picture, Section, Table, Text
+from ser_lightning.report.figures import MOST_PANELS, corpus_map
+from ser_lightning.report.material import Material
+from ser_lightning.report.samples import score_samples
+from ser_lightning.report.scored import ScoredRun
+from ser_lightning.report.statistics import QUESTIONS, Interval, Sample, estimate
+from ser_lightning.report.tables import show_number, with_half
+from ser_lightning.runs.seal import read_with_seal
+from ser_lightning.runs.study import SPLIT
+
+EXPLAINED = (
+    "A row is what was trained on, a column what is tested; where both are one corpus, speakers are apart within it. "
+    "UA in percent ± half of its 95 % interval; guessing has {chance:.0f} %. The table of pairs below says what each "
+    "interval is for, and what test and training share; speakers and sentences of two corpora never count as the same. "
+    "All other sections average over every training, within a corpus and across."
+)
+
+# What is trained on -> what is tested
+Pair = tuple[str, str]
+
+
+def section(material: Material) -> Section | None:
+    """The matrix as a table and a map, and its pairs in full; None where not every fold tests one corpus of several."""
+    rows = pair_rows(material)
+    if rows.empty:
+        return None
+    means, halves = _matrix(rows, HEADLINE), _matrix(rows, "half")
+    chance = 100 / len(material.classes)
+    cells = [
+        [with_half(mean, half, decimals=1) for mean, half in zip(*pair, strict=True)]
+        for pair in zip(means.to_numpy(), halves.to_numpy(), strict=True)
+    ]
+    several = rows["setting"].nunique() > 1
+    front = means.index.to_frame(index=False)[["setting", "train"] if several else ["train"]]
+    shown = front.join(pd.DataFrame(cells, columns=means.columns)).rename(columns={"train": "trained on"})
+    label = METRICS[HEADLINE].label
+    blocks: list[Block] = [
+        Text(EXPLAINED.format(chance=chance), aside=True),
+        *(Text(words) for words in sentences(material)),
+        Table("cross_corpus", f"{label} by what is trained on (rows) and tested (columns)", means.reset_index(), shown),
+    ]
+    settings = list(dict.fromkeys(rows["setting"]))[:MOST_PANELS]
+    panels = {(name if several else ""): (means.loc[name], halves.loc[name]) for name in settings}
+    draw = partial(corpus_map, panels, chance, material.facts.caption)
+    blocks.append(Picture("cross_corpus", f"{label} by what is trained on and tested", draw))
+    blocks.append(
+        Table("cross_corpus_pairs", "Every pair of training and test", rows, _show(rows, several), folded=True)
+    )
+    return Section("Across corpora", blocks)
+
+
+def sentences(material: Material) -> list[str]:
+    """How far a corpus is recognised after training on itself, and on others, a sentence per setting."""
+    rows, words = pair_rows(material), []
+    for name, own in rows.groupby("setting", sort=False) if len(rows) else []:
+        is_within = own["train"] == own["test"]
+        across, within = own.loc[~is_within, HEADLINE], own.loc[is_within, HEADLINE]
+        several = f" with {name}" if rows["setting"].nunique() > 1 else ""
+        parts = [f"trained on others UA is {_ends(across)}"] if len(across) else []
+        parts += [f"trained on the tested corpus, speakers apart, UA is {_ends(within)}"] if len(within) else []
+        sentence = f"{'; '.join(parts)}{several} (guessing: {100 / len(material.classes):.0f} %)."
+        words.append(sentence[:1].upper() + sentence[1:])
+    return words
+
+
+def _ends(values: pd.Series) -> str:
+    return f"{values.min():.1f} to {values.max():.1f} %" if len(values) > 1 else f"{values.mean():.1f} %"
+
+
+def pair_rows(material: Material) -> pd.DataFrame:
+    """A row per setting and pair of what is trained on and tested, with finished runs; no rows where there are none.
+
+    Columns: setting, train ("a", or "b + c"), test, runs, utterances (tested), train_utterances (mean over runs); in
+    percent ua, half and ends of its 95 % interval (half, low, high), what that is for (interval), and chance; of the
+    leak audit, as shares, what test shares with training (speakers, sentences, recordings), and the UA that length,
+    silence and level reach (cue_ua).
+    """
+    places = _places(material)
+    rows = []
+    for job, name in enumerate(material.names):
+        cells: dict[Pair, list[ScoredRun]] = {}
+        for run in material.finished(job):
+            if (place := (run.result.repeat, run.result.fold)) in places:
+                cells.setdefault(places[place], []).append(run)
+        order = sorted(cells, key=lambda pair: (" + " in pair[0], pair))
+        rows += [
+            {"setting": name, "train": pair[0], "test": pair[1], **_numbers(cells[pair], material)} for pair in order
+        ]
+    return pd.DataFrame(rows)
+
+
+def _places(material: Material) -> Mapping[tuple[int, int], Pair]:
+    """(repetition, fold) -> its pair; nothing where a fold tests several corpora, or it is not known which."""
+    utterances = material.utterances
+    if utterances is None or "corpus" not in utterances or utterances["corpus"].nunique() < 2:
+        return {}
+    content = read_with_seal(material.study / SPLIT)
+    table = pd.read_csv(io.BytesIO(content), dtype={"id": str}, keep_default_na=False)
+    table["corpus"] = table["id"].map(dict(zip(utterances["id"], utterances["corpus"], strict=True)))
+    names = table.groupby(["repeat", "fold", "part"])["corpus"].unique().unstack("part")
+    if (names["test"].map(len) > 1).any():
+        return {}
+    pairs = zip(names.index.to_list(), names["train"], names["test"], strict=True)
+    return {place: (" + ".join(sorted(train)), test[0]) for place, train, test in pairs}
+
+
+def _numbers(runs: list[ScoredRun], material: Material) -> dict[str, Any]:
+    sample = score_samples(runs, material.speaker_of)[HEADLINE]
+    interval, meaning = _interval(sample)
+    audit = average_audit(FoldAudit(**one) for one in {run.result.split: run.result.audit for run in runs}.values())
+    low, high = np.clip([interval.low, interval.high], 0, 100)
+    return {
+        "runs": len(runs),
+        "utterances": len({name for run in runs for name in run.test.ids}),
+        "train_utterances": float(np.mean([run.result.utterances["train"] for run in runs])),
+        HEADLINE: sample.value,
+        "half": interval.high - interval.mean,
+        "low": low,
+        "high": high,
+        "interval": meaning,
+        "chance": 100 * audit.chance,
+        "speakers": audit.speaker,
+        "sentences": audit.sentence,
+        "recordings": max(audit.audio, audit.copy or 0.0),
+        "cue_ua": audit.cue_ua,
+    }
+
+
+def _interval(sample: Sample) -> tuple[Interval, str]:
+    """The interval for the first question that the runs can answer, and which; or why there is none."""
+    first = estimate(sample, "new people")
+    for question in QUESTIONS:
+        interval = estimate(sample, question)
+        if not interval.refusal:
+            given = ", given this training part" if len(sample.scores) == 1 else ""
+            return interval, f"for {QUESTIONS[question]}{given}"
+    return first, f"none: {first.refusal}"
+
+
+def _matrix(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Setting and what is trained on -> what is tested, in the order of the rows."""
+    order = pd.MultiIndex.from_frame(rows[["setting", "train"]].drop_duplicates())
+    return rows.pivot(index=["setting", "train"], columns="test", values=column).reindex(order)
+
+
+def _show(rows: pd.DataFrame, several: bool) -> pd.DataFrame:
+    shown = rows[[*(["setting"] if several else []), "train", "test", "runs", "utterances"]].astype(str)
+    shown = shown.rename(columns={"train": "trained on", "test": "tested"})
+    shown["of training"] = rows["train_utterances"].map(lambda number: f"{number:.0f}")
+    halves = zip(rows[HEADLINE], rows["half"], strict=True)
+    shown[f"{METRICS[HEADLINE].label} (%)"] = [with_half(mean, half) for mean, half in halves]
+    shown["95 % interval"] = rows["interval"]
+    shown["guessing"] = rows["chance"].map(lambda number: show_number(number, 0))
+    for column in ("speakers", "sentences", "recordings"):
+        shown[f"{column} shared"] = ["–" if pd.isna(share) else percent(share) for share in rows[column]]
+    shown["by length, silence, level"] = rows["cue_ua"].map(percent)
+    return shown
