@@ -48,7 +48,7 @@ bench: .venv/installed  ## speed and memory on this machine; ARGS="training run 
 	$(BIN)/python -m benchmarks $(ARGS)
 
 test: .venv/installed  ## all tests but those of test-cluster
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-cluster: .venv-ray/installed  ## sweeps on a real Slurm (as root; installs Debian's slurm-wlm and munge) and on Ray
 	@command -v slurmctld >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \

@@ -15,6 +15,14 @@ SHARED = TOP.parent / "shared" / "data"
 
 os.environ["WANDB_MODE"] = "offline"
 
+# Files that take longest, which begin first, so that no process waits in the end for another's long one
+LONGEST = ["faults", "own_parts", "reproduce", "ranks", "package", "command", "train", "notebooks", "campaign"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
 
 @pytest.fixture(autouse=True)
 def untouched_environment(monkeypatch: pytest.MonkeyPatch) -> None:

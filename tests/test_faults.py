@@ -126,9 +126,9 @@ def undisturbed(place, start) -> pd.DataFrame:
     return ledger(output)
 
 
-def test_a_sweep_killed_at_ten_random_moments(place, start, undisturbed):
+def test_a_sweep_killed_at_six_random_moments(place, start, undisturbed):
     output, moments, kills = place("disturbed"), random.Random(7), 0
-    while kills < 10:
+    while kills < 6:
         began = time.time()
         process = start(output, *SWEEP, *COMMON)
         wait_for(lambda process=process: begun(output, process))

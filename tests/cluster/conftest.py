@@ -17,8 +17,8 @@ from ser_lightning.runs.study import read_jobs
 
 HERE = Path(__file__).resolve().parent
 collect_ignore = ["ray_nodes.py"]  # run by Ray's own environment
-# Two jobs of two runs of five epochs (24 steps), so that there is time to cut one off.
-SWEEP = ["loss.lam=0,0.5", "corpus.utterances=240", "trainer.max_steps=120", "split.folds=[0,1]", "logger=csv"]
+# Two jobs of two runs of three epochs (24 steps), so that there is time to cut one off.
+SWEEP = ["loss.lam=0,0.5", "corpus.utterances=240", "trainer.max_steps=72", "split.folds=[0,1]", "logger=csv"]
 SWEEP.append("features.max_seconds=1")
 DEADLINE = 240  # seconds: whatever is waited for has long been there or never comes
 
