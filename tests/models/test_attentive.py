@@ -9,17 +9,17 @@ from ser_lightning.models.pooling import equal_weights, mean_and_deviation
 
 
 def by_hand(encoder, frames):
-    """The means and deviations [heads, 2 * width] of one utterance's frames [T, bins]."""
-    A, a, W, b, v = (
-        parameter.detach().double().numpy() for parameter in [*encoder.frame.parameters(), *encoder.score.parameters()]
+    """The means and deviations [heads, 2 * bins] of one utterance's frames [T, bins]."""
+    W, b, v = (
+        parameter.detach().double().numpy() for parameter in [*encoder.hidden.parameters(), encoder.score.weight]
     )
-    h = [np.maximum(A @ frame + a, 0) for frame in frames.double().numpy()]
+    frames = frames.double().numpy()
     statistics = []
     for head in v:
-        e = [head @ np.tanh(W @ one + b) for one in h]
+        e = [head @ np.tanh(W @ frame + b) for frame in frames]
         w = np.exp(e) / np.exp(e).sum()
-        mean = sum(weight * one for weight, one in zip(w, h, strict=True))
-        variance = sum(weight * (one - mean) ** 2 for weight, one in zip(w, h, strict=True))
+        mean = sum(weight * frame for weight, frame in zip(w, frames, strict=True))
+        variance = sum(weight * (frame - mean) ** 2 for weight, frame in zip(w, frames, strict=True))
         statistics.append(np.concatenate([mean, np.sqrt(np.maximum(variance, 1e-8))]))
     return np.stack(statistics)
 
@@ -28,7 +28,7 @@ def by_hand(encoder, frames):
 def test_against_a_loop(heads):
     torch.manual_seed(0)
     encoder = Attentive(6, width=8, heads=heads)
-    encoder.score[2].weight.data.mul_(5)
+    encoder.score.weight.data.mul_(5)
     seen = []
     encoder.fc1.register_forward_hook(lambda module, given, output: seen.append(given[0]))
     frames, lengths = torch.randn(3, 20, 6), torch.tensor([20, 13, 1])
@@ -36,19 +36,20 @@ def test_against_a_loop(heads):
     assert z.shape == (3, 64)
     for row, length in enumerate(lengths):
         expected = by_hand(encoder, frames[row, :length])
-        assert seen[0][row].detach().numpy().reshape(heads, 16) == pytest.approx(expected, abs=1e-6)
+        assert seen[0][row].detach().numpy().reshape(heads, 12) == pytest.approx(expected, abs=1e-6)
 
 
-def test_without_preference_it_is_the_mean_and_deviation():
+def test_it_begins_as_the_mean_and_deviation_and_learns_the_weights():
     encoder = Attentive(6, width=8, heads=2)
-    encoder.score[2].weight.data.zero_()
+    encoder.initialise()
     seen = []
     encoder.fc1.register_forward_hook(lambda module, given, output: seen.append(given[0]))
     frames, lengths = torch.randn(2, 20, 6), torch.tensor([20, 7])
-    encoder(frames, lengths)
-    h = encoder.frame(frames)
-    plain = torch.cat(mean_and_deviation(h, equal_weights(h, lengths)), dim=2).flatten(1)
+    encoder(frames, lengths).sum().backward()
+    plain = torch.cat(mean_and_deviation(frames, equal_weights(frames, lengths)), dim=2).flatten(1)
     torch.testing.assert_close(seen[0], torch.cat([plain, plain], dim=1))
+    assert encoder.score.weight.grad.any(dim=1).all()
+    assert not torch.allclose(*encoder.score.weight.grad)
 
 
 def test_what_lies_behind_the_end_does_not_matter():
@@ -63,10 +64,10 @@ def test_a_single_frame_trains_with_a_finite_gradient():
     encoder = Attentive(6)
     encoder(torch.randn(1, 1, 6), torch.tensor([1])).square().sum().backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in encoder.parameters())
-    assert encoder.frame[0].weight.grad.any()
+    assert encoder.fc1.weight.grad.any()
 
 
-def test_bfloat16_is_for_the_layer_on_the_frames_alone():
+def test_bfloat16_is_for_the_product_with_the_frames_alone():
     torch.manual_seed(0)
     encoder = Attentive(6)
     frames, lengths = torch.randn(2, 20, 6), torch.tensor([20, 5])
