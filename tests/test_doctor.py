@@ -1,5 +1,6 @@
 """The doctor as a user calls it: what it says of sound and of ill corpora, and its exit status."""
 
+import re
 import shutil
 
 import numpy as np
@@ -9,6 +10,7 @@ import soundfile
 
 from ser_lightning.corpora import Manifest
 from ser_lightning.report import examination
+from ser_lightning.terminal import console
 
 
 def corpus(folder):
@@ -53,6 +55,22 @@ def test_lengths_that_are_all_equal_or_far_apart(capsys, seconds, first, last):
     assert rows[0].startswith(first)
     assert rows[-1].startswith(last)
     assert sum(int(row.split()[-1]) for row in rows) == len(seconds)
+
+
+def test_of_many_speakers_what_is_usual(capsys):
+    """51 speakers: 50 with two utterances of joy, and one with five of rage."""
+    speakers = [f"s{number // 2}" for number in range(100)] + ["s50"] * 5
+    table = pd.DataFrame({"speaker": speakers, "label": ["joy"] * 100 + ["rage"] * 5})
+    console().print(examination._counts(Manifest("test", ("joy", "rage"), table), "speaker"))
+    rows = [[cell.strip() for cell in re.findall(r"\w[\w ]*", line)] for line in capsys.readouterr().out.splitlines()]
+    assert [row for row in rows if row] == [
+        ["51 speakers", "joy", "rage", "all"],
+        ["fewest of one", "0", "0", "2"],
+        ["median", "2", "0", "2"],
+        ["most of one", "2", "5", "5"],
+        ["without any", "1", "50", "0"],
+        ["all", "100", "5", "105"],
+    ]
 
 
 def test_ills_are_named_and_the_status_tells(run_module, tmp_path):

@@ -22,6 +22,8 @@ from ser_lightning.terminal import console
 
 # Shares of samples above which a recording is named
 CLIPPED, DIGITAL_SILENCE = 0.001, 0.1
+# Speakers, sessions and the like that are counted each; of more, what is usual
+MOST_COUNTED = 50
 
 
 def show_corpus(manifest: Manifest, sound: pd.DataFrame) -> list[str]:
@@ -128,13 +130,20 @@ def _headed(terminal: Console, style: str, head: str, words: str) -> None:
 
 
 def _counts(manifest: Manifest, column: str) -> Table:
-    """Utterances by a column of the manifest and class."""
+    """Utterances by a column of the manifest and class; of many values, the fewest, median and most that one has."""
     counts = pd.crosstab(manifest.table[column], manifest.table["label"]).reindex(
         columns=list(manifest.classes), fill_value=0
     )
-    table = Table(column, *manifest.classes, "all")
-    for name, row in counts.iterrows():
-        table.add_row(str(name) or "unknown", *map(str, row), str(row.sum()))
+    few = len(counts) <= MOST_COUNTED
+    table = Table(column if few else f"{len(counts)} {column}s", *manifest.classes, "all")
+    if few:
+        for name, row in counts.iterrows():
+            table.add_row(str(name) or "unknown", *map(str, row), str(row.sum()))
+    else:
+        each = counts.assign(all=counts.sum(axis=1))
+        for name, share in {"fewest of one": 0, "median": 0.5, "most of one": 1}.items():
+            table.add_row(name, *(f"{number:g}" for number in each.quantile(share)))
+        table.add_row("without any", *map(str, (each == 0).sum()))
     table.add_section()
     table.add_row("all", *map(str, counts.sum()), str(counts.to_numpy().sum()))
     for number in range(1, len(table.columns)):
