@@ -57,6 +57,13 @@ def store(cache: Path, features: FeaturesConfig, times: float = 1) -> FeatureSto
     return open_store(folder)
 
 
+def frozen_store(cache: Path, times: float = 1) -> FeatureStore:
+    """Like a small pretrained network's frames of the same utterances: 384 numbers in float16, 50 a second."""
+    folder = cache / f"frozen-{times:g}"
+    make_folder_once(folder, lambda unfinished: _write(unfinished, 384, times, stride=2, dtype=np.float16))
+    return open_store(folder)
+
+
 def plan(output: Path, *overrides: str, times: float = 1) -> PlannedRun:
     """A run on the noise, trained like any other."""
     config = configuration(output, *overrides)
@@ -74,15 +81,13 @@ def first_split(noise: Manifest, config: Config) -> Split:
     return make_splits(noise, config.split)[0]
 
 
-def _write(folder: Path, bins: int, times: float) -> None:
+def _write(folder: Path, bins: int, times: float, stride: int = 1, dtype: type = np.float32) -> None:
     count = round(UTTERANCES * times)
     places = (np.arange(count) + 0.5) / count
     lengths = np.interp(places, np.linspace(0, 1, len(FRAMES)), FRAMES).round().astype(np.int64)
-    lengths = np.random.default_rng(1).permutation(lengths)
+    lengths = np.random.default_rng(1).permutation(lengths) // stride
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    frames = np.lib.format.open_memmap(
-        folder / "frames.npy", mode="w+", dtype=np.float32, shape=(int(offsets[-1]), bins)
-    )
+    frames = np.lib.format.open_memmap(folder / "frames.npy", mode="w+", dtype=dtype, shape=(int(offsets[-1]), bins))
     rng = np.random.default_rng(2)
     for start in range(0, min(len(frames), round(UTTERANCES * 449)), 100_000):
         part = frames[start : start + 100_000]

@@ -25,6 +25,12 @@ def _losses(output: Path) -> dict[str, Any]:
     return measure_losses(output, blocks=5, steps=4)
 
 
+def _frozen(output: Path) -> dict[str, Any]:
+    from benchmarks.frozen import measure_frozen
+
+    return measure_frozen(output, blocks=5, steps=12, times=0.2)
+
+
 def _run(output: Path) -> dict[str, Any]:
     from benchmarks.share import measure_run
 
@@ -62,6 +68,7 @@ def _gpu(output: Path) -> dict[str, Any]:
 PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "training": _training,
     "losses": _losses,
+    "frozen": _frozen,
     "run": _run,
     "features": _features,
     "starts": _starts,

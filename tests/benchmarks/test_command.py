@@ -8,10 +8,12 @@ import pytest
 
 from benchmarks import corpus
 from benchmarks.__main__ import show
+from benchmarks.frozen import measure_frozen
 from benchmarks.gpu import measure_side_by_side
 from benchmarks.losses import measure_losses
 from benchmarks.share import measure_run
 from benchmarks.training import measure_training
+from ser_lightning.config import compose
 from tests.conftest import TOP
 
 
@@ -26,7 +28,7 @@ def test_what_misses_its_bar_is_said(capsys):
 def test_an_unknown_part_is_refused():
     said = subprocess.run([sys.executable, "-m", "benchmarks", "sped"], capture_output=True, text=True)
     assert said.returncode == 2
-    assert "there is no sped; choose of training, losses, run, features, starts, growth, gpu" in said.stderr
+    assert "there is no sped; choose of training, losses, frozen, run, features, starts, growth, gpu" in said.stderr
 
 
 def test_a_part_by_itself(tmp_path):
@@ -63,6 +65,15 @@ def test_every_loss_is_measured_beside_centre_loss(tmp_path, short_noise, monkey
     assert measured["times"].keys() == {*shipped, "head=cosine", "softmax"}
     assert measured["times"]["center"] == 1
     assert measured["slowest"] == measured["times"][measured["slowest_loss"]] >= 1
+
+
+def test_steps_on_frozen_frames_beside_the_papers(tmp_path, short_noise):
+    measured = measure_frozen(tmp_path, blocks=1, steps=1, times=0.02)
+    for name in ("statistics", "attentive"):
+        assert measured[f"{name}_faster"] == pytest.approx(measured["crnn_step_ms"] / measured[f"{name}_step_ms"])
+    frames = corpus.frozen_store(tmp_path / "cache", 0.02)
+    assert (frames.bins, frames.frames.dtype) == (384, "float16")
+    assert (frames.lengths == corpus.store(tmp_path / "cache", compose([]).features, 0.02).lengths // 2).all()
 
 
 def test_ratios_are_of_the_numbers_beside_them(tmp_path, small_noise):
