@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import wandb
+from joblib.externals.loky import get_reusable_executor
 
 from ser_lightning.training.tracking import TROUBLE
 
@@ -138,6 +139,12 @@ def reachable_server(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[
         monkeypatch.setenv("NETRC", str(folder / "netrc"))
         monkeypatch.delenv("WANDB_MODE")
         monkeypatch.setenv(TROUBLE, str(folder / "told"))
-        wandb.teardown()
+        _end_services()
         yield server
+    _end_services()
+
+
+def _end_services() -> None:
+    """End W&B's own process, and the workers that were started to talk to it, which earlier tests may have left."""
+    get_reusable_executor().shutdown()
     wandb.teardown()
