@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 
-from ser_lightning.data.augment import Augmentation, utterance_rng
+from ser_lightning.data.augment import Checked, mix, mixed_in, utterance_rng
 from ser_lightning.features import FeatureStore
 
 CPU = torch.device("cpu")
@@ -26,6 +26,8 @@ class Batch:
         speakers: [B] int64, a number for each speaker of the corpus; -1 where unknown.
         ids: names of the utterances.
         whole: utterances of the whole batch, of which other ranks may have some.
+        mixed: what augmentation mixed into the utterances: class indices [B] int64, and how much of each utterance is
+            that, [B] float32, a half at most; None without mixup.
 
     A rank for which nothing is left of a batch gets an utterance to compute on, but no labels and no ids.
     """
@@ -36,6 +38,7 @@ class Batch:
     speakers: Tensor
     ids: tuple[str, ...]
     whole: int
+    mixed: tuple[Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -43,7 +46,8 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device, its lengths still on the CPU."""
         tensors = {name: getattr(self, name).to(device) for name in ("spectrogram", "labels", "speakers")}
-        return replace(self, **tensors)
+        mixed = self.mixed and (self.mixed[0].to(device), self.mixed[1].to(device))
+        return replace(self, **tensors, mixed=mixed)
 
 
 def epoch_batches(lengths: np.ndarray, size: int, order: str, pool: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -149,7 +153,7 @@ class UtteranceDataset(Dataset[Batch]):
         mean: np.ndarray,
         deviation: np.ndarray,
         device: torch.device = CPU,
-        augmentation: Augmentation | None = None,
+        augmentation: Checked | None = None,
         seed: int = 0,
     ) -> None:
         self.augmentation, self.seed = augmentation, seed
@@ -172,13 +176,15 @@ class UtteranceDataset(Dataset[Batch]):
 
     def __getitem__(self, share: Share) -> Batch:
         positions, whole, epoch = share
-        shown = positions or [0]
+        shown, mixed = positions or [0], None
         chosen = torch.tensor(shown).to(self.frames.device, non_blocking=True)
         if self.augmentation is None or epoch is None:
             lengths = torch.from_numpy(self.lengths[shown])
             spectrogram = self._padded(chosen, int(lengths.max()))
         else:
             spectrograms = [self._augmented(position, epoch, self.augmentation) for position in shown]
+            if self.augmentation.mixup:
+                spectrograms, mixed = self._mixed(spectrograms, positions, epoch, self.augmentation)
             lengths = torch.tensor([len(one) for one in spectrograms])
             spectrogram = nn.utils.rnn.pad_sequence(spectrograms, batch_first=True)
         return Batch(
@@ -188,9 +194,26 @@ class UtteranceDataset(Dataset[Batch]):
             self._speakers[chosen[: len(positions)]],
             tuple(self.ids[position] for position in positions),
             whole,
+            mixed,
         )
 
-    def _augmented(self, position: int, epoch: int, augmentation: Augmentation) -> Tensor:
+    def _mixed(
+        self, spectrograms: list[Tensor], positions: list[int], epoch: int, augmentation: Checked
+    ) -> tuple[list[Tensor], tuple[Tensor, Tensor]]:
+        """Spectrograms mixed with another utterance's each, and the others' class indices and shares [positions]."""
+        others, shares = [], []
+        for place, position in enumerate(positions):
+            # A source of its own, whatever an augmentation draws
+            (rng,) = utterance_rng(self.seed, epoch, self.ids[position]).spawn(1)
+            others.append(int(rng.integers(len(self))))
+            shares.append(mixed_in(augmentation.mixup, rng))
+            other = self._augmented(others[-1], epoch, augmentation)
+            spectrograms[place] = mix(spectrograms[place], other, shares[-1], rng)
+        device = self.frames.device
+        labels = self._labels[torch.tensor(others, dtype=torch.int64, device=device)]
+        return spectrograms, (labels, torch.tensor(shares, dtype=torch.float32, device=device))
+
+    def _augmented(self, position: int, epoch: int, augmentation: Checked) -> Tensor:
         """The normalised spectrogram [frames, bins] of what an utterance is changed into in an epoch."""
         start, length = int(self.store.offsets[self.rows[position]]), int(self.lengths[position])
         frames = self.frames[start : start + length].float()

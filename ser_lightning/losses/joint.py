@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from ser_lightning.losses.softmax import softmax_loss
 
+# How much of an utterance may be of another class for a loss that knows but one
+FOREIGN = 0.1
+
 
 class LabeledBatch(NamedTuple):
     """What a loss is told of a batch beside z and logits.
@@ -72,10 +75,38 @@ def class_weights(counts: Sequence[int], formula: str = "inverse") -> Tensor | N
     raise ValueError(f"formula must be inverse, smoothed or none, got '{formula}'")
 
 
+def nearly_pure(labels: Tensor, others: Tensor, shares: Tensor) -> Tensor:
+    """Which utterances [B] are of their class but for a tenth, since what is mixed in is little or of the same class.
+
+    At least the purest of a batch, so that a loss is always given some.
+
+    Args:
+        labels: class indices [B].
+        others: those of what is mixed in [B].
+        shares: how much it is [B].
+
+    >>> labels, shares = torch.tensor([0, 0, 1]), torch.tensor([0.4, 0.4, 0.05])
+    >>> nearly_pure(labels, torch.tensor([0, 1, 0]), shares).tolist()
+    [True, False, True]
+    >>> nearly_pure(labels[:2], torch.tensor([2, 2]), torch.tensor([0.5, 0.3])).tolist()
+    [False, True]
+    """
+    foreign = torch.where(labels == others, 0, shares)
+    return foreign <= foreign.amin().clamp(min=FOREIGN)
+
+
 class JointLoss(nn.Module):
     """Equation (7): L = s L_s^w + lambda L, of the weighted softmax term, equation (5), and any loss L; s is 1.
 
     Without a loss it is weighted cross-entropy, bit for bit.
+
+    Of utterances that are mixed with m_i of class b_i (mixup, Zhang et al. 2018), and else are of class a_i, the
+    softmax term is, with the cross-entropies l (with margin, focal and smoothing) and class weights w of each class,
+
+        L_s = sum_i ( (1 - m_i) w_{a_i} l(a_i) + m_i w_{b_i} l(b_i) ) / sum_i ( (1 - m_i) w_{a_i} + m_i w_{b_i} )
+
+    The loss that is added knows one class for each utterance, and its centres, pairs and counts are of classes; so it
+    is given those utterances alone that are `nearly_pure`.
 
     Args:
         term: what is added; None where lambda is 0.
@@ -104,16 +135,37 @@ class JointLoss(nn.Module):
         self.focal, self.smoothing, self.softmax = focal, smoothing, softmax
         self.register_buffer("weights", weights)
 
-    def forward(self, z: Tensor, logits: Tensor, labels: Tensor, speakers: Tensor) -> LossParts:
-        """The loss of features z [B, D] and logits [B, classes] for labels [B] and speakers [B]; with a gradient."""
-        seen = logits if self.margin is None else self.margin(logits, labels)
-        softmax = softmax_loss(seen, labels, self.weights, self.focal, self.smoothing)
+    def forward(
+        self,
+        z: Tensor,
+        logits: Tensor,
+        labels: Tensor,
+        speakers: Tensor,
+        mixed: tuple[Tensor, Tensor] | None = None,
+    ) -> LossParts:
+        """The loss of features z [B, D] and logits [B, classes] for labels [B] and speakers [B]; with a gradient.
+
+        `mixed` are class indices [B] of what is mixed into each utterance, and its share m [B].
+        """
+        softmax = self._softmax(logits, labels, mixed)
         weighted = self.softmax * softmax
         if self.term is None:
             return LossParts(weighted, softmax, softmax.new_zeros(()))
+        if mixed is not None:
+            pure = nearly_pure(labels, *mixed)
+            z, logits, labels, speakers = (one[pure] for one in (z, logits, labels, speakers))
         weights = torch.ones_like(labels, dtype=z.dtype) if self.weights is None else self.weights[labels]
         term = self.term(z, logits, LabeledBatch(labels, weights, speakers))
         return LossParts(weighted + self.lam * term, softmax, term)
+
+    def _softmax(self, logits: Tensor, labels: Tensor, mixed: tuple[Tensor, Tensor] | None) -> Tensor:
+        shares = None
+        if mixed is not None:
+            others, share = mixed
+            logits, labels = torch.cat([logits, logits]), torch.cat([labels, others])  # [2 B, classes], [2 B]
+            shares = torch.cat([1 - share, share])
+        seen = logits if self.margin is None else self.margin(logits, labels)
+        return softmax_loss(seen, labels, self.weights, self.focal, self.smoothing, shares)
 
     def tell(self) -> dict[str, Tensor]:
         """What the loss that is added tells of itself, by name; nothing where there is none."""

@@ -7,7 +7,12 @@ from ser_lightning.losses.distances import weighted_mean
 
 
 def softmax_loss(
-    logits: Tensor, labels: Tensor, weights: Tensor | None = None, focal: float = 0.0, smoothing: float = 0.0
+    logits: Tensor,
+    labels: Tensor,
+    weights: Tensor | None = None,
+    focal: float = 0.0,
+    smoothing: float = 0.0,
+    shares: Tensor | None = None,
 ) -> Tensor:
     """Weighted cross-entropy, a scalar; with `focal` or `smoothing` it is
 
@@ -23,8 +28,9 @@ def softmax_loss(
         weights: class weights w [classes]; None is 1 each.
         focal: gamma, by which utterances that are recognised count less. Lin et al., ICCV 2017.
         smoothing: share of the target that all classes have in common. Szegedy et al., CVPR 2016.
+        shares: [B] by which each counts beside its weight, in both sums; None is 1 each.
     """
-    if not focal and not smoothing:
+    if not focal and not smoothing and shares is None:
         return nn.functional.cross_entropy(logits, labels, weight=weights)
     logs = logits.log_softmax(dim=1)  # [B, classes]
     classes = logits.shape[1]
@@ -32,4 +38,5 @@ def softmax_loss(
     # Powers below 1 have no finite slope at 0
     doubts = (-torch.expm1(logs)).clamp(min=torch.finfo(logs.dtype).eps)
     terms = -(targets * doubts**focal * logs).sum(dim=1)  # [B]
-    return weighted_mean(terms, torch.ones_like(terms) if weights is None else weights[labels])
+    own = torch.ones_like(terms) if weights is None else weights[labels]
+    return weighted_mean(terms, own if shares is None else shares * own)

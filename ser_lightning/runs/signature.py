@@ -22,6 +22,7 @@ _LATER: dict[str, dict[str, Any]] = {
     "CRNN": {"dropout": 0},
     "Adam": {"weight_decay": 0},
     "Speaker": {"dev": "speakers"},
+    "Distortion": {"mixup": 0},
 }
 # What plays a part in training steps alone
 OF_STEPS = ("augment", "batching", "loss", "optimizer")

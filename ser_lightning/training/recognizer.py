@@ -76,8 +76,9 @@ class EmotionRecognizer(LightningModule):
         self._seed_step(1 + self.global_rank)
         shares = (self._encode(batch)[: len(batch)], batch.labels, batch.speakers)
         z, labels, speakers = (gather(share, batch.whole) for share in shares)
+        mixed = batch.mixed and (gather(batch.mixed[0], batch.whole), gather(batch.mixed[1], batch.whole))
         self._seed_step(0)
-        parts = self.loss(z, self.head(z), labels, speakers)
+        parts = self.loss(z, self.head(z), labels, speakers, mixed)
         self.gradient_share.update(z, parts, self.loss.lam, self.loss.softmax)
         self.train_losses.update(parts, batch.whole)
         return parts.total

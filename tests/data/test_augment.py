@@ -3,9 +3,20 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import betainc
 
 from ser_lightning.config import compose
-from ser_lightning.data.augment import Checked, Distortion, mask, resample, utterance_rng, warp_bins
+from ser_lightning.data.augment import (
+    Checked,
+    Distortion,
+    mask,
+    mix,
+    mixed_in,
+    resample,
+    utterance_rng,
+    warp_bins,
+)
+from ser_lightning.data.batches import Share
 from ser_lightning.data.datamodule import SpectrogramDataModule
 from ser_lightning.data.splits import make_splits
 from ser_lightning.errors import UserError
@@ -75,6 +86,30 @@ def test_what_is_drawn_depends_on_seed_epoch_and_utterance_alone():
     assert not FRAMES.isnan().any()
 
 
+@pytest.mark.parametrize(
+    ("other", "places"),
+    [
+        ([1, 2, 3, 4], {(1, 2, 3, 4)}),
+        ([1, 2], {(1, 2, 0, 0), (0, 1, 2, 0), (0, 0, 1, 2)}),
+        ([1, 2, 3, 4, 5, 6], {(1, 2, 3, 4), (2, 3, 4, 5), (3, 4, 5, 6)}),
+    ],
+)
+def test_what_is_mixed_in_lies_at_some_place_and_leaves_the_length(other, places):
+    frames, other = torch.full((4, 1), 8.0), torch.tensor(other)[:, None].float()
+    mixtures = [mix(frames, other, 0.25, rng(seed=seed)) for seed in range(30)]
+    assert {tuple(((one - 6) / 0.25).squeeze(1).tolist()) for one in mixtures} == places
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1, 4])
+def test_how_much_is_mixed_in_is_the_smaller_half_of_a_beta_distribution(alpha):
+    source = rng()
+    shares = np.array([mixed_in(alpha, source) for _ in range(4000)])
+    assert shares.min() >= 0
+    assert shares.max() <= 0.5
+    for share in (0.05, 0.1, 0.3):
+        assert (shares <= share).mean() == pytest.approx(2 * betainc(alpha, alpha, share), abs=0.03)
+
+
 @pytest.fixture
 def data_of(small):
     def build(*overrides):
@@ -115,6 +150,43 @@ def test_training_utterances_alone_are_changed(data_of, normalise):
     assert seen == len(dataset)
 
 
+def test_batches_are_mixed_by_seed_epoch_and_utterance_alone(data_of):
+    words = ["augment.time=0.2", "features.max_seconds=14"]
+    plain, mixed = data_of(*words), data_of(*words, "augment.mixup=1", "batching.size=7", "batching=random")
+    dataset, heard = mixed.parts["train"], {}
+    for batch in plain.train_dataloader():
+        assert batch.mixed is None
+        for row, name in enumerate(batch.ids):
+            heard[name] = batch.spectrogram[row, : batch.lengths[row]]
+    seen = []
+    for batch in mixed.train_dataloader():
+        assert batch.lengths.tolist() == [len(heard[name]) for name in batch.ids]
+        for row, name in enumerate(batch.ids):
+            (source,) = utterance_rng(0, 0, name).spawn(1)
+            place = int(source.integers(len(dataset)))
+            share = mixed_in(1, source)
+            expected = mix(heard[name], heard[dataset.ids[place]], share, source)
+            length = int(batch.lengths[row])
+            torch.testing.assert_close(batch.spectrogram[row, :length], expected)
+            assert not batch.spectrogram[row, length:].any()
+            assert batch.mixed[0][row] == dataset.labels[place]
+            assert batch.mixed[1][row].item() == pytest.approx(share)
+            seen.append(name)
+    assert sorted(seen) == sorted(heard)
+    # Of no share of a batch, and of a part of one
+    assert [len(one) for one in dataset[Share([], 1, 0)].mixed] == [0, 0]
+    assert torch.equal(dataset[Share([3, 5], 4, 0)].mixed[1][1:], dataset[Share([5], 4, 0)].mixed[1])
+    assert not torch.equal(dataset[Share([5], 4, 0)].mixed[1], dataset[Share([5], 4, 1)].mixed[1])
+    assert all(batch.mixed is None for batch in mixed.evaluation_dataloader("train"))
+    assert all(batch.mixed is None for batch in mixed.val_dataloader())
+
+
+@pytest.mark.parametrize("alpha", ["-0.1", "inf"])
+def test_alpha_is_a_finite_number_from_0_on(alpha):
+    with pytest.raises(UserError, match=r"augment\.mixup=.*: must be (at least 0|finite)"):
+        compose([f"augment.mixup={alpha}"])
+
+
 def test_no_utterance_becomes_shorter_than_the_shortest(data_of):
     data = data_of("augment.speed=0.5", "features.max_seconds=14")
     shortest = int(data.parts["train"].lengths.min())
@@ -144,3 +216,20 @@ class Mine:
     write(tmp_path, {"mine.py": code, "conf/augment/mine.yaml": "_target_: mine.Mine\n"})
     with pytest.raises(UserError, match=message):
         Checked(compose(["augment=mine", f"paths.output={tmp_path}"]).augment)(FRAMES, MEAN, rng())
+
+
+def test_an_augmentation_of_ones_own_may_mix(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = """
+class Mine:
+    changes = True
+    def __init__(self, *, alpha: float | None = 0.5):
+        self.mixup = alpha
+    def __call__(self, frames, mean, rng):
+        return frames
+"""
+    write(tmp_path, {"mine.py": code, "conf/augment/mine.yaml": "_target_: mine.Mine\n"})
+    words = ["augment=mine", f"paths.output={tmp_path}"]
+    assert Checked(compose(words).augment).mixup == 0.5
+    with pytest.raises(UserError, match=r"augment=mine: mine\.py:2: its `mixup`, alpha, should be .* it is None"):
+        Checked(compose([*words, "augment.alpha=null"]).augment)

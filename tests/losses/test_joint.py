@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from ser_lightning.heads.cosine import Cosine
 from ser_lightning.losses import CenterLoss, JointLoss, class_weights
 
 WEIGHTS = torch.tensor([1.0, 2.0, 4.0, 1.5])
@@ -76,6 +77,41 @@ def test_the_margin_is_seen_by_the_softmax_term_alone():
     parts = JointLoss(Logits(), 1.0, WEIGHTS, margin=lambda logits, labels: 2 * logits)(z, logits, labels, speakers)
     assert parts.softmax == nn.functional.cross_entropy(2 * logits, labels, WEIGHTS)
     assert parts.term == logits.sum()
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["unweighted", "weighted"])
+def test_the_softmax_term_of_mixed_utterances_against_a_loop(weights):
+    z, logits, labels, speakers = batch()
+    others, shares = batch(1)[2], torch.rand(32, generator=torch.Generator().manual_seed(2)) / 2
+    own = Cosine(64, 4, margin=0.3).margin
+    parts = JointLoss(weights=weights, margin=own)(z, logits, labels, speakers, (others, shares))
+    above = below = 0.0
+    for row, a, b, m in zip(logits, labels, others, shares.tolist(), strict=True):
+        for label, share in ((a, 1 - m), (b, m)):
+            weight = share * (1.0 if weights is None else weights[label].item())
+            # Each label has its own margin
+            seen = own(row[None], label[None])
+            above += weight * nn.functional.cross_entropy(seen, label[None]).item()
+            below += weight
+    assert parts.total.item() == pytest.approx(above / below, rel=1e-5)
+
+
+def test_with_nothing_mixed_in_it_is_the_loss_of_what_there_is():
+    given = batch()
+    mixed = JointLoss(Told(), 0.3, WEIGHTS)(*given, (batch(1)[2], torch.zeros(32)))
+    torch.testing.assert_close(mixed.total, JointLoss(Told(), 0.3, WEIGHTS)(*given).total)
+
+
+def test_centres_follow_nearly_pure_utterances_alone():
+    z, logits, _, speakers = batch(size=4)
+    labels, others = torch.tensor([0, 0, 1, 1]), torch.tensor([1, 0, 0, 2])
+    shares = torch.tensor([0.4, 0.4, 0.05, 0.2])
+    joint = JointLoss(CenterLoss(64, 4, alpha=0.5), 0.3, WEIGHTS)
+    parts = joint(z, logits, labels, speakers, (others, shares))
+    # The second is of one class, the third nearly
+    torch.testing.assert_close(parts.term, (1 * z[1].square().sum() + 2 * z[2].square().sum()) / 3)
+    torch.testing.assert_close(joint.term.centers[:2], z[1:3] / 2)
+    assert not joint.term.centers[2:].any()
 
 
 def test_class_weights_by_hand():

@@ -39,6 +39,15 @@ def test_it_equals_a_loop(focal, smoothing):
     assert torch.autograd.gradcheck(lambda logits: softmax_loss(logits, labels, WEIGHTS, focal, smoothing), logits)
 
 
+@pytest.mark.parametrize(("focal", "smoothing"), [(0.0, 0.0), (2.0, 0.1)])
+def test_shares_are_as_if_utterances_were_there_that_often(focal, smoothing):
+    logits, labels = drawn(size=3)
+    often = [0, 0, 0, 1, 2, 2]
+    expected = softmax_loss(logits[often], labels[often], WEIGHTS, focal, smoothing)
+    shares = torch.tensor([1.5, 0.5, 1.0])
+    torch.testing.assert_close(softmax_loss(logits, labels, WEIGHTS, focal, smoothing, shares), expected)
+
+
 def test_smoothing_without_weights_is_torchs():
     logits, labels = drawn()
     expected = nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)

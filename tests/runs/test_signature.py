@@ -64,6 +64,7 @@ def test_what_does_not_matter(sign, override):
         "loss.smoothing=0.1",
         "model.dropout=0.3",
         "optimizer.weight_decay=0.01",
+        "augment.mixup=0.2",
     ],
 )
 def test_what_matters(sign, override):
@@ -79,10 +80,11 @@ def test_what_matters(sign, override):
         (["features=logstft", "loss.alpha=.1"], "eda69888aa96"),
         (["split=speaker"], "dbcd80e1d594"),
         (["split=text"], "3e7efe9e5b0e"),
+        (["augment=spec"], "9e4afcff8740"),
     ],
 )
 def test_settings_that_came_later_leave_runs_of_before_their_names(overrides, name):
-    """The names are those of the code that did not have dropout, decay, focal loss and smoothing."""
+    """The names are those of the code that did not have dropout, decay, focal loss, smoothing and mixup."""
     assert digest(identity(compose(overrides), Schedule(1, 2, 1, 0))) == name
 
 

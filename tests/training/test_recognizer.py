@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from itertools import combinations
 
@@ -78,6 +79,14 @@ def test_a_loss_that_gives_something_else_in_the_midst_of_training_is_named():
             module.training_step(batch(), 0)
         assert str(refusal.value).startswith(message)
         module.loss.term.forward = forward
+
+
+def test_mixed_utterances_are_trained_to_be_of_both_classes():
+    mixed = torch.tensor([1, 1, 3, 0]), torch.tensor([0.3, 0.5, 0.2, 0.1])
+    module = recognizer(lam=0, class_weights="none")
+    loss = module.training_step(replace(batch(), mixed=mixed), 0)
+    targets = torch.tensor([[0.7, 0.3, 0, 0], [0, 1, 0, 0], [0, 0, 0.8, 0.2], [0.1, 0, 0, 0.9]])
+    torch.testing.assert_close(loss, nn.functional.cross_entropy(module(batch())[1], targets))
 
 
 def test_centres_follow_the_features_of_the_batch():
