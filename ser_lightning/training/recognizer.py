@@ -18,6 +18,14 @@ from ser_lightning.losses.diagnostics import ClassDistances, GradientShare, Mean
 from ser_lightning.metrics import recalls, scores
 
 
+def fit_head(head: nn.Module, features: Callable[[str], tuple[Tensor, Tensor]]) -> None:
+    """Fit a head with `fit` to z and labels of "train", which `features` returns, and of "dev" if it asks for it."""
+    fit = getattr(head, "fit", None)
+    if fit is not None:
+        chooses = "dev" in inspect.signature(fit).parameters
+        fit(*features("train"), **({"dev": features("dev")} if chooses else {}))
+
+
 class EmotionRecognizer(LightningModule):
     """An encoder, a head, and the joint loss that trains them; whichever these are.
 
@@ -93,10 +101,7 @@ class EmotionRecognizer(LightningModule):
                 self.log(f"train/{name}", value)
 
     def on_validation_epoch_start(self) -> None:
-        fit = getattr(self.head, "fit", None)
-        if fit is not None:
-            chooses = "dev" in inspect.signature(fit).parameters
-            fit(*self._features("train"), **({"dev": self._features("dev")} if chooses else {}))
+        fit_head(self.head, self._features)
 
     def _features(self, part: str) -> tuple[Tensor, Tensor]:
         """z [utterances, features] and labels [utterances] of a part; each rank has all, so that heads are equal."""

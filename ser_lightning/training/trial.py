@@ -10,12 +10,15 @@ from torch import Tensor, nn
 
 from ser_lightning.components import Part, blamed
 from ser_lightning.config import Config, FeaturesConfig
+from ser_lightning.data.augment import Checked
+from ser_lightning.data.normalise import normalise
 from ser_lightning.errors import UserError
 from ser_lightning.features.front_end import stored_bins, transform
+from ser_lightning.features.statistics import Statistics
 from ser_lightning.losses import LossParts
 from ser_lightning.runs.readouts import fit_and_score
 from ser_lightning.training.assembly import assemble, expect
-from ser_lightning.training.recognizer import EmotionRecognizer
+from ser_lightning.training.recognizer import EmotionRecognizer, fit_head
 
 # The closeness, relative to the largest value, with which an utterance's output must not depend on its batch
 CLOSE = 1e-4
@@ -35,7 +38,7 @@ class _Utterances(NamedTuple):
 
 
 def try_parts(config: Config) -> None:
-    """Put a batch of two utterances and a batch of one through the parts of a configuration, and fit its read-outs.
+    """Put a batch of two utterances and a batch of one through the parts of a configuration, and fit what is fitted.
 
     Raises `UserError`, with the part, and file and line of its code, for an exception, an array of a wrong shape, a
     value or gradient that is not finite, weights that would not be trained, a part that learns in evaluation, an
@@ -60,7 +63,10 @@ def try_parts(config: Config) -> None:
         _refuse_dependence(config.model, recognizer.encoder, two, one)
         if config.model.trained:
             _try_optimizer(config, recognizer)
-        _try_readouts(config, int(recognizer.encoder.features), len(classes))  # type: ignore[arg-type]
+        _try_on_frames(config, frames.numpy())
+        features = int(recognizer.encoder.features)  # type: ignore[arg-type]
+        _try_fit(config.head, recognizer.head, features, len(classes))
+        _try_readouts(config, features, len(classes))
 
 
 @contextmanager
@@ -170,10 +176,34 @@ def _try_optimizer(config: Config, recognizer: EmotionRecognizer) -> None:
             raise UserError(f"{part.place}: a step makes of {name} values that are not finite")
 
 
+def _try_on_frames(config: Config, frames: np.ndarray) -> None:
+    """Normalise utterances' frames [B, T, bins], each of another speaker, and augment one of them."""
+    sums = Statistics(np.full(len(frames), frames.shape[1]), frames.sum(axis=1), np.square(frames).sum(axis=1))
+    speakers = np.array([f"speaker {number}" for number in range(len(frames))])
+    normalised = normalise(config.normalise, sums, speakers, np.ones(len(frames), dtype=bool))
+    augmentation = Checked(config.augment)
+    if augmentation.changes:
+        augmentation(torch.from_numpy(frames[0]), torch.from_numpy(normalised.mean), np.random.default_rng(0))
+
+
+def _try_fit(part: Part, head: nn.Module, features: int, classes: int) -> None:
+    """Fit a head that is fitted to twenty made-up utterances of each class."""
+    z, labels = (torch.from_numpy(one) for one in _made_up(features, classes))
+    with blamed(part):
+        fit_head(head, lambda name: (z.float(), labels))
+        logits: Tensor = head(z.float())
+    _look(part, head, "the logits, once it is fitted,", logits, {id(parameter) for parameter in head.parameters()})
+
+
+def _made_up(features: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """z [20 * classes, features] and class indices."""
+    labels = np.arange(20 * classes) % classes
+    return np.random.default_rng(0).standard_normal((len(labels), features)) + labels[:, None], labels
+
+
 def _try_readouts(config: Config, features: int, classes: int) -> None:
     """Fit the user's own read-outs to twenty made-up utterances of each class."""
-    labels = np.arange(20 * classes) % classes
-    z = np.random.default_rng(0).standard_normal((len(labels), features)) + labels[:, None]
+    z, labels = _made_up(features, classes)
     for part in config.readout.values():
         if part.folder:
             fit_and_score(part, z, labels, (z, labels), z[:classes], classes)

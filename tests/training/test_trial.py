@@ -300,3 +300,56 @@ def test_what_does_not_fit_a_part_that_ships_is_told(attempt):
     """5 bins are too few for the paper's convolutions."""
     message = refusal(attempt, "features", FRONT_END.replace("{frames}", "frames"))
     assert message == "the CRNN needs 49 bins or more, and features give 5; change one of them"
+
+
+NORMALISATION = """
+import numpy as np
+
+class Mine:
+    uses = ""
+    def shift_and_scale(self, statistics, speakers):
+        return {pair}
+"""
+AUGMENTATION = """
+import torch
+
+class Mine:
+    changes = True
+    def __call__(self, frames, mean, rng):
+        return {frames}
+"""
+
+
+@pytest.mark.parametrize(
+    ("group", "code", "message"),
+    [
+        ("normalise", NORMALISATION.format(pair="statistics.means, statistics.spread"), "mine.py:7: AttributeError: "),
+        ("normalise", NORMALISATION.format(pair="statistics.means, 0 * statistics.means"), "the scale has values that"),
+        (
+            "normalise",
+            NORMALISATION.format(pair="statistics.means[0], np.ones(1)"),
+            "the shift has the shape [",
+        ),
+        ("augment", AUGMENTATION.format(frames="frames / 0"), "it makes values that are not finite"),
+        ("augment", AUGMENTATION.format(frames="frames[:, :3]"), "it makes ["),
+        ("augment", AUGMENTATION.format(frames="torch.roll(frames, rng)"), "mine.py:7: TypeError: "),
+    ],
+)
+def test_what_is_done_to_frames(attempt, group, code, message):
+    assert refusal(attempt, group, code).startswith(f"{group}=mine: {message}")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("self.mean[:] = z.mean(dim=1)", "mine.py:11: RuntimeError: "),
+        ("self.mean[:] = z.mean(dim=0) / 0", "not all values of the logits, once it is fitted, are finite"),
+    ],
+)
+def test_a_head_that_is_fitted(attempt, body, message):
+    code = HEAD.replace("{logits}", "logits + self.mean.sum()")
+    code = code.replace(
+        "    def forward", "        self.register_buffer('mean', torch.zeros(features))\n    def forward"
+    )
+    code = code.replace("    def forward", f"    def fit(self, z, labels):\n        {body}\n    def forward")
+    assert refusal(attempt, "head", code).startswith(f"head=mine: {message}")
