@@ -410,9 +410,9 @@ def reference_system(config: Config, overrides: Sequence[str], config_name: str 
     if not words:
         return None
     groups = {word.partition("=")[0] for word in words} & PARTS.keys()
-    kept = [word for word in overrides if not _is_of_part(word, groups)]
+    others = [word for word in overrides if not _is_of_part(word, groups)]
     try:
-        return compose([*kept, *words], config_name)
+        return compose([*others, *words], config_name)
     except (HydraException, UserError) as error:
         raise UserError(f"study.reference_system: {str(error).splitlines()[0]}") from error
 

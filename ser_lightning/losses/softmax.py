@@ -38,5 +38,5 @@ def softmax_loss(
     # Powers below 1 have no finite slope at 0
     doubts = (-torch.expm1(logs)).clamp(min=torch.finfo(logs.dtype).eps)
     terms = -(targets * doubts**focal * logs).sum(dim=1)  # [B]
-    own = torch.ones_like(terms) if weights is None else weights[labels]
-    return weighted_mean(terms, own if shares is None else shares * own)
+    counts = torch.ones_like(terms) if weights is None else weights[labels]  # [B]
+    return weighted_mean(terms, counts if shares is None else shares * counts)

@@ -64,7 +64,7 @@ def try_parts(config: Config) -> None:
         if config.model.trained:
             _try_optimizer(config, recognizer)
         _try_on_frames(config, frames.numpy())
-        features = int(recognizer.encoder.features)  # type: ignore[arg-type]
+        features: Any = recognizer.encoder.features
         _try_fit(config.head, recognizer.head, features, len(classes))
         _try_readouts(config, features, len(classes))
 
@@ -189,9 +189,10 @@ def _try_on_frames(config: Config, frames: np.ndarray) -> None:
 def _try_fit(part: Part, head: nn.Module, features: int, classes: int) -> None:
     """Fit a head that is fitted to twenty made-up utterances of each class."""
     z, labels = (torch.from_numpy(one) for one in _made_up(features, classes))
+    z = z.float()
     with blamed(part):
-        fit_head(head, lambda name: (z.float(), labels))
-        logits: Tensor = head(z.float())
+        fit_head(head, lambda name: (z, labels))
+        logits: Tensor = head(z)
     _look(part, head, "the logits, once it is fitted,", logits, {id(parameter) for parameter in head.parameters()})
 
 

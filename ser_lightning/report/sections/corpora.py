@@ -48,7 +48,7 @@ def section(material: Material) -> Section | None:
     label = METRICS[HEADLINE].label
     blocks: list[Block] = [
         Text(EXPLAINED.format(chance=chance), aside=True),
-        *(Text(words) for words in sentences(material)),
+        *(Text(words) for words in _sentences(rows, chance)),
         Table("cross_corpus", f"{label} by what is trained on (rows) and tested (columns)", means.reset_index(), shown),
     ]
     settings = list(dict.fromkeys(rows["setting"]))[:MOST_PANELS]
@@ -63,14 +63,18 @@ def section(material: Material) -> Section | None:
 
 def sentences(material: Material) -> list[str]:
     """How far a corpus is recognised after training on itself, and on others, a sentence per setting."""
-    rows, words = pair_rows(material), []
+    return _sentences(pair_rows(material), 100 / len(material.classes))
+
+
+def _sentences(rows: pd.DataFrame, chance: float) -> list[str]:
+    words = []
     for name, own in rows.groupby("setting", sort=False) if len(rows) else []:
         is_within = own["train"] == own["test"]
         across, within = own.loc[~is_within, HEADLINE], own.loc[is_within, HEADLINE]
         several = f" with {name}" if rows["setting"].nunique() > 1 else ""
         parts = [f"trained on others UA is {_ends(across)}"] if len(across) else []
         parts += [f"trained on the tested corpus, speakers apart, UA is {_ends(within)}"] if len(within) else []
-        sentence = f"{'; '.join(parts)}{several} (guessing: {100 / len(material.classes):.0f} %)."
+        sentence = f"{'; '.join(parts)}{several} (guessing: {chance:.0f} %)."
         words.append(sentence[:1].upper() + sentence[1:])
     return words
 

@@ -54,7 +54,7 @@ def section(material: Material) -> Section | None:
 
 
 def _parts(material: Material, job: int) -> str:
-    """The parts that a job consists of, e.g. features=functionals model=none head=svm."""
+    """Front end, model and head of a job, e.g. features=functionals model=none head=svm."""
     settings = material.jobs[job].settings
     return " ".join(f"{group}={settings[group]['name']}" for group in ("features", "model", "head"))
 
