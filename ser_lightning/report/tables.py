@@ -34,6 +34,11 @@ _TEX = str.maketrans(
 FEW = 3
 
 
+def capitalised(words: str) -> str:
+    """The words with a capital first, all else as it is."""
+    return words[:1].upper() + words[1:]
+
+
 def csv(table: pd.DataFrame, caption: str) -> str:
     """A table as CSV, its caption in a last column, since rows are copied without their file."""
     return table.assign(provenance=caption).to_csv(index=False, float_format="%.6g")

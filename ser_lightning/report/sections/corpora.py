@@ -16,7 +16,7 @@ from ser_lightning.report.material import Material
 from ser_lightning.report.samples import score_samples
 from ser_lightning.report.scored import ScoredRun
 from ser_lightning.report.statistics import QUESTIONS, Interval, Sample, estimate
-from ser_lightning.report.tables import show_number, with_half
+from ser_lightning.report.tables import capitalised, show_number, with_half
 from ser_lightning.runs.seal import read_with_seal
 from ser_lightning.runs.study import SPLIT
 
@@ -75,7 +75,7 @@ def _sentences(rows: pd.DataFrame, chance: float) -> list[str]:
         parts = [f"trained on others UA is {_ends(across)}"] if len(across) else []
         parts += [f"trained on the tested corpus, speakers apart, UA is {_ends(within)}"] if len(within) else []
         sentence = f"{'; '.join(parts)}{several} (guessing: {chance:.0f} %)."
-        words.append(sentence[:1].upper() + sentence[1:])
+        words.append(capitalised(sentence))
     return words
 
 

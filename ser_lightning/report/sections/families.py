@@ -11,7 +11,7 @@ from ser_lightning.report.document import Picture, Section, Table, Text
 from ser_lightning.report.figures import forest
 from ser_lightning.report.material import Material
 from ser_lightning.report.statistics import QUESTIONS
-from ser_lightning.report.tables import show_number, show_p, with_halves
+from ser_lightning.report.tables import capitalised, show_number, show_p, with_halves
 from ser_lightning.runs.study import REFERENCE_SYSTEM
 
 EXPLAINED = (
@@ -41,7 +41,7 @@ def section(material: Material) -> Section | None:
     words = EXPLAINED.format(
         meaning=QUESTIONS[material.question],
         tested=TESTED.format(names=" and ".join(tested)) if tested else "",
-        described=f"{_capital(' and '.join(described))}: described, without a test. " if described else "",
+        described=f"{capitalised(' and '.join(described))}: described, without a test. " if described else "",
         device=material.facts.device,
     )
     words += "".join(f" The reference system: {_parts(material, job)}." for job in material.named(REFERENCE_SYSTEM)[:1])
@@ -57,10 +57,6 @@ def _parts(material: Material, job: int) -> str:
     """Front end, model and head of a job, e.g. features=functionals model=none head=svm."""
     settings = material.jobs[job].settings
     return " ".join(f"{group}={settings[group]['name']}" for group in ("features", "model", "head"))
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 def _columns(name: str, rows: pd.DataFrame, tested: bool) -> pd.DataFrame:

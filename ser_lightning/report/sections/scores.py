@@ -12,7 +12,7 @@ from ser_lightning.report.figures import grids, has_curves, heat_map, sweep_curv
 from ser_lightning.report.material import Material
 from ser_lightning.report.samples import SHORT, refusals
 from ser_lightning.report.statistics import QUESTIONS
-from ser_lightning.report.tables import show_intervals, show_scores, show_settings
+from ser_lightning.report.tables import capitalised, show_intervals, show_scores, show_settings
 from ser_lightning.runs.study import REFERENCE_SYSTEM
 from ser_lightning.runs.varying import spell
 
@@ -73,7 +73,7 @@ def _uses(material: Material) -> str:
         for phrase in dict.fromkeys(phrase for run in material.finished(job) for phrase in run.result.uses):
             rows.setdefault(phrase, []).append(name)
     some = {phrase: names for phrase, names in rows.items() if len(names) < len(material.names)}
-    return " ".join(f"{phrase[:1].upper()}{phrase[1:]}: {', '.join(names)}." for phrase, names in some.items())
+    return " ".join(f"{capitalised(phrase)}: {', '.join(names)}." for phrase, names in some.items())
 
 
 def _shared_runs(material: Material) -> str:
