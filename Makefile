@@ -6,7 +6,7 @@ ARGS   ?=
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ray reproduce losses systems sweep bench test test-cluster faults lint format lock clean
+.PHONY: help setup ray reproduce losses systems sweep bench test test-browser test-cluster faults lint format lock clean
 
 help:  ## this list
 	@echo "make TARGET [CORPUS=demo|iemocap|emodb|ravdess|...|table] [ROOT=folder of the corpus] [ARGS=\"key=value ...\"]"
@@ -47,8 +47,14 @@ sweep: .venv/installed  ## the sensitivity sweep over alpha and lambda
 bench: .venv/installed  ## speed and memory on this machine; ARGS="training run ..." chooses parts
 	$(BIN)/python -m benchmarks $(ARGS)
 
-test: .venv/installed  ## all tests but those of test-cluster
+test: .venv/installed  ## all tests but those of test-browser and test-cluster
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test-browser: .venv/installed  ## pages in Chromium, of any width (as root; installs Debian's chromium)
+	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+	{ echo "Installing chromium"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium >/dev/null; } || \
+	echo "chromium cannot be installed; the tests of pages will be skipped"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser -rs tests
 
 test-cluster: .venv-ray/installed  ## sweeps on a real Slurm (as root; installs Debian's slurm-wlm and munge) and on Ray
 	@command -v slurmctld >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \

@@ -1,15 +1,20 @@
 """What several tests need: a small demo corpus, a folder for output, real speech where it is at hand."""
 
 import os
+import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ser_lightning.config import Config, compose
 from tests import commands
 from tests.installation import TOP, bare, installed, sources, wheel  # noqa: F401
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 SHARED = TOP.parent / "shared" / "data"
 
@@ -45,6 +50,20 @@ def ravdess_root() -> Path:
     if not (SHARED / "ravdess").is_dir():
         pytest.skip("no RAVDESS beside the project (shared/data/ravdess)")
     return SHARED / "ravdess"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """Chromium as the system has it; tests that need it are marked `browser`, and skipped without it."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium here; Debian's package is called chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

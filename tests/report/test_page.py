@@ -20,7 +20,7 @@ SCHEMES = {
     "dark": (["--blink-settings=preferredColorScheme=0"], "rgb(22, 24, 27)"),
 }
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")]
 
 # What reaches beyond the window, outside of the boxes that scroll; images without content; the ground's colour
 LOOK = """
