@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 import torch
 
+from ser_lightning.config import compose
 from ser_lightning.errors import UserError
 from ser_lightning.runs.attempt import read_attempt
-from ser_lightning.runs.ledger import BEST, LAST, read_predictions
+from ser_lightning.runs.ledger import LAST, PREDICTIONS
 from ser_lightning.training.job import train_once
 from ser_lightning.training.plan import plan_job
 from ser_lightning.training.ranks import choose_devices, dealt_devices
@@ -23,12 +24,8 @@ from tests.conftest import SMALL
 SHARED = ["batching.size=95", "trainer.precision=32", "trainer.accelerator=cpu"]
 
 
-def losses(run):
-    return pd.read_csv(run.folder / "metrics.csv")[["step", "train/loss", "train/softmax", "train/term"]].dropna()
-
-
-def centers(run):
-    return torch.load(run.folder / BEST, weights_only=True)["state_dict"]["loss.term.centers"]
+def losses(folder):
+    return pd.read_csv(folder / "metrics.csv")[["step", "train/loss", "train/softmax", "train/term"]].dropna()
 
 
 def test_devices_are_dealt_in_turn():
@@ -56,32 +53,35 @@ def two_cores():
         pytest.skip("one core: no two processes")
 
 
-def test_two_devices_give_the_numbers_of_one(small, two_cores):
-    words = [*SHARED, "trainer.max_steps=6", "trainer.check_every=2", "seed=300"]
-    (alone,) = plan_job(small(*words))
+WORDS = [*SHARED, "trainer.max_steps=6", "trainer.check_every=2", "seed=300"]
+
+
+@pytest.fixture(scope="module")
+def shared(output, two_cores):
+    """A run on two devices: its result, and its folder under another name."""
+    (run,) = plan_job(compose([*SMALL, f"paths.output={output}", *WORDS, "trainer.devices=2"]))
+    return train_once(run), run.folder.rename(run.folder.with_name("shared"))
+
+
+def test_two_devices_give_the_numbers_of_one(small, shared):
+    result, folder = shared
+    assert result.device.startswith("2 x cpu")
+    (alone,) = plan_job(small(*WORDS))
+    assert alone.signature == result.signature
     assert len(alone.split.ids("train")) % 95 == 1
     assert train_once(alone).device == f"cpu, {torch.get_num_threads()} threads".replace("1 threads", "1 thread")
-    expected = losses(alone), centers(alone), read_predictions(alone.folder.parent, [alone.signature])
-    alone.folder.rename(alone.folder.with_name("alone"))
-    (shared,) = plan_job(small(*words, "trainer.devices=2"))
-    assert shared.signature == alone.signature
-    environment = dict(os.environ)
-    assert train_once(shared).device.startswith("2 x cpu")
-    assert dict(os.environ) == environment
+    one = alone.folder.rename(alone.folder.with_name("alone"))
     # Until the first of equals in a pool changes hands, which rounding decides: then Adam takes another path
-    np.testing.assert_allclose(losses(shared), expected[0], rtol=1e-3)
-    np.testing.assert_allclose(losses(shared).iloc[0], expected[0].iloc[0], rtol=1e-5)
-    predictions = read_predictions(shared.folder.parent, [shared.signature])
+    np.testing.assert_allclose(losses(folder), losses(one), rtol=1e-3)
+    np.testing.assert_allclose(losses(folder).iloc[0], losses(one).iloc[0], rtol=1e-5)
+    predictions = pd.read_parquet(folder / PREDICTIONS)
     assert predictions["id"].is_unique
-    assert predictions["id"].tolist() == expected[2]["id"].tolist()
+    assert predictions["id"].tolist() == pd.read_parquet(one / PREDICTIONS)["id"].tolist()
 
 
-def test_a_shared_training_goes_on_where_it_was(small, two_cores, monkeypatch):
-    words = [*SHARED, "trainer.devices=2", "trainer.max_steps=6", "seed=301"]
-    (run,) = plan_job(small(*words))
-    whole = train_once(run)
-    expected = read_predictions(run.folder.parent, [run.signature])
-    run.folder.rename(run.folder.with_name("whole"))
+def test_a_shared_training_goes_on_where_it_was(small, shared, monkeypatch):
+    result, folder = shared
+    (run,) = plan_job(small(*WORDS, "trainer.devices=2"))
 
     def fail(*arguments):
         raise RuntimeError("cut off")
@@ -90,9 +90,11 @@ def test_a_shared_training_goes_on_where_it_was(small, two_cores, monkeypatch):
     assert train_once(run).reason.startswith("RuntimeError: cut off")
     assert (run.folder / LAST).exists()
     monkeypatch.undo()
+    environment = dict(os.environ)
     again = train_once(run)
-    assert again.best_step == whole.best_step
-    pd.testing.assert_frame_equal(read_predictions(run.folder.parent, [run.signature]), expected)
+    assert dict(os.environ) == environment
+    assert again.best_step == result.best_step
+    pd.testing.assert_frame_equal(pd.read_parquet(run.folder / PREDICTIONS), pd.read_parquet(folder / PREDICTIONS))
 
 
 def children(pid):
