@@ -40,6 +40,9 @@ UNDECIDED = "undecided"
 # The job of `study.reference_system`
 REFERENCE_SYSTEM = "reference system"
 
+# Settings in a name, those that all share left out, up to which it says them all
+MOST_WORDS = 4
+
 log = logging.getLogger(__name__)
 
 
@@ -463,13 +466,30 @@ def _former_commands(file: Path) -> list[str]:
 def short_names(jobs: Sequence[Job]) -> list[str]:
     """The names of jobs less the settings (key=value) that all of them name alike.
 
+    Of names that are long even so, as those of a study that several commands have made, each setting is left out too
+    that stands in the same names as another one: features.layers=3 where all that have features=pretrained have it.
+
     >>> short_names([Job("corpus=emodb loss.lam=0", {}), Job("corpus=emodb loss.lam=0.3", {})])
     ['loss.lam=0', 'loss.lam=0.3']
     """
     # What no command line names shares nothing with those that one does
     names = [job.name for job in jobs if job.name != REFERENCE_SYSTEM]
-    shared = shared_words(names) if len(names) > 1 else []
-    return [" ".join(word for word in job.name.split() if word not in shared) or job.name for job in jobs]
+    if len(names) < 2:
+        return [job.name for job in jobs]
+    left = {*shared_words(names)}
+    if max(len({*name.split()} - left) for name in names) > MOST_WORDS:
+        left |= _told_by_others(names)
+    return [" ".join(word for word in job.name.split() if word not in left) or job.name for job in jobs]
+
+
+def _told_by_others(names: Sequence[str]) -> set[str]:
+    """Of settings that stand in the same names all but one, a chosen part before what it is set to."""
+    places: dict[str, set[int]] = {}
+    for number, name in enumerate(names):
+        for word in name.split():
+            places.setdefault(word, set()).add(number)
+    words = sorted((word for word in places if "=" in word), key=lambda word: "." in word.partition("=")[0])
+    return {word for count, word in enumerate(words) if any(places[word] == places[one] for one in words[:count])}
 
 
 def place_name(repeat: int, fold: int) -> str:

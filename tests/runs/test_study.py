@@ -8,6 +8,8 @@ from itertools import product
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ser_lightning.config import compose
 from ser_lightning.errors import UserError
@@ -35,6 +37,7 @@ from ser_lightning.runs.study import (
     read_jobs,
     read_study,
     replications,
+    short_names,
     study_folder,
     undecided,
     write_command,
@@ -441,3 +444,25 @@ def test_runs_that_were_not_known_yet_are_replaced_without_being_dropped(tmp_pat
     # A candidate of the same settings is another job
     write_jobs(tmp_path, [replace(job, candidate_of="island")])
     assert [one.candidate_of for one in read_jobs(tmp_path)] == [None, "island"]
+
+
+def test_long_names_leave_out_what_others_tell():
+    front = "corpus=emodb features=pretrained features.layers=3 features.padding=30s"
+    names = ["corpus=emodb features=egemaps model=none head=svm"]
+    names += [
+        f"{front} normalise={by} model=statistics model.dropout=0.3 loss.lam={lam}" for by in "ab" for lam in "01"
+    ]
+    assert short_names([Job(name, {}) for name in names]) == [
+        "features=egemaps",
+        *(f"features=pretrained normalise={by} loss.lam={lam}" for by in "ab" for lam in "01"),
+    ]
+    assert short_names([Job(names[1], {})]) == [names[1]]
+
+
+WORDS = [f"{key}={value}" for key in "abcdefgh" for value in "01"]
+
+
+@given(st.lists(st.frozensets(st.sampled_from(WORDS), min_size=1), unique=True, min_size=2, max_size=6))
+def test_short_names_tell_jobs_apart(words):
+    names = [" ".join(sorted(several)) for several in words]
+    assert len(set(short_names([Job(name, {}) for name in names]))) == len(names)
