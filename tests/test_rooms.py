@@ -33,6 +33,7 @@ ROOMS = [
     "training",
     "report",
     "papers",
+    "inference",
     "command",
     "train",
     "reproduce",

@@ -409,6 +409,20 @@ def pool_seeds(jobs: Sequence[Job]) -> Job:
     return Job(name, settings, runs, list(places.values()), failure, _join_readouts(jobs), origin)
 
 
+def rows_of_study(jobs: Sequence[Job], by_runs: bool = True) -> list[tuple[Job, list[str]]]:
+    """The settings of a study, a job each, with the names of the jobs that it joins: those that are one, see
+    `distinct_jobs`, and those that differ in the seed alone."""
+    groups = [[jobs[number] for number in numbers] for numbers in distinct_jobs(jobs, by_runs).values()]
+    distinct = [join_names(group) for group in groups]
+    return [
+        (
+            pool_seeds([distinct[number] for number in numbers]),
+            [job.name for number in numbers for job in groups[number]],
+        )
+        for numbers in replications(distinct)
+    ]
+
+
 def _join_readouts(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
     """The read-outs of jobs that are one; of those with the same settings, whose code has changed, the last."""
     readouts = {stem: settings for job in jobs for stem, settings in job.readouts.items()}
