@@ -41,6 +41,7 @@ ROOMS = [
     "download",
     "status",
     "dashboard",
+    "predict",
     "interface",
     "__main__",
 ]

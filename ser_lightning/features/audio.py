@@ -1,5 +1,6 @@
 """From a file on disk to mono samples at 16 kHz."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,18 @@ BLOCK = 2**22  # samples that are read at a time, whatever a header promises
 
 class BadRecordingError(Exception):
     """A recording that holds nothing to learn from; the message says why."""
+
+
+class SilentRecordingError(BadRecordingError):
+    """A recording that is zero throughout.
+
+    Args:
+        seconds: its length.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("all samples are zero")
+        self.seconds = seconds
 
 
 @dataclass(frozen=True)
@@ -46,8 +59,17 @@ def read_audio(path: str | Path, sample_rate: int = RATE) -> np.ndarray:
     Raises `BadRecordingError` as `decode` does.
     """
     recording = decode(path)
-    mono = recording.wave.mean(axis=1)  # [n]
-    return mono if recording.rate == sample_rate else soxr.resample(mono, recording.rate, sample_rate)
+    return resample(recording.wave.mean(axis=1), recording.rate, sample_rate)
+
+
+def resample(mono: np.ndarray, rate: int, sample_rate: int = RATE) -> np.ndarray:
+    """Samples [n] at `rate` as samples [m] at `sample_rate`, in Hz."""
+    return mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate)
+
+
+def name_samples(mono: np.ndarray) -> str:
+    """A name for the samples [n], float32, of a recording as it lies in its file: equal for equal sound."""
+    return hashlib.sha256(mono.tobytes()).hexdigest()[:16]
 
 
 def decode(path: str | Path) -> Recording:
@@ -73,7 +95,7 @@ def decode(path: str | Path) -> Recording:
     if not np.isfinite(wave).all():
         raise BadRecordingError("samples that are not numbers")
     if not wave.mean(axis=1).any():
-        raise BadRecordingError("all samples are zero")
+        raise SilentRecordingError(len(wave) / recording.rate)
     peak = float(np.abs(wave).max())
     if peak > LOUDEST:
         raise BadRecordingError(

@@ -92,6 +92,7 @@ class Network:
         encoder: normalised frames [B, T, stored], zero behind an utterance's end, and lengths [B] to z [B, features].
         head: z to logits [B, classes].
         result: what the run says of itself.
+        typical_seconds: median length of its training utterances; None for a run of an earlier version.
     """
 
     signature: str
@@ -102,6 +103,7 @@ class Network:
     encoder: nn.Module
     head: nn.Module
     result: RunResult
+    typical_seconds: float | None = None
 
     @property
     def sample_rate(self) -> int:
@@ -118,6 +120,11 @@ class Network:
         """Whether the encoder runs under bfloat16 autocast: if it was trained so, and the hardware computes it."""
         return self.result.precision.startswith(BF16) and use_bf16("auto", torch.device("cpu"))
 
+    @property
+    def fewest(self) -> int:
+        """Frames that the encoder needs."""
+        return int(getattr(self.encoder, "fewest", 1))
+
     def frames(self, wave: np.ndarray, source: str = "the recording") -> np.ndarray:
         """The frames [T, stored] of a wave [samples] in [-1, 1] at `sample_rate`, of a longer one of its middle.
 
@@ -125,11 +132,10 @@ class Network:
         encoder.
         """
         frames = utterance_frames(self.features, self.front_end, wave, source)
-        fewest = int(getattr(self.encoder, "fewest", 1))
-        if len(frames) < fewest:
+        if len(frames) < self.fewest:
             seconds = len(wave) / self.sample_rate
             raise BadRecordingError(
-                f"too short: its {seconds:.2f} s have {len(frames)} frames, and the network needs {fewest}"
+                f"too short: its {seconds:.2f} s have {len(frames)} frames, and the network needs {self.fewest}"
             )
         return frames
 
@@ -216,6 +222,7 @@ def load_network(folder: Path, trust: bool = False, front_ends: FrontEnds | None
         encoder=encoder.eval(),
         head=top.eval(),
         result=result,
+        typical_seconds=description.get("typical_seconds"),
     )
 
 

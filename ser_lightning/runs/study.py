@@ -140,11 +140,16 @@ def known_studies(output: Path) -> str:
     return f"in {output} there are {names}" if names else f"in {output} there are none; --output names another folder"
 
 
+def default_output() -> str:
+    """`paths.output` where nothing else is said."""
+    return os.environ.get("SER_OUTPUT", "outputs")
+
+
 def add_output_option(parser: ArgumentParser) -> None:
     """Let a command that does not go through Hydra be told of `paths.output`."""
     parser.add_argument(
         "--output",
-        default=os.environ.get("SER_OUTPUT", "outputs"),
+        default=default_output(),
         metavar="FOLDER",
         help="paths.output of the study; default: $SER_OUTPUT or outputs",
     )

@@ -222,7 +222,16 @@ def make_recognizer(run: PlannedRun, data: SpectrogramDataModule, bf16: bool) ->
     parts = run.config.parts
     settings = {group: parts[group].settings for group in ("features", "normalise")}
     targets = {group: parts[group].target for group in (*settings, "model", "head")}
-    front_end = {**settings, "targets": targets, "signature": run.signature, **data.normalisation}
+    table = run.manifest.table
+    trained = table["id"].isin(run.split.ids("train"))
+    front_end = {
+        **settings,
+        "targets": targets,
+        "signature": run.signature,
+        # Of a training utterance: about what the network is used to
+        "typical_seconds": float(table.loc[trained, "seconds"].median()),
+        **data.normalisation,
+    }
     seed = _seed(run.config.seed, run.split.repeat, run.split.fold, 1)
     return assemble(run.config, data.classes, data.bins, data.class_counts, seed, bf16, front_end)
 
