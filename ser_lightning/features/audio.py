@@ -69,7 +69,7 @@ def resample(mono: np.ndarray, rate: int, sample_rate: int = RATE) -> np.ndarray
 
 def name_samples(mono: np.ndarray) -> str:
     """A name for the samples [n], float32, of a recording as it lies in its file: equal for equal sound."""
-    return hashlib.sha256(mono.tobytes()).hexdigest()[:16]
+    return hashlib.sha256(np.ascontiguousarray(mono).data).hexdigest()[:16]
 
 
 def decode(path: str | Path) -> Recording:

@@ -20,9 +20,6 @@ from ser_lightning.report.calibration import temperature
 from ser_lightning.report.scored import score_runs
 from ser_lightning.runs.study import Job, default_output
 
-# Recordings that are read ahead of the networks, for each thread
-AHEAD = 4
-
 
 class Recognizer:
     """The networks of a study's setting, one for each fold, which answer together; or one run.
@@ -118,7 +115,8 @@ class Recognizer:
                     lambda item: self.ensemble.plan(read_item(item, self.ensemble.rate)),
                     items,
                     reading,
-                    AHEAD * workers,
+                    # Each may be hours long
+                    workers,
                 )
 
             known = self.ensemble.listen(pending()) if self.ensemble.needs_speakers else None
