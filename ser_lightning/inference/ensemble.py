@@ -308,13 +308,15 @@ def cut(samples: int, longest: float, window: float) -> tuple[list[tuple[int, in
     starts = [*range(0, samples - size, half), samples - size]
     windows = [(start, start + size) for start in starts]
     # What is left at the end is a stretch of its own from half of one on
-    edges = [*range(0, samples - half - half // 2 + 1, half), samples]
+    edges = [*range(0, samples - (half + 1) // 2 + 1, half), samples]
     steps = []
-    for start, end in pairwise(edges):
+    for place, (start, end) in enumerate(pairwise(edges)):
+        # Of a window for each half those nearby, and the last one
+        nearby = sorted({*range(max(0, place - OVERLAP), min(place + OVERLAP, len(windows))), len(windows) - 1})
         covering = [
             number
-            for number, (first, last) in enumerate(windows)
-            if min(last, end) - max(first, start) >= (end - start) / 2
+            for number in nearby
+            if min(windows[number][1], end) - max(windows[number][0], start) >= (end - start) / 2
         ]
         steps.append((start, end, covering))
     return windows, steps

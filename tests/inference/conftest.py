@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from ser_lightning.config import compose
+from ser_lightning.corpora import load_manifest
 from tests import commands
 
 STUDY = "tried"
-WORDS = ["corpus.utterances=120", "features.max_seconds=1.5", "batching.size=4", "trainer.max_steps=6"]
+WORDS = ["corpus.utterances=120", "features.max_seconds=3", "batching.size=4", "trainer.max_steps=6"]
 WORDS += ["split.folds=[0,1]", "logger=csv", "trainer.precision=32", f"study.name={STUDY}"]
 
 
@@ -29,3 +31,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory, output: Path) -> Path:
 def study(trained: Path) -> Path:
     """The folder of the study `tried`."""
     return trained / "studies" / STUDY
+
+
+@pytest.fixture(scope="session")
+def recordings(trained: Path) -> dict[str, Path]:
+    """id -> the recording, of the demo that the study is on."""
+    config = compose([*WORDS, f"paths.output={trained}"])
+    table = load_manifest(config.corpus, trained / "cache").table
+    return dict(zip(table["id"], map(Path, table["path"]), strict=True))

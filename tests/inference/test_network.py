@@ -11,8 +11,6 @@ import pandas as pd
 import pytest
 import torch
 
-from ser_lightning.config import compose
-from ser_lightning.corpora import load_manifest
 from ser_lightning.errors import UserError
 from ser_lightning.features.audio import BadRecordingError, read_audio
 from ser_lightning.inference.network import load_network
@@ -23,19 +21,15 @@ from tests import commands
 from tests.inference.conftest import WORDS
 
 
-@pytest.fixture(scope="module")
-def paths(trained):
-    """id -> the recording."""
-    config = compose([*WORDS, f"paths.output={trained}"])
-    table = load_manifest(config.corpus, trained / "cache").table
-    return dict(zip(table["id"], table["path"], strict=True))
-
-
-def answers(folder: Path, paths: dict[str, str], part: str = "test") -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+def answers(
+    folder: Path, recordings: dict[str, Path], part: str = "test"
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """The ledger's rows of a part, and z and logits of its recordings, by the network of the run."""
     network = load_network(folder)
     rows = read_outputs(folder).query("part == @part")
-    frames = [network.normalised(network.frames(read_audio(paths[name], network.sample_rate))) for name in rows["id"]]
+    frames = [
+        network.normalised(network.frames(read_audio(recordings[name], network.sample_rate))) for name in rows["id"]
+    ]
     z, logits = network.answer(frames)
     return rows, z.numpy(), logits.numpy()
 
@@ -44,9 +38,9 @@ def runs(study: Path) -> list[Path]:
     return [study.parent.parent / "runs" / run for job in read_jobs(study) for run in job.runs]
 
 
-def test_it_gives_the_ledgers_logits_and_z(study, paths):
+def test_it_gives_the_ledgers_logits_and_z(study, recordings):
     for folder in runs(study):
-        rows, z, logits = answers(folder, paths)
+        rows, z, logits = answers(folder, recordings)
         ledger = rows.filter(like="logit_")
         assert [name.removeprefix("logit_") for name in ledger.columns] == list(load_network(folder).classes)
         np.testing.assert_allclose(logits, ledger.to_numpy(), atol=1e-5)
@@ -66,23 +60,23 @@ def test_it_gives_the_ledgers_logits_and_z(study, paths):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_whatever_its_parts_and_precision(trained, paths, tmp_path, words, tolerance):
+def test_whatever_its_parts_and_precision(trained, recordings, tmp_path, words, tolerance):
     words = [*WORDS, "split.folds=[0]", "trainer.max_steps=2", f"study.name={tmp_path.name}", *words]
     done = commands.run("train", words, tmp_path, tmp_path, SER_OUTPUT=str(trained), WANDB_MODE="offline")
     assert done.returncode == 0, done.stderr
     (folder,) = runs(trained / "studies" / tmp_path.name)
-    rows, _, logits = answers(folder, paths)
+    rows, _, logits = answers(folder, recordings)
     np.testing.assert_allclose(logits, rows.filter(like="logit_").to_numpy(), atol=tolerance)
 
 
-def test_a_run_of_an_earlier_version_that_names_no_classes_of_its_parts(study, paths, tmp_path):
+def test_a_run_of_an_earlier_version_that_names_no_classes_of_its_parts(study, recordings, tmp_path):
     folder = runs(study)[0]
     copy = tmp_path / folder.name
     shutil.copytree(folder, copy)
     content = read_checkpoint(copy / BEST)
     del content["recognizer"]["targets"]
     write_checkpoint(content, copy / BEST)
-    np.testing.assert_array_equal(answers(copy, paths)[2], answers(folder, paths)[2])
+    np.testing.assert_array_equal(answers(copy, recordings)[2], answers(folder, recordings)[2])
 
 
 def test_too_short_a_recording_says_so(study):
@@ -99,8 +93,8 @@ def test_too_short_a_recording_says_so(study):
 def test_of_longer_ones_the_middle_is_taken_as_in_training(study):
     network = load_network(runs(study)[0])
     noise = np.random.default_rng(0).normal(0, 0.1, 4 * 16_000).astype(np.float32)
-    assert network.max_seconds == 1.5
-    assert network.frames(noise).shape == (150, 128)
+    assert network.max_seconds == 3
+    assert network.frames(noise).shape == (300, 128)
 
 
 def test_an_answer_does_not_depend_on_the_batch(study):
@@ -148,7 +142,7 @@ class Mine(nn.Module):
 """
 
 
-def test_code_that_comes_with_a_run_is_imported_only_if_trusted(trained, paths, tmp_path, monkeypatch):
+def test_code_that_comes_with_a_run_is_imported_only_if_trusted(trained, recordings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(HOSTILE)
     (tmp_path / "conf" / "head").mkdir(parents=True)
