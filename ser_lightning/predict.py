@@ -77,10 +77,11 @@ def _answer_all(recognizer: "Recognizer", items: Sequence["Item"], out: Path | N
     classes = recognizer.classes
     names = columns(classes)
     if out is None:
+        given = recognizer.answer(items)
         table = csv_writer(sys.stdout, names)
         table.writeheader()
         kept = []
-        for item, answers in recognizer.answer(items):
+        for item, answers in given:
             kept.append(rows_of(item, answers, classes))
             table.writerows(kept[-1])
         return kept

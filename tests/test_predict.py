@@ -2,7 +2,10 @@
 
 import csv
 import io
+import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +143,14 @@ def test_a_mistyped_option_is_told_in_one_line(place, capsys):
         predict.main(["tried", "long.wav", "--settign", "x"])
     assert end.value.code == 2
     assert "unrecognized arguments: --settign" in capsys.readouterr().err
+
+
+def test_nothing_is_imported_that_takes_longer_than_an_answer(place):
+    code = (
+        "import json, sys; from ser_lightning.predict import main\n"
+        "main(['tried', 'long.wav', 'sound', '--out', 'x.csv']); print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {*json.loads(done.stdout)}
+    assert "torch" in loaded
+    assert not {"lightning", "hydra", "omegaconf", "pandas", "sklearn", "wandb", "matplotlib", "torchmetrics"} & loaded

@@ -107,6 +107,9 @@ class Recognizer:
         Raises `UserError` where the networks need to know who speaks, and an item does not say it.
         """
         self.refuse_unknown_speakers([item.speaker for item in items])
+        return self._answer(items)
+
+    def _answer(self, items: Sequence[Item]) -> Iterator[tuple[Item, list[Answer]]]:
         workers = joblib.cpu_count()
         with ThreadPoolExecutor(workers) as reading, ThreadPoolExecutor(workers) as pool:
 

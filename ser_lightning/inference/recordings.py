@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from ser_lightning.errors import UserError, listing
-from ser_lightning.features.audio import BadRecordingError, SilentRecordingError, decode, name_samples, resample
+from ser_lightning.features.audio import NOTHING, BadRecordingError, Mono, SilentRecordingError, read_mono
 from ser_lightning.files import absolute, read_text
 
 Task = TypeVar("Task")
@@ -26,7 +26,6 @@ TABLE = ".csv"
 SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {".opus", ".oga", ".aif"}
 SUFFIXES -= {".raw"}
 DAYS = re.compile(r"(\d+) days? (\d+):(\d+):(\d+(?:\.\d*)?)")
-NOTHING = np.zeros(0, dtype=np.float32)
 # The speaker of `--one-speaker`
 ONE = "one"
 
@@ -158,20 +157,17 @@ def read_item(item: Item, rate: int) -> Sound:
     """The samples of an item at `rate` Hz, or why there are none."""
     start = item.start or 0.0
     try:
-        recording = decode(item.path)
-        mono, own = recording.wave.mean(axis=1), recording.rate  # [n]
-        content = name_samples(mono)
+        mono = read_mono(item.path, rate)
     except SilentRecordingError as error:
-        mono, own, content = np.zeros(round(error.seconds * rate), dtype=np.float32), rate, ""
+        mono = Mono(np.zeros(round(error.seconds * rate), dtype=np.float32), error.seconds, "")
     except (BadRecordingError, OSError) as error:
         reason = str(error) if item.path.exists() else "there is no such file"
         return Sound(item, NOTHING, start, 0.0, problem=reason)
-    seconds = len(mono) / own
-    if start >= seconds:
-        return Sound(item, NOTHING, start, 0.0, problem=f"it starts at {start:g} s, and the file has {seconds:.2f} s")
-    end = min(seconds, item.end or seconds)
-    part = mono[round(start * own) : round(end * own)]
-    return Sound(item, resample(part, own, rate), start, end - start, content)
+    if start >= mono.seconds:
+        problem = f"it starts at {start:g} s, and the file has {mono.seconds:.2f} s"
+        return Sound(item, NOTHING, start, 0.0, problem=problem)
+    end = min(mono.seconds, item.end or mono.seconds)
+    return Sound(item, mono.wave[round(start * rate) : round(end * rate)], start, end - start, mono.content)
 
 
 def ahead(

@@ -83,5 +83,5 @@ def test_without_sounddevice_portaudio_or_a_device_there_is_one_line(recognizer,
     monkeypatch.setitem(
         sys.modules, "sounddevice", SimpleNamespace(InputStream=no_device, PortAudioError=PortAudioError)
     )
-    with pytest.raises(UserError, match="no microphone can be opened .*querying device -1"):
+    with pytest.raises(UserError, match=r"no microphone can be opened .*querying device -1"):
         listen(recognizer)
