@@ -10,7 +10,8 @@ import torch
 from benchmarks.corpus import frozen_store, plan
 from benchmarks.training import BareLoop
 from ser_lightning.memory import keep_memory
-from ser_lightning.training.run import fold_data, use_bf16
+from ser_lightning.training.network import use_bf16
+from ser_lightning.training.run import fold_data
 
 ENCODERS = ("statistics", "attentive")
 

@@ -11,7 +11,7 @@ from typing import Any
 from lightning import Callback
 
 from benchmarks.corpus import STEPS, plan
-from ser_lightning.training.checkpoint import LastEpoch
+from ser_lightning.training.last_epoch import LastEpoch
 from ser_lightning.training.loggers import run_loggers
 from ser_lightning.training.run import fit, make_trainer, quiet, write_predictions
 

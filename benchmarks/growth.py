@@ -14,8 +14,9 @@ from benchmarks.corpus import configuration, first_split, manifest, plan
 from benchmarks.share import PeakMemory
 from ser_lightning.data.batches import Batch, epoch_batches
 from ser_lightning.memory import keep_memory
+from ser_lightning.training.network import use_bf16
 from ser_lightning.training.plan import PlannedRun
-from ser_lightning.training.run import fold_data, make_recognizer, make_trainer, use_bf16
+from ser_lightning.training.run import fold_data, make_recognizer, make_trainer
 
 TIMES = (1, 2, 4, 8)
 # Epochs of a whole run on IEMOCAP, which share one division

@@ -11,7 +11,8 @@ from benchmarks.corpus import plan
 from benchmarks.training import BareLoop
 from ser_lightning.config import choices
 from ser_lightning.memory import keep_memory
-from ser_lightning.training.run import fold_data, use_bf16
+from ser_lightning.training.network import use_bf16
+from ser_lightning.training.run import fold_data
 
 CENTRE = "center"
 

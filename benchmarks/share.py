@@ -10,7 +10,7 @@ from lightning import Callback
 
 from benchmarks.corpus import STEPS, plan
 from ser_lightning.memory import keep_memory
-from ser_lightning.training.checkpoint import LastEpoch
+from ser_lightning.training.last_epoch import LastEpoch
 from ser_lightning.training.loggers import run_loggers
 from ser_lightning.training.run import fit, make_trainer, write_predictions
 

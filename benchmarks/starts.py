@@ -13,8 +13,9 @@ import torch
 from benchmarks.training import BareLoop
 from ser_lightning.config import compose
 from ser_lightning.data.protocols import PARTS
+from ser_lightning.training.network import use_bf16
 from ser_lightning.training.plan import plan_job
-from ser_lightning.training.run import fold_data, use_bf16
+from ser_lightning.training.run import fold_data
 
 TINY = ("corpus.utterances=100", "trainer.max_steps=1", "trainer.workers=1", "logger=wandb")
 # The default protocol's

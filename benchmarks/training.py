@@ -20,9 +20,10 @@ from ser_lightning.data.datamodule import SpectrogramDataModule
 from ser_lightning.losses import class_weights
 from ser_lightning.memory import keep_memory
 from ser_lightning.models.crnn import GROUP, SHAPES, output_length, seen_frames
+from ser_lightning.training.network import use_bf16
 from ser_lightning.training.plan import PlannedRun
 from ser_lightning.training.recognizer import EmotionRecognizer
-from ser_lightning.training.run import fold_data, make_recognizer, make_trainer, use_bf16
+from ser_lightning.training.run import fold_data, make_recognizer, make_trainer
 
 MATRIX = 2048
 

@@ -2,10 +2,11 @@
 
 Commands are modules (`python -m ser_lightning.train`, or `ser train`). From Python:
 
-    from ser_lightning import fit, load_study
+    from ser_lightning import Recognizer, fit, load_study
 
     results = fit("corpus=demo", "loss.lam=0.3")
     load_study("corpus-demo_loss.lam-0.3").summary
+    Recognizer.load("corpus-demo_loss.lam-0.3").predict(wave, rate)
 
 Names are imported when they are first used, so that `import ser_lightning` costs nothing.
 """
@@ -15,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ser_lightning.errors import UserError
+    from ser_lightning.inference.recognizer import Recognizer
     from ser_lightning.interface import Study, compose, fit, load_study
     from ser_lightning.training.recognizer import EmotionRecognizer
 
 __version__ = "0.2.0"
-__all__ = ["EmotionRecognizer", "Study", "UserError", "__version__", "compose", "fit", "load_study"]
+__all__ = ["EmotionRecognizer", "Recognizer", "Study", "UserError", "__version__", "compose", "fit", "load_study"]
 
 # `python -m` looks first into the folder that it is called in, and would take a user's random.py for Python's own
 if sys.argv[:1] == ["-m"] and any(word.startswith(__name__) for word in sys.orig_argv) and not sys.flags.safe_path:
@@ -27,6 +29,7 @@ if sys.argv[:1] == ["-m"] and any(word.startswith(__name__) for word in sys.orig
 
 _HOMES = {
     "EmotionRecognizer": "ser_lightning.training.recognizer",
+    "Recognizer": "ser_lightning.inference.recognizer",
     "Study": "ser_lightning.interface",
     "UserError": "ser_lightning.errors",
     "compose": "ser_lightning.interface",

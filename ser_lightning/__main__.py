@@ -17,6 +17,7 @@ COMMANDS = {
     "reproduce": ("ser_lightning.reproduce", "the paper's study on a corpus, with its report"),
     "report": ("ser_lightning.report.__main__", "figures, tables and a page of a study; compare two"),
     "status": ("ser_lightning.status", "what is done, running, failed or missing of a study"),
+    "predict": ("ser_lightning.predict", "recognise emotions in recordings by what a study has trained"),
     "doctor": ("ser_lightning.doctor", "look at a corpus before training on it"),
     "download": ("ser_lightning.download", "get an open corpus and check its files"),
     "dashboard": ("ser_lightning.dashboard", "a saved W&B workspace for a study"),

@@ -3,7 +3,6 @@
 What the user can mend is raised as `UserError`, whose message is what the command would print.
 """
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from ser_lightning.config import Config
 from ser_lightning.errors import UserError
 from ser_lightning.runs.ledger import RunResult
 from ser_lightning.runs.signature import settings
-from ser_lightning.runs.study import begin_study, find_study, job_name, study_folder
+from ser_lightning.runs.study import begin_study, default_output, find_study, job_name, study_folder
 from ser_lightning.train import train_job
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def load_study(study: str | Path, output: str | Path | None = None) -> Study:
     """
     from ser_lightning.report.material import read_material
 
-    root = Path(output or os.environ.get("SER_OUTPUT", "outputs")).expanduser().resolve()
+    root = Path(output or default_output()).expanduser().resolve()
     folder = find_study(str(study), root)
     material = read_material(folder, folder.parent.parent / "runs")
     results = [run.result for run in material.scored.values()]

@@ -161,13 +161,15 @@ def console(stderr: bool = False) -> "Console":
     return made
 
 
-def tracked(items: Iterable[Item], description: str, total: int, shown: bool = True) -> Iterator[Item]:
-    """The items, with a bar that goes on with them."""
+def tracked(
+    items: Iterable[Item], description: str, total: int, shown: bool = True, stderr: bool = False
+) -> Iterator[Item]:
+    """The items, with a bar that goes on with them, on stdout or stderr."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     title = TextColumn("{task.description}", markup=False)
     columns = title, BarColumn(), TaskProgressColumn(), TimeRemainingColumn(elapsed_when_finished=True)
-    with Progress(*columns, console=console(), disable=not shown) as bars:
+    with Progress(*columns, console=console(stderr), disable=not shown) as bars:
         yield from bars.track(items, total, description=visible(description))
 
 

@@ -6,7 +6,7 @@ from typing import Optional
 import pandas as pd
 
 from ser_lightning.config import CorpusConfig, choices, compose
-from ser_lightning.corpora import read_rows, tell
+from ser_lightning.corpora.loading import read_rows, tell
 from ser_lightning.corpora.manifest import label_rows, name_doubts
 from ser_lightning.errors import UserError
 

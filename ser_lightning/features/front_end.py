@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import joblib
 import numpy as np
@@ -12,12 +12,14 @@ import torch
 
 from ser_lightning.components import blamed
 from ser_lightning.config import FeaturesConfig
-from ser_lightning.corpora import Manifest
 from ser_lightning.crashes import CrashWatch
 from ser_lightning.errors import UserError
 from ser_lightning.features.audio import BadRecordingError, read_audio
 from ser_lightning.memory import keep_memory
 from ser_lightning.terminal import tracked
+
+if TYPE_CHECKING:
+    from ser_lightning.corpora import Manifest
 
 # How many frames there may be for one that a front end's rate announces, or how many more, for its edges
 ROOM, SLACK = 2, 3
@@ -102,8 +104,25 @@ def _checked(
     return frames
 
 
+def utterance_frames(config: FeaturesConfig, front_end: FrontEnd, wave: np.ndarray, source: str) -> np.ndarray:
+    """The frames [frames, stored] of one wave [samples] as a store would have them: of a longer one the middle.
+
+    Raises `BadRecordingError` where it has none, and `UserError` as `transform` does.
+    """
+    if reason := too_short(front_end, wave):
+        raise BadRecordingError(reason)
+    if hasattr(front_end, "many"):
+        frames = transform(config, front_end, middle(wave, round(config.max_seconds * front_end.sample_rate)), source)
+    else:
+        frames = _middle_frames(config, front_end, wave, source)
+    present = _present(config, frames)
+    if isinstance(present, str):
+        raise BadRecordingError(present)
+    return present
+
+
 def all_frames(
-    manifest: Manifest, front_end: FrontEnd, config: FeaturesConfig, progress: bool = True
+    manifest: "Manifest", front_end: FrontEnd, config: FeaturesConfig, progress: bool = True
 ) -> Iterator[Frames]:
     """Every utterance's frames, in the order of the manifest, or of length for a front end that is given several.
 
@@ -126,7 +145,7 @@ def all_frames(
         torch.set_num_threads(threads)
 
 
-def _tasks(manifest: Manifest, several: bool) -> list[list[Row]]:
+def _tasks(manifest: "Manifest", several: bool) -> list[list[Row]]:
     """Which (id, path) are read together: each alone, or for a front end that is given several those of one length."""
     table = manifest.table
     if not several:
@@ -144,9 +163,12 @@ def _make_one(config: FeaturesConfig, front_end: FrontEnd, watch: CrashWatch, ta
     content, wave = _read(front_end, watch, path)
     if isinstance(wave, str):
         return [(name, content, wave)]
+    return [(name, content, _present(config, _middle_frames(config, front_end, wave, path)))]
+
+
+def _middle_frames(config: FeaturesConfig, front_end: FrontEnd, wave: np.ndarray, source: str) -> np.ndarray:
     longest = round(config.max_seconds * front_end.rate) if front_end.rate else 1
-    frames = transform(config, front_end, wave, path)
-    return [(name, content, _present(config, middle(frames, longest)))]
+    return middle(transform(config, front_end, wave, source), longest)
 
 
 def _make_several(config: FeaturesConfig, front_end: FrontEnd, watch: CrashWatch, task: list[Row]) -> list[Frames]:
@@ -181,9 +203,13 @@ def _read(front_end: FrontEnd, watch: CrashWatch, path: str) -> tuple[str, np.nd
             wave = read_audio(path, front_end.sample_rate)
     except BadRecordingError as error:
         return content, str(error)
-    if len(wave) < front_end.shortest:
-        return content, f"{len(wave)} samples are fewer than the {front_end.shortest} of a frame"
-    return content, wave
+    return content, too_short(front_end, wave) or wave
+
+
+def too_short(front_end: FrontEnd, wave: np.ndarray) -> str:
+    """Why a wave [samples] has no frames; '' where it is long enough."""
+    few = len(wave) < front_end.shortest
+    return f"{len(wave)} samples are fewer than the {front_end.shortest} of a frame" if few else ""
 
 
 def _present(config: FeaturesConfig, frames: np.ndarray) -> np.ndarray | str:

@@ -1,6 +1,5 @@
 """What a recording is besides its words: format, length, silence, level, clipping, and a name for its samples."""
 
-import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -14,7 +13,7 @@ import pandas as pd
 from ser_lightning.contents import make_sealed_folder
 from ser_lightning.corpora import Manifest
 from ser_lightning.crashes import CrashWatch
-from ser_lightning.features.audio import BadRecordingError, decode
+from ser_lightning.features.audio import BadRecordingError, decode, name_samples
 from ser_lightning.features.fingerprint import BANDS, MOMENTS, fingerprint, number_originals
 from ser_lightning.features.integrity import find_damage
 from ser_lightning.features.store import recording_hashes
@@ -94,7 +93,7 @@ def measure(path: str | Path) -> Sound:
         damage=find_damage(Path(path), recording),
         digital=float(ends / len(mono)),
         clipped=float(np.mean(np.abs(wave) >= FULL_SCALE)),
-        content=hashlib.sha256(mono.tobytes()).hexdigest()[:16],
+        content=name_samples(mono),
         fingerprint=fingerprint(mono, rate),
     )
 

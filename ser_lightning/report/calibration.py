@@ -3,11 +3,14 @@
 Guo, Pleiss, Sun, Weinberger: On calibration of modern neural networks, ICML 2017.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
+
+from ser_lightning.report.scored import Outputs, ScoredRun
 
 BINS = 15
 # Between these a temperature is sought: of a part without a single error the best one is 0.
@@ -76,6 +79,31 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         options={"xatol": 1e-4},
     )
     return float(np.exp(optimum.x))
+
+
+def temperature(run: ScoredRun, runs: Sequence[ScoredRun]) -> float:
+    """Of a run, fitted to what other runs of its repetition say of test utterances that are none of its own.
+
+    Where there are none, to its dev part.
+    """
+    outputs = other_outputs(run, runs) or [run.dev]
+    return fit_temperature(
+        np.concatenate([one.logits for one in outputs]), np.concatenate([one.labels for one in outputs])
+    )
+
+
+def other_outputs(run: ScoredRun, runs: Sequence[ScoredRun]) -> list[Outputs]:
+    """What the runs of the repetition's other folds say of their test parts, without the utterances of this run's."""
+    own = set(run.test.ids)
+    others = [
+        one.test for one in runs if one.result.repeat == run.result.repeat and one.result.split != run.result.split
+    ]
+    return [left for one in others if len((left := _without(one, own)).ids)]
+
+
+def _without(outputs: Outputs, ids: set[str]) -> Outputs:
+    kept = np.array([name not in ids for name in outputs.ids], dtype=bool)
+    return Outputs(outputs.ids[kept], outputs.labels[kept], outputs.logits[kept])
 
 
 def error_by_chance(probabilities: np.ndarray, draws: int = 200) -> float:

@@ -24,12 +24,9 @@ from ser_lightning.runs.study import (
     UTTERANCES,
     Job,
     Purpose,
-    distinct_jobs,
-    join_names,
-    pool_seeds,
     read_current_jobs,
     read_study,
-    replications,
+    rows_of_study,
     short_names,
 )
 from ser_lightning.runs.varying import Baseline, say
@@ -273,12 +270,7 @@ def read_material(
         raise UserError(f"{study} is no study: it has no jobs. Give the folder that train -m or reproduce wrote")
     purpose = read_study(study)
     # Two settings that are compared by their names may have chosen the same runs
-    distinct_numbers = distinct_jobs(all_jobs, by_runs=not purpose.references).values()
-    groups = [[all_jobs[number] for number in numbers] for numbers in distinct_numbers]
-    distinct = [join_names(group) for group in groups]
-    rows = replications(distinct)
-    jobs = [pool_seeds([distinct[number] for number in numbers]) for numbers in rows]
-    members = [[job.name for number in numbers for job in groups[number]] for numbers in rows]
+    jobs, members = map(list, zip(*rows_of_study(all_jobs, by_runs=not purpose.references), strict=True))
     scored = score_runs(jobs, runs)
     utterances = read_utterances(study, scored)
     facts = provenance(jobs, runs, utterances)

@@ -143,11 +143,16 @@ def known_studies(output: Path) -> str:
     return f"in {output} there are {names}" if names else f"in {output} there are none; --output names another folder"
 
 
+def default_output() -> str:
+    """`paths.output` where nothing else is said."""
+    return os.environ.get("SER_OUTPUT", "outputs")
+
+
 def add_output_option(parser: ArgumentParser) -> None:
     """Let a command that does not go through Hydra be told of `paths.output`."""
     parser.add_argument(
         "--output",
-        default=os.environ.get("SER_OUTPUT", "outputs"),
+        default=default_output(),
         metavar="FOLDER",
         help="paths.output of the study; default: $SER_OUTPUT or outputs",
     )
@@ -410,6 +415,20 @@ def pool_seeds(jobs: Sequence[Job]) -> Job:
     origin = jobs[0].origin if all(job.origin == jobs[0].origin for job in jobs) else {}
     runs, name = list(places), " ".join(words) or "all seeds"
     return Job(name, settings, runs, list(places.values()), failure, _join_readouts(jobs), origin)
+
+
+def rows_of_study(jobs: Sequence[Job], by_runs: bool = True) -> list[tuple[Job, list[str]]]:
+    """The settings of a study, a job each, with the names of the jobs that it joins: those that are one, see
+    `distinct_jobs`, and those that differ in the seed alone."""
+    groups = [[jobs[number] for number in numbers] for numbers in distinct_jobs(jobs, by_runs).values()]
+    distinct = [join_names(group) for group in groups]
+    return [
+        (
+            pool_seeds([distinct[number] for number in numbers]),
+            [job.name for number in numbers for job in groups[number]],
+        )
+        for numbers in replications(distinct)
+    ]
 
 
 def _join_readouts(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from ser_lightning.components import Part, blamed
 from ser_lightning.config import Config
 from ser_lightning.errors import UserError
 from ser_lightning.losses import JointLoss, class_weights
+from ser_lightning.training.network import make_module, make_network
 from ser_lightning.training.recognizer import EmotionRecognizer
 
 
@@ -28,11 +29,8 @@ def assemble(
     where one is no module, or does not say how long z is; where nothing could be trained; and whenever a part gives
     something of another kind or shape than it should, or nothing that could train it.
     """
-    encoder = _make_encoder(config, bins)
-    features = _whole_number(config.model, encoder, "features", "the length of z")
-    if hasattr(encoder, "fewest"):
-        _whole_number(config.model, encoder, "fewest", "the frames that it can do with")
-    head = _make(config.head, features=features, classes=len(classes))
+    encoder, head = make_network(config.features, config.model, config.head, bins, len(classes))
+    features: int = encoder.features  # type: ignore[assignment]
     if config.model.trained and config.loss.softmax == 0 and not (config.loss.lam and hasattr(head, "fit")):
         raise UserError(
             f"loss.softmax=0 leaves head={config.head.name} untrained, and with loss.lam=0 the encoder too; "
@@ -49,7 +47,7 @@ def assemble(
         # Of a random state of its own, so that a loss with weights leaves the network's as they are without it
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            term = _make(config.loss, features=features, classes=len(classes), class_counts=list(class_counts))
+            term = make_module(config.loss, features=features, classes=len(classes), class_counts=list(class_counts))
         term.register_forward_hook(lambda module, given, output: _check_term(config.loss, module, given[0], output))
     _watch(config.model, encoder, "z", features)
     _watch(config.head, head, "the logits", len(classes))
@@ -80,45 +78,6 @@ def assemble(
     return recognizer
 
 
-class JoinedEncoder(nn.Module):
-    """An encoder that is given what a front end's `join` makes of stored frames; both are trained."""
-
-    def __init__(self, join: nn.Module, encoder: nn.Module) -> None:
-        super().__init__()
-        self.join, self.encoder = join, encoder
-        # As far as it says it; what is wrong with these is said as of any encoder
-        for name in ("features", "fewest"):
-            if hasattr(encoder, name):
-                setattr(self, name, getattr(encoder, name))
-
-    def initialise(self) -> None:
-        """Initialise the encoder, if it has a way of its own."""
-        initialise: Any = getattr(self.encoder, "initialise", None)
-        if initialise is not None:
-            initialise()
-
-    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """z [B, features] of stored frames [B, T, stored] with `lengths` [B] valid ones."""
-        z: Tensor = self.encoder(self.join(frames), lengths)
-        return z
-
-
-def _make_encoder(config: Config, stored: int) -> nn.Module:
-    join = None
-    # Making a front end may take long
-    if hasattr(config.features.load(), "join"):
-        front_end = config.features.make()
-        with blamed(config.features):
-            join = front_end.join()
-    if join is None:
-        return _make(config.model, bins=stored)
-    if not isinstance(join, nn.Module):
-        raise UserError(
-            f"{config.features.place}: its join() gives a {type(join).__name__}, which is no torch.nn.Module"
-        )
-    return JoinedEncoder(join, _make(config.model, bins=front_end.bins))
-
-
 def expect(part: Part, noun: str, values: object, shape: list[int]) -> Tensor:
     """The values, if they are a floating-point tensor of this shape. Raises `UserError`, with the part, if not."""
     if not isinstance(values, Tensor):
@@ -128,24 +87,6 @@ def expect(part: Part, noun: str, values: object, shape: list[int]) -> Tensor:
     if not values.is_floating_point():
         raise UserError(f"{part.place}: the type of {noun} is {values.dtype}; it should be floating-point")
     return values
-
-
-def _make(part: Part, **bench: Any) -> nn.Module:
-    module = part.make(**bench)
-    if not isinstance(module, nn.Module):
-        raise UserError(
-            f"{part.place}: {type(module).__name__} is no torch.nn.Module; derived from it, and with "
-            "super().__init__() first in its __init__, its weights are trained and saved"
-        )
-    return module
-
-
-def _whole_number(part: Part, module: nn.Module, name: str, meaning: str) -> int:
-    value = getattr(module, name, None)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        present = value if isinstance(value, int | float | str | None) else type(value).__name__
-        raise UserError(f"{part.place}: its `{name}`, {meaning}, should be a whole number above 0; it is {present}")
-    return value
 
 
 def _watch(part: Part, module: nn.Module, noun: str, width: int) -> None:

@@ -31,15 +31,10 @@ from ser_lightning.runs.ledger import BEST, CONFIG, FEATURES, LAST, PREDICTIONS,
 from ser_lightning.runs.schedule import Schedule
 from ser_lightning.runs.signature import settings
 from ser_lightning.training.assembly import assemble
-from ser_lightning.training.checkpoint import (
-    CODE,
-    LastEpoch,
-    WholeCheckpoints,
-    logged_rows,
-    resumable,
-    write_checkpoint,
-)
+from ser_lightning.training.checkpoint import CODE, logged_rows, resumable, write_checkpoint
+from ser_lightning.training.last_epoch import LastEpoch, WholeCheckpoints
 from ser_lightning.training.loggers import log_result, run_loggers, run_tags
+from ser_lightning.training.network import use_bf16
 from ser_lightning.training.plan import PlannedRun, uses
 from ser_lightning.training.ranks import PATIENCE, choose_devices, ranks
 from ser_lightning.training.recognizer import EmotionRecognizer
@@ -224,8 +219,19 @@ def fold_data(run: PlannedRun, device: torch.device) -> SpectrogramDataModule:
 
 def make_recognizer(run: PlannedRun, data: SpectrogramDataModule, bf16: bool) -> EmotionRecognizer:
     """A run's recognizer before its training; torch's random state decides its weights."""
-    settings = {group: run.config.parts[group].settings for group in ("features", "normalise")}
-    front_end = {**settings, "signature": run.signature, **data.normalisation}
+    parts = run.config.parts
+    settings = {group: parts[group].settings for group in ("features", "normalise")}
+    targets = {group: parts[group].target for group in (*settings, "model", "head")}
+    table = run.manifest.table
+    trained = table["id"].isin(run.split.ids("train"))
+    front_end = {
+        **settings,
+        "targets": targets,
+        "signature": run.signature,
+        # Of a training utterance: about what the network is used to
+        "typical_seconds": float(table.loc[trained, "seconds"].median()),
+        **data.normalisation,
+    }
     seed = _seed(run.config.seed, run.split.repeat, run.split.fold, 1)
     return assemble(run.config, data.classes, data.bins, data.class_counts, seed, bf16, front_end)
 
@@ -234,18 +240,6 @@ def _write_best(folder: Path, recognizer: EmotionRecognizer, best: BestOnDev) ->
     parameters = {name: tensor.cpu() for name, tensor in best.parameters.items()}
     content = {"state_dict": parameters, "recognizer": recognizer.description, "step": best.step}
     write_checkpoint(content, folder / BEST)
-
-
-def use_bf16(precision: str, device: torch.device) -> bool:
-    """Whether convolutions run in bfloat16; "auto" is yes where the hardware computes it natively."""
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-    return False
 
 
 def make_trainer(

@@ -5,7 +5,14 @@ import pytest
 import soundfile
 
 import ser_lightning.features.audio
-from ser_lightning.features.audio import BadRecordingError, decode, read_audio
+from ser_lightning.features.audio import (
+    BadRecordingError,
+    SilentRecordingError,
+    decode,
+    name_samples,
+    read_audio,
+    read_mono,
+)
 from tests.corpora.test_containers import content_of, flac, patched
 
 
@@ -87,6 +94,26 @@ def test_sound_is_the_same_in_whatever_blocks_it_is_read(tmp_path, monkeypatch, 
     np.testing.assert_array_equal(decode(tmp_path / "a.wav").wave, wave)
 
 
+@pytest.mark.parametrize("block", [1000, 2**22])
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
+def test_block_by_block_a_recording_is_the_same_bit_for_bit(tmp_path, monkeypatch, block, rate):
+    wave = np.random.default_rng(0).uniform(-1, 1, (30_000, 2)).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", wave, rate, subtype="FLOAT")
+    monkeypatch.setattr(ser_lightning.features.audio, "BLOCK", block)
+    mono = read_mono(tmp_path / "a.wav")
+    np.testing.assert_array_equal(mono.wave, read_audio(tmp_path / "a.wav"))
+    assert mono.seconds == 30_000 / rate
+    assert mono.content == name_samples(decode(tmp_path / "a.wav").wave.mean(axis=1))
+
+
+def test_a_recording_of_zeros_says_how_long_it_is(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(12_000), 8_000)
+    for read in (decode, read_mono):
+        with pytest.raises(SilentRecordingError) as silent:
+            read(tmp_path / "a.wav")
+        assert silent.value.seconds == 1.5
+
+
 @pytest.mark.parametrize(("level", "decibels"), [(1e25, 500), (32_768, 90), (10.5, 20), (1e-30, None), (9.5, None)])
 def test_another_scale_than_that_of_full_scale_is_refused(tmp_path, level, decibels):
     soundfile.write(tmp_path / "a.wav", level * tone(16_000) / 0.5, 16_000, subtype="FLOAT")
@@ -111,6 +138,6 @@ def test_what_cannot_be_read_is_a_bad_recording(tmp_path, monkeypatch, error, wh
         raise error
 
     soundfile.write(tmp_path / "a.wav", tone(16_000), 16_000)
-    monkeypatch.setattr(ser_lightning.features.audio, "_read_all", fail)
+    monkeypatch.setattr(ser_lightning.features.audio, "_blocks", fail)
     with pytest.raises(BadRecordingError, match=why):
         decode(tmp_path / "a.wav")

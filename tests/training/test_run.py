@@ -21,9 +21,10 @@ from ser_lightning.metrics import confusion_counts, unweighted_accuracy, weighte
 from ser_lightning.runs.code import code_digest
 from ser_lightning.runs.ledger import BEST, feature_values, read_features, read_predictions, read_result
 from ser_lightning.training.job import mean_dev_ua, train_all, train_once
+from ser_lightning.training.network import use_bf16
 from ser_lightning.training.plan import plan_job
 from ser_lightning.training.progress import StudyProgress
-from ser_lightning.training.run import _seed, train_run, use_bf16
+from ser_lightning.training.run import _seed, train_run
 
 
 def train(config):

@@ -12,17 +12,18 @@ from ser_lightning.report.calibration import (
     HOTTEST,
     Reliability,
     error_by_chance,
-    fit_temperature,
     negative_log_likelihood,
+    other_outputs,
     overconfidence,
     probabilities,
     reliability,
+    temperature,
 )
 from ser_lightning.report.document import Block, Picture, Section, Table, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.portraits import reliability_diagram
 from ser_lightning.report.samples import mean_sample, over_divisions
-from ser_lightning.report.scored import Outputs, ScoredRun, pairs
+from ser_lightning.report.scored import ScoredRun, pairs
 from ser_lightning.report.statistics import QUESTIONS, estimate, p_value
 from ser_lightning.report.summary import counted
 from ser_lightning.report.tables import say_p, show_number, with_half
@@ -60,31 +61,6 @@ def section(material: Material) -> Section:
     numbers = pd.DataFrame(rows)
     blocks.insert(1, Table("calibration", "Calibration", numbers, _show(numbers)))
     return Section("Calibration", [*blocks, *map(Text, remarks)])
-
-
-def temperature(run: ScoredRun, runs: Sequence[ScoredRun]) -> float:
-    """Of a run, fitted to what other runs of its repetition say of test utterances that are none of its own.
-
-    Where there are none, to its dev part.
-    """
-    outputs = _others(run, runs) or [run.dev]
-    return fit_temperature(
-        np.concatenate([one.logits for one in outputs]), np.concatenate([one.labels for one in outputs])
-    )
-
-
-def _others(run: ScoredRun, runs: Sequence[ScoredRun]) -> list[Outputs]:
-    """What the runs of the repetition's other folds say of their test parts, without the utterances of this run's."""
-    own = set(run.test.ids)
-    others = [
-        one.test for one in runs if one.result.repeat == run.result.repeat and one.result.split != run.result.split
-    ]
-    return [left for one in others if len((left := _without(one, own)).ids)]
-
-
-def _without(outputs: Outputs, ids: set[str]) -> Outputs:
-    kept = np.array([name not in ids for name in outputs.ids], dtype=bool)
-    return Outputs(outputs.ids[kept], outputs.labels[kept], outputs.logits[kept])
 
 
 def _pooled(runs: Sequence[ScoredRun], temperatures: Sequence[float]) -> Reliability:
@@ -132,7 +108,7 @@ def _remarks(label: str, runs: Sequence[ScoredRun], temperatures: Sequence[float
             f"{label}: of {counted(len(runs), 'temperature')} {bound} stopped at the end of the range that is "
             f"searched, {COLDEST:g} to {HOTTEST:g}."
         )
-    if not all(_others(run, runs) for run in runs):
+    if not all(other_outputs(run, runs) for run in runs):
         remarks.append(f"{label}: {ALONE}")
     return remarks
 

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ser_lightning.report.calibration import COLDEST, HOTTEST
+from ser_lightning.report.calibration import COLDEST, HOTTEST, temperature
 from ser_lightning.report.material import read_material
-from ser_lightning.report.sections.calibration import ALONE, section, temperature
+from ser_lightning.report.sections.calibration import ALONE, section
 from tests.report.simulated import CLASSES, settings_of
 
 SETTINGS = [settings_of("logmel", lam, 0.5) for lam in (0.0, 0.3)]

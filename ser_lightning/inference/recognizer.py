@@ -1,0 +1,144 @@
+"""Recognises emotions by what a study has trained: on waves, from Python; on recordings, for the command `predict`."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+
+import joblib
+import numpy as np
+
+from ser_lightning.errors import UserError
+from ser_lightning.features.audio import name_samples, resample
+from ser_lightning.files import absolute
+from ser_lightning.inference.ensemble import Answer, Ensemble, Pending
+from ser_lightning.inference.familiar import Familiar, read_familiar
+from ser_lightning.inference.network import FrontEnds, load_network
+from ser_lightning.inference.recordings import Item, Sound, ahead, read_item
+from ser_lightning.inference.sources import Source, find_source
+from ser_lightning.report.calibration import temperature
+from ser_lightning.report.scored import score_runs
+from ser_lightning.runs.study import Job, default_output
+
+
+class Recognizer:
+    """The networks of a study's setting, one for each fold, which answer together; or one run.
+
+    Args:
+        ensemble: the networks.
+        source: the runs that they are of; None for what was made from an export.
+    """
+
+    def __init__(self, ensemble: Ensemble, source: Source | None = None) -> None:
+        self.ensemble, self.source = ensemble, source
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        setting: str = "",
+        run: str = "",
+        window: float | None = None,
+        trust: bool = False,
+        output: str | Path | None = None,
+    ) -> Self:
+        """The recognizer of a study, by its name or folder, or of a run, by its signature or folder.
+
+        Args:
+            path: the study or run.
+            setting: which setting of a study, by its name or settings of its; '': the best mean UA on dev.
+            run: the signature of a run of the study, which answers alone.
+            window: seconds of the windows that longer recordings are cut into; None: those longer than the networks
+                were trained with, into windows of a typical training utterance.
+            trust: import a user's own parts, whose code comes with the run.
+            output: `paths.output` of the study; None: $SER_OUTPUT or outputs.
+
+        Raises `UserError` where there is no such study or run, or none that is finished and can be trusted.
+        """
+        source = find_source(str(path), absolute(output or default_output()), setting, run)
+        front_ends: FrontEnds = {}
+        networks = [load_network(folder, trust, front_ends) for folder in source.folders]
+        familiar = read_familiar(source.runs, source.results, source.runs.parent / "cache")
+        return cls(Ensemble(networks, temperatures(source), familiar, window), source)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.ensemble.classes
+
+    @property
+    def familiar(self) -> Familiar:
+        """Which recordings the networks were trained on."""
+        return self.ensemble.familiar
+
+    def predict(self, wave: np.ndarray, rate: int) -> list[Answer]:
+        """What is said of a recording: one answer, or of a long one an answer for every stretch.
+
+        Args:
+            wave: [samples], or [samples, channels], which are averaged; floats in [-1, 1].
+            rate: samples per second.
+
+        Raises `UserError` for a wave of another kind, and where the networks need to hear more of the speaker.
+        """
+        mono = np.asarray(wave)
+        mono = mono.mean(axis=1, dtype=mono.dtype) if mono.ndim == 2 else mono
+        if mono.ndim != 1 or mono.dtype.kind != "f" or not np.isfinite(mono).all():
+            raise UserError(
+                f"the wave is {mono.dtype} {list(np.shape(wave))}; floats [samples] or [samples, channels] in [-1, 1] "
+                "are expected, integers divided by their largest"
+            )
+        self.refuse_unknown_speakers([""])
+        mono = mono.astype(np.float32)
+        sound = Sound(
+            Item("the wave", Path()),
+            resample(mono, rate, self.ensemble.rate),
+            0.0,
+            len(mono) / rate,
+            name_samples(mono),
+        )
+        with ThreadPoolExecutor(joblib.cpu_count()) as pool:
+            ((_, answers),) = self.ensemble.answer([self.ensemble.plan(sound)], pool)
+        return answers
+
+    def answer(self, items: Sequence[Item]) -> Iterator[tuple[Item, list[Answer]]]:
+        """The answers on each item, in their order; what cannot be read has one that says so.
+
+        Raises `UserError` where the networks need to know who speaks, and an item does not say it.
+        """
+        self.refuse_unknown_speakers([item.speaker for item in items])
+        return self._answer(items)
+
+    def _answer(self, items: Sequence[Item]) -> Iterator[tuple[Item, list[Answer]]]:
+        workers = joblib.cpu_count()
+        with ThreadPoolExecutor(workers) as reading, ThreadPoolExecutor(workers) as pool:
+
+            def pending() -> Iterator[Pending]:
+                yield from ahead(
+                    lambda item: self.ensemble.plan(read_item(item, self.ensemble.rate)),
+                    items,
+                    reading,
+                    # Each may be hours long
+                    workers,
+                )
+
+            known = self.ensemble.listen(pending()) if self.ensemble.needs_speakers else None
+            for sound, answers in self.ensemble.answer(pending(), pool, known):
+                yield sound.item, answers
+
+    def refuse_unknown_speakers(self, speakers: Sequence[str]) -> None:
+        """Raise `UserError` where utterances are normalised by other speech of their speakers, and some are unknown."""
+        if self.ensemble.needs_speakers and not all(speakers):
+            raise UserError(
+                "these networks normalise an utterance by all speech of its speaker (normalise=speaker) and need to "
+                "know who speaks: give `ser predict` a table with a column speaker, or --one-speaker where all "
+                "recordings are of one"
+            )
+
+
+def temperatures(source: Source) -> list[float]:
+    """By which the logits of the runs that answer are divided: as the report calibrates, by what other folds say of
+    their own test utterances; by the run's own dev part where there is no other fold."""
+    runs = [result.signature for result in source.all_results]
+    scored = score_runs([Job(source.setting, {}, runs)], source.runs)
+    return [temperature(scored[result.signature], list(scored.values())) for result in source.results]

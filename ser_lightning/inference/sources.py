@@ -1,0 +1,152 @@
+"""From a word on the command line, a study or a run, to the finished runs whose networks answer."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ser_lightning.errors import UserError, listing
+from ser_lightning.files import absolute
+from ser_lightning.runs.ledger import CONFIG, RESULT, RunResult, read_result, read_results
+from ser_lightning.runs.study import (
+    Job,
+    all_studies,
+    find_study,
+    place_name,
+    read_current_jobs,
+    rows_of_study,
+    short_names,
+)
+from ser_lightning.runs.varying import Baseline
+
+# Where a study's folder lies below `paths.output`: studies/NAME
+RUNS = "runs"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The runs whose networks answer.
+
+    Attributes:
+        runs: the folder that has the runs' folders.
+        study: the study's folder; None for a run that no study has.
+        setting: what the setting is called in its study, or the run's signature.
+        results: of the runs that answer.
+        all_results: of all finished runs of the setting, those that answer among them.
+        planned: how many runs the setting has, finished or not.
+        reason: why this setting answers and no other; '' where there is no other.
+    """
+
+    runs: Path
+    study: Path | None
+    setting: str
+    results: list[RunResult]
+    all_results: list[RunResult]
+    planned: int
+    reason: str
+
+    @property
+    def folders(self) -> list[Path]:
+        """Of the runs that answer."""
+        return [self.runs / result.signature for result in self.results]
+
+    def __str__(self) -> str:
+        """Who answers, in a line."""
+        first = self.results[0]
+        place = f"{first.corpus}, {first.protocol} protocol"
+        if self.study:
+            place = f"study {self.study.name} ({place})"
+        if len(self.results) == 1:
+            who = f"run {first.signature}, {place_name(first.repeat, first.fold)}"
+        else:
+            who = f"{len(self.results)} networks"
+        missing = self.planned - len(self.all_results)
+        unfinished = f"; {missing} of its {self.planned} runs are not finished" if missing else ""
+        made_up = "; it was trained on synthetic speech, and says nothing about people" if first.synthetic else ""
+        return f"{place}, {self.setting}{self.reason}: {who}{unfinished}{made_up}"
+
+
+def find_source(word: str, output: Path, setting: str = "", run: str = "") -> Source:
+    """The runs that answer for a study, by its name or folder, or for a run, by its signature or folder.
+
+    Of a study one setting answers, by all of its finished runs: folds, repetitions and seeds.
+
+    Args:
+        word: the study or run.
+        output: `paths.output`.
+        setting: which setting of a study, by its name or by settings of its, e.g. 'loss=center loss.lam=0.3'; of
+            several that fit, the one with the best mean UA on dev.
+        run: the signature of one run of the study, which answers alone.
+
+    Raises `UserError` where there is no such study, setting or run, or none that is finished.
+    """
+    for folder in (absolute(word), output / RUNS / word):
+        if (folder / RESULT).exists() or (folder / CONFIG).exists():
+            if setting or run:
+                raise UserError(f"{word} is one run; --setting and --run choose among those of a study")
+            return _of_run(folder)
+    study = find_study(word, output)
+    runs, jobs = study.parent.parent / RUNS, _jobs(study)
+    if run:
+        return _run_of_study(study, runs, jobs, run, bool(setting))
+    names = short_names(jobs)
+    fitting = [number for number, job in enumerate(jobs) if _fits(setting, job, names[number])]
+    if not fitting:
+        raise UserError(f"--setting {setting}: {study.name} has no such setting; it has {listing(names, '; ')}")
+    finished = {number: read_results(runs, jobs[number].runs) for number in fitting}
+    finished = {number: results for number, results in finished.items() if results}
+    if not finished:
+        what = f"{study.name} has" if len(fitting) == len(jobs) else f"{setting} of {study.name} has"
+        raise UserError(f"{what} no finished run yet; `ser status {study.name}` says how it stands")
+    ua = {number: float(np.mean([result.dev_ua for result in results])) for number, results in finished.items()}
+    best = max(ua, key=lambda number: ua[number])
+    reason = ""
+    if len(fitting) > 1:
+        others = "those that fit" if setting else "its settings"
+        reason = f" (of {len(fitting)}, {others}, the best mean UA on dev, {100 * ua[best]:.1f} %)"
+    job, results = jobs[best], finished[best]
+    return Source(runs, study, names[best], results, results, len(job.runs), reason)
+
+
+def _jobs(study: Path) -> list[Job]:
+    """The settings of a study, without those that folds alone have chosen from, as its report has them."""
+    current, _ = read_current_jobs(study)
+    return [job for job, _ in rows_of_study([job for job in current if job.candidate_of is None])]
+
+
+def _fits(setting: str, job: Job, name: str) -> bool:
+    """Whether a job is called so, or has all of these settings."""
+    if not setting or setting in (name, job.name):
+        return True
+    words = setting.split()
+    return all("=" in word for word in words) and Baseline.read(words).has(job.settings)
+
+
+def _of_run(folder: Path) -> Source:
+    result = read_result(folder)
+    if result is None:
+        raise UserError(f"the run {folder} is not finished; give the study's command again, which goes on with it")
+    runs = folder.parent
+    for study in all_studies(runs.parent).values():
+        # What is the matter with another study does not matter here
+        with suppress(UserError):
+            jobs = _jobs(study)
+            if any(result.signature in job.runs for job in jobs):
+                return _run_of_study(study, runs, jobs, result.signature)
+    return Source(runs, None, f"run {result.signature}", [result], [result], 1, "")
+
+
+def _run_of_study(study: Path, runs: Path, jobs: Sequence[Job], run: str, chosen: bool = False) -> Source:
+    if chosen:
+        raise UserError("--run names one run, and --setting a setting; give one of the two")
+    names = short_names(jobs)
+    number = next((number for number, job in enumerate(jobs) if run in job.runs), None)
+    if number is None:
+        raise UserError(f"--run {run}: {study.name} has no such run; `ser status {study.name}` lists them")
+    results = read_results(runs, jobs[number].runs)
+    own = [result for result in results if result.signature == run]
+    if not own:
+        raise UserError(f"--run {run}: it is not finished; give the study's command again, which goes on with it")
+    return Source(runs, study, names[number], own, results, len(jobs[number].runs), "")
