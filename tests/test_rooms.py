@@ -33,6 +33,7 @@ ROOMS = [
     "training",
     "report",
     "papers",
+    "inference",
     "command",
     "train",
     "reproduce",
@@ -40,6 +41,7 @@ ROOMS = [
     "download",
     "status",
     "dashboard",
+    "explore",
     "interface",
     "__main__",
 ]

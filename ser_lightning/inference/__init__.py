@@ -1,0 +1,1 @@
+"""From finished runs to answers on recordings: without Lightning, Hydra and pandas, which take seconds to import."""
