@@ -120,7 +120,7 @@ class Exploration:
 def describe_study(
     material: Material, jobs: Sequence[int], chosen: Sequence[int], names: Sequence[str], recordings: Recordings | str
 ) -> dict[str, Any]:
-    """What the page says of the study as a whole: its name, caption, warnings, classes, settings and utterances.
+    """What the page says of the study as a whole: its name, caption, warning, classes, settings and utterances.
 
     Args:
         material: the study.
@@ -136,10 +136,8 @@ def describe_study(
     return {
         "title": material.study.name,
         "caption": material.facts.caption,
-        "warnings": [
-            *([SYNTHETIC] if material.facts.synthetic else []),
-            *([f"Recordings cannot be heard: {recordings}."] if isinstance(recordings, str) else []),
-        ],
+        "warning": SYNTHETIC if material.facts.synthetic else "",
+        "silence": recordings if isinstance(recordings, str) else "",
         "classes": material.classes,
         "colours": list(CLASS_COLOURS),
         "settings": [{"number": job, "name": material.names[job], "ua": round(float(ua[job]), 2)} for job in jobs],

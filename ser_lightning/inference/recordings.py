@@ -103,7 +103,8 @@ def decibels(wave: np.ndarray) -> np.ndarray:
     padded = np.pad(wave.astype(np.float64), (0, max(0, WINDOW - len(wave))))
     windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::shift]  # [frames, 640]
     power = np.abs(np.fft.rfft(windows * np.hamming(WINDOW))) ** 2  # [frames, 321]
-    level = 10 * np.log10(np.maximum(power / power.max(), 10 ** (-FLOOR_DB / 10)))
+    loudest = max(power.max(), np.finfo(np.float64).tiny)
+    level = 10 * np.log10(np.maximum(power / loudest, 10 ** (-FLOOR_DB / 10)))
     return np.round(255 * (1 + level / FLOOR_DB)).astype(np.uint8)
 
 

@@ -44,7 +44,8 @@ async function begin() {
   document.title = `Explore ${study.title}`;
   find("title").textContent = `Explore ${study.title}`;
   find("caption").textContent = study.caption;
-  study.warnings.forEach(warn);
+  if (study.warning) warn(study.warning);
+  if (study.silence) warn(`Recordings cannot be heard: ${study.silence}`);
   const names = study.settings.map(({ number, name, ua }) => [number, `${name} (UA ${ua.toFixed(1)} %)`]);
   offer("first", names, study.chosen[0]);
   offer("second", [["", "none"], ...names], study.chosen[1] ?? "");
@@ -251,7 +252,8 @@ function matrix(side, two) {
   for (const entry of entries) {
     if (entry.inScope && entry[side]) counts[entry.label][entry[side].recognised]++;
   }
-  const name = find(side === "a" ? "first" : "second").selectedOptions[0].textContent;
+  const number = Number(chosen(side === "a" ? "first" : "second"));
+  const { name } = study.settings.find((setting) => setting.number === number);
   const head = make("tr", {}, make("td"), ...study.classes.map((text) => make("th", { scope: "col", textContent: text })));
   const body = counts.map((line, label) => {
     const sum = line.reduce((one, other) => one + other, 0);
@@ -378,6 +380,10 @@ async function select(entry, play) {
   find("problem").hidden = true;
   find("sound").hidden = false;
   find("heard").textContent = "Probabilities are the softmax of the head's outputs as trained, not calibrated.";
+  if (study.silence) {
+    find("sound").hidden = true;
+    return;
+  }
   try {
     await sound.load(entry.utterance, play);
     if (selected === entry && sound.seconds > entry.a.run.seconds) {
