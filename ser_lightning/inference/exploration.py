@@ -57,11 +57,11 @@ class Exploration:
             return _pages()[place]
         if place == "study":
             return self._study
-        if (match := re.fullmatch(r"settings/(\d{1,9})", place)) and int(match[1]) in self.jobs:
+        if (match := re.fullmatch(r"settings/([0-9]{1,9})", place)) and int(match[1]) in self.jobs:
             return self.setting(int(match[1]))
-        if (match := re.fullmatch(r"maps/(\w+)", place)) and match[1] in self.material.scored:
+        if (match := re.fullmatch(r"maps/([0-9a-f]+)", place)) and match[1] in self.material.scored:
             return self._map(self.material.scored[match[1]])
-        match = re.fullmatch(r"recordings/(\d{1,9})/(sound|spectrogram)", place)
+        match = re.fullmatch(r"recordings/([0-9]{1,9})/(sound|spectrogram)", place)
         if match and int(match[1]) < len(self.names):
             return self._recording(self.names[int(match[1])], match[2])
         return Answer.refusal(HTTPStatus.NOT_FOUND, "there is nothing here")
@@ -159,7 +159,8 @@ def describe_run(run: ScoredRun, z: np.ndarray, numbers: dict[str, int], seeds: 
     Returns plain values: signature, name, division (equal for runs that are paired), ua (percent), seconds (of which
     the network hears the middle), and of each test utterance, in one order: utterances (numbers), labels (class
     indices), recognised (the same), probabilities (softmax of the logits, class by class), losses (minus the logarithm
-    of the label's, nats) and points (z on its two principal components); shares are what these two have of the variance.
+    of the label's, nats) and points (z on its first two principal components); shares are these components' of the
+    variance.
     """
     result, outputs = run.result, run.test
     logarithms = log_softmax(outputs.logits, axis=1)  # [n, classes]

@@ -25,7 +25,7 @@ def samples(number: int) -> int:
 
 def write_recordings(root: Path) -> pd.DataFrame:
     """Recordings of noise and a table of them in a folder; the table."""
-    root.mkdir()
+    root.mkdir(parents=True)
     rows = []
     for number in range(COUNT):
         rate, channels, kind = SOUNDS[number % len(SOUNDS)]
