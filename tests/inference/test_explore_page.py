@@ -215,7 +215,7 @@ def test_filters(page, simulation):
 
 def test_a_second_setting_on_the_same_utterance(page, simulation):
     page.select_option("#second", label=page.locator("#second option").nth(2).inner_text())
-    page.wait_for_selector("text=B: loss.lam=0.3")
+    page.wait_for_selector("#names:has-text('B: loss.lam=0.3.')")
     one, other = (ledger(simulation, lam).set_index("id") for lam in (0.0, 0.3))
     fails = [table["label"] != table["recognised"] for table in (one, other)]
     page.select_option("#error", label="A alone is wrong")
@@ -275,7 +275,7 @@ def test_a_map_is_enlarged_by_its_title(page):
 def test_nothing_is_wider_than_the_window_and_all_can_be_read(open_page, address, width, scheme):
     page = open_page(address, width, color_scheme=scheme)
     page.select_option("#second", index=2)
-    page.wait_for_selector("text=B: loss.lam=0.3")
+    page.wait_for_selector("#names:has-text('B: loss.lam=0.3.')")
     page.click("#rows button")
     page.wait_for_selector("#player[src^=blob]")
     assert page.evaluate(WIDE) == []

@@ -110,6 +110,7 @@ async function openSettings() {
   const before = selected?.utterance;
   selected = entries.find((entry) => entry.utterance === before) ?? null;
   showLegend();
+  showNames();
   narrow(null);
   if (selected) select(selected, false);
   await fetchMaps();
@@ -191,6 +192,13 @@ function inCell(entry) {
   return !cell || (entry.label === cell.label && entry[cell.side]?.recognised === cell.recognised);
 }
 
+// In full, which the boxes to choose them have no room for
+function showNames() {
+  const name = (id) => study.settings.find((setting) => String(setting.number) === chosen(id))?.name;
+  const second = name("second");
+  find("names").textContent = second ? `A: ${name("first")}. B: ${second}.` : `A: ${name("first")}.`;
+}
+
 function showCount() {
   const shown = entries.filter((entry) => entry.shown).length;
   const place = cell
@@ -217,7 +225,7 @@ function panel(run, items, side, two) {
   const shares = `PCA, ${run.shares.map((share) => (100 * share).toFixed(0)).join(" + ")} % of variance`;
   const kinds = chosen("projection") === "tsne" && run.neighbours ? ["t-SNE"] : [shares, "PCA"];
   const name = two ? `${side.toUpperCase()}, ${run.name}` : run.name;
-  const titles = [...kinds.map((kind) => `${name}: UA ${run.ua.toFixed(1)} % (${kind})`), `${name}: ${run.ua.toFixed(1)} %`, name];
+  const titles = [...kinds.map((kind) => `${name}: UA ${run.ua.toFixed(1)} % (${kind})`), `${name}: UA ${run.ua.toFixed(1)} %`, name];
   return { titles, side, run, entries: items.map((entry) => ({ entry, outcome: entry[side], shown: entry.shown })) };
 }
 
@@ -252,15 +260,13 @@ function matrix(side, two) {
   for (const entry of entries) {
     if (entry.inScope && entry[side]) counts[entry.label][entry[side].recognised]++;
   }
-  const number = Number(chosen(side === "a" ? "first" : "second"));
-  const { name } = study.settings.find((setting) => setting.number === number);
   const head = make("tr", {}, make("td"), ...study.classes.map((text) => make("th", { scope: "col", textContent: text })));
   const body = counts.map((line, label) => {
     const sum = line.reduce((one, other) => one + other, 0);
     const heading = make("th", { scope: "row", textContent: `${study.classes[label]} (${sum})` });
     return make("tr", {}, heading, ...line.map((count, recognised) => make("td", {}, door(side, label, recognised, count, sum))));
   });
-  const caption = make("caption", { textContent: two ? `${side.toUpperCase()}: ${name}` : name });
+  const caption = make("caption", { textContent: two ? side.toUpperCase() : "" });
   return make("div", { className: "matrix" }, make("table", {}, caption, head, ...body));
 }
 
