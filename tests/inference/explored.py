@@ -1,6 +1,8 @@
 """A simulated study with recordings that lie beside it, for the tests of `explore`."""
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,12 +54,19 @@ def outputs(part: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     return test, features
 
 
-def simulate(folder: Path, *overrides: str) -> Simulation:
-    """A study of two settings on two folds below `folder`; its corpus is a table in `folder`/corpus, or `overrides`."""
+@cache
+def described(corpus: str) -> dict[str, Any]:
+    """What config.yaml says of a corpus."""
+    words = ["corpus.table=table.csv"] if corpus == "table" else []
+    values: dict[str, Any] = compose([f"corpus={corpus}", "corpus.root=.", *words]).described["corpus"]
+    return values
+
+
+def simulate(folder: Path, corpus: str = "table", root: Path | None = None) -> Simulation:
+    """A study of two settings on two folds below `folder`; its corpus is a table in `folder`/corpus, or another."""
     table = write_recordings(folder / "corpus")
-    words = overrides or ("corpus=table", f"corpus.root={folder / 'corpus'}", "corpus.table=table.csv")
-    corpus = compose([*words, f"paths.output={folder / 'outputs'}"]).described["corpus"]
-    simulation = Simulation(folder / "outputs", corpus=corpus["name"], synthetic=False)
+    values = described(corpus) | {"root": str(root or folder / "corpus")}
+    simulation = Simulation(folder / "outputs", corpus=corpus, synthetic=False)
     for number, lam in enumerate(LAMBDAS):
         settings = settings_of("logmel", lam, 0.5)
         job = simulation.add_job(number, f"loss.lam={lam:g}", settings, range(FOLDS))
@@ -65,6 +74,6 @@ def simulate(folder: Path, *overrides: str) -> Simulation:
             simulation.finish(settings, 0, fold, *outputs(table.iloc[fold::FOLDS], 10 * number + fold))
         for name in signatures([job]):
             file = simulation.runs / name / CONFIG
-            file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"corpus": corpus}))
+            file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"corpus": values}))
     simulation.add_utterances(table[["id", "label", "speaker"]])
     return simulation
