@@ -203,7 +203,10 @@ def principal_points(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def neighbour_points(z: np.ndarray) -> np.ndarray:
-    """t-SNE of features [n, d], n of 4 at least: points [n, 2]; the same features give the same points."""
+    """t-SNE of features [n, d]: points [n, 2]; the same features give the same points. Fewer than 4 have no neighbours
+    to speak of, and stay where `principal_points` has them."""
+    if len(z) < 4:
+        return principal_points(z)[0]
     # Here, since only who asks for it is to wait for it
     from sklearn.manifold import TSNE
 
@@ -250,12 +253,11 @@ class Maps:
                 self._made[signature] = self._read_or_make(signature, z())
             except UserError as error:
                 self._made[signature] = error
-            except (ValueError, MemoryError) as error:
+            # Whatever it is, the page is not to wait for ever
+            except Exception as error:
                 self._made[signature] = UserError(f"t-SNE of {signature} failed: {error or type(error).__name__}")
 
     def _read_or_make(self, signature: str, z: np.ndarray) -> np.ndarray:
-        if len(z) < 4:
-            raise UserError("t-SNE needs 4 utterances")
         digest = hashlib.sha256(repr((VERSION, z.shape)).encode() + z.tobytes()).hexdigest()[:12]
         file = self.folder / f"{signature}-{digest}.npy"
         with suppress(OSError, ValueError, EOFError):

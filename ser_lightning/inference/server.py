@@ -12,7 +12,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -54,7 +55,7 @@ class Answer:
         return cls(f"{message}\n".encode(), TEXT, status)
 
 
-class LocalServer(ThreadingHTTPServer):
+class LocalServer(ThreadingTCPServer):
     """Answers GET requests from this machine that know the key.
 
     Args:
@@ -65,7 +66,9 @@ class LocalServer(ThreadingHTTPServer):
     Raises `UserError` where the port cannot be had.
     """
 
+    # Not HTTPServer, which asks for the machine's name, and may wait for that where there is no network
     daemon_threads = True
+    allow_reuse_address = True
 
     def __init__(self, answer: Callable[[str], Answer], port: int = 0) -> None:
         self.answer, self.token = answer, secrets.token_urlsafe(32)

@@ -24,12 +24,13 @@ from tests.inference.explored import COUNT, simulate
 from tests.report.simulated import CLASSES
 
 
-@pytest.fixture
-def simulation(tmp_path):
-    return simulate(tmp_path)
+@pytest.fixture(scope="module")
+def simulation(tmp_path_factory):
+    """For those who leave it as it is."""
+    return simulate(tmp_path_factory.mktemp("explored"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def exploration(simulation):
     return open_exploration(simulation)
 
@@ -108,7 +109,8 @@ def test_the_study_as_a_whole(simulation, exploration):
     }
 
 
-def test_a_synthetic_corpus_is_said_to_be_one(simulation):
+def test_a_synthetic_corpus_is_said_to_be_one(tmp_path):
+    simulation = simulate(tmp_path)
     for folder in simulation.runs.iterdir():
         result = json.loads((folder / "result.json").read_text())
         (folder / "result.json").write_text(json.dumps(result | {"synthetic": True}))
@@ -117,7 +119,8 @@ def test_a_synthetic_corpus_is_said_to_be_one(simulation):
     assert study["caption"].startswith("synthetic table")
 
 
-def test_a_study_that_does_not_know_its_utterances(simulation):
+def test_a_study_that_does_not_know_its_utterances(tmp_path):
+    simulation = simulate(tmp_path)
     (simulation.study / "utterances.csv").unlink()
     study = content(open_exploration(simulation).answer("study"))
     assert study["names"] == [f"u{number:02d}" for number in range(COUNT)]
@@ -140,7 +143,8 @@ def test_a_recording_is_asked_for_by_its_number_alone(exploration):
         assert exploration.answer(place).status == HTTPStatus.NOT_FOUND
 
 
-def test_a_file_that_now_leads_out_of_the_corpus_is_not_served(exploration, tmp_path):
+def test_a_file_that_now_leads_out_of_the_corpus_is_not_served(tmp_path):
+    exploration = open_exploration(simulate(tmp_path))
     soundfile.write(tmp_path / "secret.wav", np.full(8000, 0.1), 16_000)
     (tmp_path / "corpus" / "r00.wav").unlink()
     (tmp_path / "corpus" / "r00.wav").symlink_to(tmp_path / "secret.wav")
@@ -166,7 +170,9 @@ def test_the_files_of_the_page(exploration):
     assert b"://" not in page.body
 
 
-def test_damaged_features_are_named(simulation, exploration):
+def test_damaged_features_are_named(tmp_path):
+    simulation = simulate(tmp_path)
+    exploration = open_exploration(simulation)
     run = exploration.material.finished(0)[0]
     file = simulation.runs / run.result.signature / "features.parquet"
     table = pd.read_parquet(file)
@@ -185,6 +191,14 @@ def test_principal_points_of_what_has_no_two_components():
     assert shares.tolist() == [1, 0]
 
 
+def test_principal_points_of_fewer_utterances_than_features():
+    z = np.random.default_rng(0).normal(size=(9, 20))
+    u, values, _ = np.linalg.svd(z - z.mean(axis=0), full_matrices=False)
+    points, shares = principal_points(z)
+    np.testing.assert_allclose(np.abs(points), np.abs(u * values)[:, :2], atol=1e-9)
+    np.testing.assert_allclose(shares, values[:2] ** 2 / (values**2).sum())
+
+
 @pytest.fixture
 def blobs():
     """Three clouds far apart, 12 points in each."""
@@ -197,6 +211,8 @@ def test_neighbours_of_z_are_neighbours_on_the_map(blobs):
     distances = np.linalg.norm(points[:, None] - points, axis=2) + np.diag(np.full(36, np.inf))
     assert (distances.argmin(axis=1) // 12 == np.arange(36) // 12).all()
     assert (neighbour_points(blobs) == points).all()
+    # Too few for neighbours
+    assert (neighbour_points(blobs[:3]) == principal_points(blobs[:3])[0]).all()
 
 
 def wait(maps, z, signature="run"):
@@ -243,8 +259,8 @@ def test_a_map_that_cannot_be_kept_is_shown_all_the_same(tmp_path, blobs, monkey
 
 def test_a_map_that_cannot_be_made_is_told(tmp_path, blobs):
     maps = Maps(tmp_path)
-    with pytest.raises(UserError, match="t-SNE needs 4 utterances"):
-        wait(maps, blobs[:3])
+    with pytest.raises(UserError, match=r"t-SNE of run failed: .*NaN"):
+        wait(maps, np.full((5, 2), np.nan))
     # and keeps no other from being made
     assert wait(maps, blobs, "other").shape == (36, 2)
 

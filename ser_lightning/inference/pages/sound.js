@@ -29,12 +29,11 @@ export class Sound {
     for (const response of responses) {
       if (!response.ok) throw new Error(await response.text());
     }
-    const [content, picture] = [await responses[0].blob(), await responses[1].json()];
+    const [content, shape] = [await responses[0].blob(), await responses[1].json()];
+    const picture = await createImageBitmap(image(shape));
     if (this.wanted !== number) return;
-    this.number = number;
+    Object.assign(this, { number, picture, seconds: shape.seconds });
     this.player.src = URL.createObjectURL(content);
-    this.seconds = picture.seconds;
-    this.picture = await createImageBitmap(image(picture));
     this.draw();
     if (play) await this.play();
   }
