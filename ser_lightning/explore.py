@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ser_lightning.errors import UserError
 from ser_lightning.files import absolute
+from ser_lightning.inference.corpus_recordings import Recordings, find_recordings
 from ser_lightning.inference.exploration import Exploration
-from ser_lightning.inference.recordings import Recordings, find_recordings
 from ser_lightning.inference.server import LocalServer
 from ser_lightning.invocation import Parser, command_line, end_clearly
 from ser_lightning.report.material import Material, read_material

@@ -19,7 +19,7 @@ from scipy.special import log_softmax
 from ser_lightning.drawing import CLASS_COLOURS, principal_axes
 from ser_lightning.errors import UserError
 from ser_lightning.files import write_whole
-from ser_lightning.inference.recordings import Recordings, spectrogram, wav
+from ser_lightning.inference.corpus_recordings import Recordings, spectrogram, wav
 from ser_lightning.inference.server import Answer
 from ser_lightning.metrics import HEADLINE
 from ser_lightning.report.material import Material

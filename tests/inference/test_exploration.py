@@ -12,13 +12,13 @@ import soundfile
 
 import ser_lightning.inference.exploration as exploration_module
 from ser_lightning.errors import UserError
+from ser_lightning.inference.corpus_recordings import find_recordings
 from ser_lightning.inference.exploration import (
     Exploration,
     Maps,
     neighbour_points,
     principal_points,
 )
-from ser_lightning.inference.recordings import find_recordings
 from ser_lightning.report.material import read_material
 from tests.inference.explored import COUNT, simulate
 from tests.report.simulated import CLASSES

@@ -10,7 +10,7 @@ import yaml
 from scipy.signal import spectrogram as reference
 
 from ser_lightning.errors import UserError
-from ser_lightning.inference.recordings import Recordings, decibels, find_recordings, spectrogram, wav
+from ser_lightning.inference.corpus_recordings import Recordings, decibels, find_recordings, spectrogram, wav
 from ser_lightning.runs.ledger import CONFIG
 from ser_lightning.runs.study import COMMAND
 from tests.inference.explored import COUNT, SOUNDS, samples, simulate
