@@ -21,6 +21,7 @@ COMMANDS = {
     "doctor": ("ser_lightning.doctor", "look at a corpus before training on it"),
     "download": ("ser_lightning.download", "get an open corpus and check its files"),
     "dashboard": ("ser_lightning.dashboard", "a saved W&B workspace for a study"),
+    "explore": ("ser_lightning.explore", "a page of this machine: see and hear what a study gets wrong"),
 }
 MISUSED = 2  # argparse's exit status
 

@@ -57,8 +57,8 @@ def principal_axes(z: np.ndarray) -> "PCA":
     # Here, since only the processes that draw features are to wait for it
     from sklearn.decomposition import PCA
 
-    # By the covariance [d, d], since decomposing thousands of utterances takes seconds.
-    return PCA(2, svd_solver="covariance_eigh").fit(z)
+    # By the covariance [d, d], since decomposing thousands of utterances takes seconds; of few it is this that does.
+    return PCA(2, svd_solver="covariance_eigh" if len(z) > z.shape[1] else "full").fit(z)
 
 
 def row_percent(counts: np.ndarray) -> np.ndarray:

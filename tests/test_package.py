@@ -30,7 +30,8 @@ def test_the_wheel_has_conf_as_files_and_nothing_that_is_not_for_users(wheel):
         others = {name.split("/")[0] for name in archive.namelist()} - {"ser_lightning"}
     conf = {f"ser_lightning/conf/{name}": content for name, content in contents(TOP / "conf").items()}
     assert {name: content for name, content in files.items() if name.startswith("ser_lightning/conf/")} == conf
-    assert {"ser_lightning/py.typed", "ser_lightning/report/templates/page.html"} <= files.keys()
+    pages = {f"ser_lightning/inference/pages/explore.{kind}" for kind in ("html", "css", "js")}
+    assert {"ser_lightning/py.typed", "ser_lightning/report/templates/page.html", *pages} <= files.keys()
     assert not [name for name in files if "bench" in name or "test" in name]
     assert [name.endswith(".dist-info") for name in others] == [True]
 

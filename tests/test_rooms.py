@@ -42,6 +42,7 @@ ROOMS = [
     "status",
     "dashboard",
     "predict",
+    "explore",
     "interface",
     "__main__",
 ]

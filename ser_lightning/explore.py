@@ -1,0 +1,128 @@
+"""See and hear what a study gets wrong: `ser explore STUDY` shows its test utterances on a page of this machine."""
+
+import os
+import sys
+import webbrowser
+from argparse import ArgumentTypeError
+from collections.abc import Sequence
+from pathlib import Path
+
+from ser_lightning.errors import UserError
+from ser_lightning.files import absolute
+from ser_lightning.inference.corpus_recordings import Recordings, find_recordings
+from ser_lightning.inference.exploration import Exploration
+from ser_lightning.inference.server import LocalServer
+from ser_lightning.invocation import Parser, command_line, end_clearly
+from ser_lightning.report.material import Material, read_material
+from ser_lightning.runs.study import add_output_option, find_study
+from ser_lightning.runs.varying import Baseline
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve the page until Ctrl-C. Raises `UserError` where there is no such study, setting or port."""
+    options = _parser().parse_args(arguments)
+    study = find_study(options.study, absolute(options.output))
+    server = LocalServer(explore(study, options.setting, options.root).answer, options.port)
+    try:
+        print(f"Explore {study.name}: {server.address}\nCtrl-C ends it", flush=True)
+        if options.browser and _has_screen():
+            webbrowser.open(server.address)
+        server.serve_forever()
+    except KeyboardInterrupt:
+        print("Ended")
+    finally:
+        server.server_close()
+
+
+def explore(study: Path, names: Sequence[str] = (), root: str | None = None) -> Exploration:
+    """A study, read for its page; what the page begins with and lacks is said on stderr.
+
+    Args:
+        study: its folder.
+        names: one or two settings to begin with; none: the one with the best mean dev UA.
+        root: where its corpus lies, if no longer where it was.
+
+    Raises `UserError` where it cannot be read, or has no such setting.
+    """
+    if len(names) > 2:
+        raise UserError("--setting may be given twice: two settings stand side by side")
+    material = read_material(study, study.parent.parent / "runs")
+    finished = [job for job in range(len(material.jobs)) if material.finished(job)]
+    chosen = [find_setting(material, name) for name in names] or [material.best(finished)]
+    if not names and len(finished) > 1:
+        best = material.names[chosen[0]]
+        print(f"Setting: {best}, the best of {len(finished)} by mean dev UA; the page has all", file=sys.stderr)
+    recordings = _recordings(material, chosen[0], root)
+    if isinstance(recordings, str):
+        print(f"Recordings cannot be heard: {recordings}", file=sys.stderr)
+    exploration = Exploration(material, chosen, recordings)
+    # What the page asks for first
+    for job in chosen:
+        exploration.setting(job)
+    return exploration
+
+
+def find_setting(material: Material, name: str) -> int:
+    """The number of the job that is called so, or has all of these settings, e.g. 'loss.lam=0.3'; of several the best
+    on dev. Raises `UserError` where there is none that has finished runs."""
+    words = name.split()
+    numbers = material.named(name)
+    if not numbers and all("=" in word for word in words):
+        settings = Baseline.read(words)
+        numbers = [number for number, job in enumerate(material.jobs) if settings.has(job.settings)]
+    if not numbers:
+        raise UserError(f"{material.study.name} has no setting '{name}'; it has: {'; '.join(material.names)}")
+    finished = [number for number in numbers if material.finished(number)]
+    if not finished:
+        raise UserError(f"{name}: no run of this setting has finished yet")
+    return material.best(finished)
+
+
+def _recordings(material: Material, job: int, root: str | None) -> Recordings | str:
+    try:
+        return find_recordings(material.study, material.folder(material.finished(job)[0]), root)
+    except UserError as error:
+        if root is not None:
+            raise
+        return f"{error} (--root names the corpus's folder if it has moved)"
+
+
+def _has_screen() -> bool:
+    """Whether a browser would open beside the terminal, and not in it."""
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog=command_line("explore"),
+        description="Show the test utterances of a study on a page of this machine: maps of z, confusions, "
+        "probabilities, spectrograms and sound, of one setting or of two side by side.",
+    )
+    parser.add_argument("study", help="name or folder of a study")
+    parser.add_argument(
+        "--setting",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a setting to begin with, as the report calls it; twice: two side by side; default: the best on dev",
+    )
+    parser.add_argument("--root", metavar="FOLDER", help="where the corpus lies, if it has moved; default: corpus.root")
+    parser.add_argument("--port", type=_port, default=0, metavar="N", help="default: a free one")
+    parser.add_argument("--no-browser", dest="browser", action="store_false", help="only print the address")
+    add_output_option(parser)
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**16:
+        raise ArgumentTypeError(f"{text} is no port; they go from 0, which is a free one, to {2**16 - 1}")
+    return int(text)
+
+
+def command() -> None:
+    """Do what was typed."""
+    end_clearly(main)
+
+
+if __name__ == "__main__":
+    command()
