@@ -41,6 +41,7 @@ ROOMS = [
     "download",
     "status",
     "dashboard",
+    "demo",
     "predict",
     "interface",
     "__main__",
