@@ -20,6 +20,7 @@ COMMANDS = {
     "predict": ("ser_lightning.predict", "recognise emotions in recordings by what a study has trained"),
     "doctor": ("ser_lightning.doctor", "look at a corpus before training on it"),
     "download": ("ser_lightning.download", "get an open corpus and check its files"),
+    "demo": ("ser_lightning.demo", "a page to record on, or to drop a file, and see what a model makes of it"),
     "dashboard": ("ser_lightning.dashboard", "a saved W&B workspace for a study"),
     "explore": ("ser_lightning.explore", "a page of this machine: see and hear what a study gets wrong"),
 }

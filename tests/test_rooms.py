@@ -41,6 +41,7 @@ ROOMS = [
     "download",
     "status",
     "dashboard",
+    "demo",
     "predict",
     "explore",
     "interface",

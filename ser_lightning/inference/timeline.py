@@ -4,7 +4,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,13 +12,23 @@ from ser_lightning.drawing import CLASS_COLOURS, STYLE
 from ser_lightning.files import write_whole
 from ser_lightning.inference.ensemble import NO_SPEECH
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 QUIET = "#eeeeee"
 
 
 def draw_timeline(rows: Sequence[dict[str, Any]], classes: Sequence[str], caption: str, out: Path) -> None:
-    """Draw the rows of one recording, see `predictions.rows_of`, into a PNG.
+    """Draw `timeline` into a PNG."""
+    buffer = io.BytesIO()
+    timeline(rows, classes, caption).savefig(buffer, format="png")
+    write_whole(out, buffer.getvalue())
 
-    Above, the probability of each class, stacked, over time; where nobody speaks, nothing. Below, the class.
+
+def timeline(rows: Sequence[dict[str, Any]], classes: Sequence[str], caption: str) -> "Figure":
+    """The rows of one recording, see `predictions.rows_of`, over time.
+
+    Above, the probability of each class, stacked; where nobody speaks, nothing. Below, the class.
     """
     # Where nothing is drawn, nothing waits for matplotlib; and not pyplot, which keeps figures
     from matplotlib import rc_context
@@ -47,6 +57,4 @@ def draw_timeline(rows: Sequence[dict[str, Any]], classes: Sequence[str], captio
         patches.append(Patch(color=QUIET, label=NO_SPEECH))
         figure.legend(handles=patches, loc="outside right center")
         figure.suptitle(fill(caption, 150), fontsize=7, x=0.01, ha="left")
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-    write_whole(out, buffer.getvalue())
+    return figure

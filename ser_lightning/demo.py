@@ -1,0 +1,65 @@
+"""Try a model by voice: `ser demo MODEL` opens a page of this machine to record on, or to drop a file."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ser_lightning.files import absolute
+from ser_lightning.inference.demo import load_gradio, make_page, serve
+from ser_lightning.inference.limits import limits
+from ser_lightning.inference.recognizer import Recognizer
+from ser_lightning.invocation import Parser, command_line, end_clearly
+from ser_lightning.runs.study import add_output_option
+
+
+def page(
+    model: str | Path, *, setting: str = "", run: str = "", trust: bool = False, output: str | Path | None = None
+) -> Any:
+    """The page of a model as a gradio app; a hub space calls `page("model").launch()`.
+
+    The arguments are those of `Recognizer.load`. Raises `UserError` where there is no such model, or no gradio.
+    """
+    load_gradio()
+    recognizer = Recognizer.load(model, setting=setting, run=run, trust=trust, output=output)
+    assert recognizer.source
+    print(recognizer.source, file=sys.stderr)
+    return make_page(recognizer, limits(recognizer.source))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Show the page until Ctrl-C. Raises `UserError` as `page` does, and where the port cannot be had."""
+    options = _parser().parse_args(arguments)
+    app = page(
+        options.model, setting=options.setting, run=options.run, trust=options.trust, output=absolute(options.output)
+    )
+    serve(app, options.port, not options.no_browser)
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog=command_line("demo"),
+        description="Open a page on this machine, to record speech or drop a file, and see what a model makes of it.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a study or a run, by name or folder")
+    parser.add_argument(
+        "--setting",
+        default="",
+        metavar="NAME",
+        help="the setting that answers, by name or by what it sets, e.g. 'loss.lam=0.3'; default: the best UA on dev",
+    )
+    parser.add_argument("--run", default="", metavar="SIGNATURE", help="one run, which answers alone")
+    parser.add_argument("--port", type=int, help="where the page is served; default: a free port from 7860 on")
+    parser.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
+    parser.add_argument("--trust", action="store_true", help="import code that comes with a run: a user's own parts")
+    add_output_option(parser)
+    return parser
+
+
+def command() -> None:
+    """Do what was typed."""
+    end_clearly(main)
+
+
+if __name__ == "__main__":
+    command()
