@@ -85,8 +85,10 @@ def _answer_all(recognizer: "Recognizer", items: Sequence["Item"], out: Path | N
             kept.append(rows_of(item, answers, classes))
             table.writerows(kept[-1])
         return kept
-    with Journal(out, _key(recognizer, items)) as journal:
-        left = [item for item in items if journal.known(item) is None]
+    with Journal(out, _key(recognizer)) as journal:
+        # By speaker an answer depends on all that there is
+        again = recognizer.ensemble.needs_speakers
+        left = [item for item in items if again or journal.known(item) is None]
         if len(left) < len(items):
             _tell(f"{len(items) - len(left)} of {len(items)} recordings were answered before; going on")
         for item, answers in _shown(recognizer, left):
@@ -101,18 +103,11 @@ def _shown(recognizer: "Recognizer", items: Sequence["Item"]) -> "Iterator[tuple
     return tracked(answers, "recordings", len(items), sys.stderr.isatty(), stderr=True)
 
 
-def _key(recognizer: "Recognizer", items: Sequence["Item"]) -> list[object]:
+def _key(recognizer: "Recognizer") -> list[object]:
     """What names a command that goes on where it was interrupted: its networks, and what it does with recordings."""
     ensemble = recognizer.ensemble
-    key: list[object] = [
-        __version__,
-        [network.signature for network in ensemble.networks],
-        ensemble.temperatures,
-        ensemble.longest,
-        ensemble.window,
-    ]
-    # Then an answer depends on what else there is
-    return [*key, [[item.file, item.speaker] for item in items]] if ensemble.needs_speakers else key
+    signatures = [network.signature for network in ensemble.networks]
+    return [__version__, signatures, ensemble.temperatures, ensemble.longest, ensemble.window]
 
 
 def _draw(recognizer: "Recognizer", rows: "list[list[Row]]", folder: Path) -> None:

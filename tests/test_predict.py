@@ -15,6 +15,7 @@ import soundfile
 
 from ser_lightning import predict
 from ser_lightning.errors import UserError
+from ser_lightning.inference.ensemble import Ensemble
 from ser_lightning.inference.recognizer import Recognizer
 from ser_lightning.runs.ledger import read_outputs
 from ser_lightning.runs.study import read_jobs
@@ -94,6 +95,23 @@ def test_an_interrupted_command_goes_on_and_gives_the_same_table(place, monkeypa
     assert given == ["sound/c_noise.wav", "sound/d_broken.wav", "long.wav"]
     pd.testing.assert_frame_equal(pd.read_csv("again.csv"), pd.read_csv("whole.csv"), atol=2e-4)
     assert {path.name for path in place.iterdir()} == {"sound", "long.wav", "whole.csv", "again.csv"}
+
+
+def test_networks_that_normalise_by_speaker_hear_all_recordings_again(place, monkeypatch):
+    command = ["tried", "sound", "--one-speaker", "--out", "x.csv"]
+    answer, given = Recognizer.answer, []
+
+    def interrupted(self, items):
+        given.append(len(items))
+        yield next(answer(self, items))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Ensemble, "needs_speakers", True)
+    monkeypatch.setattr(Recognizer, "answer", interrupted)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            predict.main(command)
+    assert given == [4, 4]
 
 
 def test_one_run_and_a_timeline(place, study, capsys):  # noqa: F811

@@ -121,15 +121,16 @@ class Ensemble:
                     "answer together; --run chooses one"
                 )
         self.longest = min(network.max_seconds for network in self.networks)
-        typical = [network.typical_seconds or WINDOW for network in self.networks]
-        self.window = min(float(np.median(typical)) if window is None else window, self.longest)
-        if window is not None:
-            if window > self.longest:
-                raise UserError(f"--window {window:g}: the networks were trained with {self.longest:g} s at most")
-            self.longest = window
         self.least = max(_least_seconds(network) for network in self.networks)
-        if self.window < self.least:
-            raise UserError(f"--window {self.window:g}: the networks need {self.least:.2f} s")
+        if window is None:
+            typical = float(np.median([network.typical_seconds or WINDOW for network in self.networks]))
+            self.window = min(max(typical, self.least), self.longest)
+        elif window > self.longest:
+            raise UserError(f"--window {window:g}: the networks were trained with {self.longest:g} s at most")
+        elif window < self.least:
+            raise UserError(f"--window {window:g}: the networks need {self.least:.2f} s")
+        else:
+            self.window = self.longest = window
         # A front end may be slow to make, and its frames to compute: networks share both
         self.front_ends = {id(network.front_end): network for network in self.networks}
 
@@ -156,12 +157,13 @@ class Ensemble:
         spoken = [voice.speaks(start / self.rate, end / self.rate) for start, end, _ in steps]
         covering = [numbers if speaks else [] for speaks, (*_, numbers) in zip(spoken, steps, strict=True)]
         needed = sorted({number for numbers in covering for number in numbers})
+        places = {number: place for place, number in enumerate(needed)}
         return Pending(
             sound,
             answering,
             [windows[number] for number in needed],
             [
-                (start, end, [needed.index(number) for number in numbers])
+                (start, end, [places[number] for number in numbers])
                 for (start, end, _), numbers in zip(steps, covering, strict=True)
             ],
             note,

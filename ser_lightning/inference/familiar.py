@@ -58,10 +58,10 @@ def read_familiar(runs: Path, results: Sequence[RunResult], cache: Path) -> Fami
 def _columns(content: bytes, *names: str) -> list[tuple[str, str]]:
     """Two columns of a parquet file. Raises `ValueError` where it is none."""
     import pyarrow as pa
-    from pyarrow.parquet import read_table
+    from pyarrow.parquet import ParquetFile
 
     try:
-        table = read_table(pa.BufferReader(content), columns=list(names))
+        table = ParquetFile(pa.BufferReader(content)).read(columns=list(names))
         first, second = (table[name].to_pylist() for name in names)
     except (pa.ArrowException, OSError, KeyError) as error:
         raise ValueError((str(error).splitlines() or [type(error).__name__])[0]) from error

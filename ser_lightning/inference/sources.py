@@ -16,6 +16,7 @@ from ser_lightning.runs.study import (
     find_study,
     place_name,
     read_current_jobs,
+    read_study,
     rows_of_study,
     short_names,
 )
@@ -113,7 +114,8 @@ def find_source(word: str, output: Path, setting: str = "", run: str = "") -> So
 def _jobs(study: Path) -> list[Job]:
     """The settings of a study, without those that folds alone have chosen from, as its report has them."""
     current, _ = read_current_jobs(study)
-    return [job for job, _ in rows_of_study([job for job in current if job.candidate_of is None])]
+    own = [job for job in current if job.candidate_of is None]
+    return [job for job, _ in rows_of_study(own, by_runs=not read_study(study).references)]
 
 
 def _fits(setting: str, job: Job, name: str) -> bool:

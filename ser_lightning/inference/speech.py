@@ -53,7 +53,8 @@ class Voice:
 def find_voice(wave: np.ndarray, rate: int) -> Voice:
     """Where in a wave [samples] of `rate` Hz, 8 kHz or more, somebody speaks."""
     factor = max(1, round(rate / REDUCED))
-    reduced = wave[: len(wave) // factor * factor].astype(np.float64).reshape(-1, factor).mean(axis=1)
+    whole = wave[: len(wave) // factor * factor].reshape(-1, factor)
+    reduced = whole.mean(axis=1, dtype=np.float64)
     # What is left of low rumble has no period
     rising = np.diff(reduced, prepend=reduced[:1])
     frames = sliding_window_view(np.pad(rising, (0, max(0, WINDOW - len(rising)))), WINDOW)[::SHIFT]

@@ -94,17 +94,23 @@ def signatures(jobs: Sequence[Job]) -> list[str]:
 
 
 def _outputs(predictions: pa.Table, part: str, result: RunResult) -> Outputs:
-    # Without pandas, which takes twice the time where a study has hundreds of runs
-    chosen = predictions["part"].to_numpy() == part
-    ids = predictions["id"].to_numpy()[chosen]
+    # By no to_numpy(), for which pyarrow imports pandas: that takes longer than to read a run
+    chosen = np.array(predictions["part"].to_pylist()) == part
+    ids = np.array(predictions["id"].to_pylist(), dtype=object)[chosen]
     if chosen.sum() != result.utterances[part] or len(set(ids)) != len(ids):
         raise ValueError(f"{len(set(ids))} {part} utterances instead of {result.utterances[part]}")
     place = {name: number for number, name in enumerate(result.classes)}
-    labels = np.array([place.get(name, -1) for name in predictions["label"].to_numpy()[chosen]], dtype=np.int64)
+    names = np.array(predictions["label"].to_pylist(), dtype=object)[chosen]
+    labels = np.array([place.get(name, -1) for name in names], dtype=np.int64)
     if (labels < 0).any():
         raise ValueError("a label is none of the run's classes")
-    columns = [predictions[f"logit_{name}"].to_numpy()[chosen].astype(np.float64) for name in result.classes]
+    columns = [_floats(predictions[f"logit_{name}"])[chosen] for name in result.classes]
     logits = np.stack(columns, axis=1)  # [n, classes]
     if not np.isfinite(logits).all():
         raise ValueError("a logit is not a number")
     return Outputs(ids, labels, logits)
+
+
+def _floats(column: pa.ChunkedArray) -> np.ndarray:
+    """A column's numbers [rows], float64, those that are missing NaN."""
+    return np.array([np.nan if value is None else value for value in column.to_pylist()], dtype=np.float64)
