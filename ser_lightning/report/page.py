@@ -23,7 +23,7 @@ def _template() -> Template:
     environment = Environment(loader=PackageLoader("ser_lightning.report"), autoescape=True, trim_blocks=True)
     environment.filters["kind"] = _kind
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
-    # A number may part from its interval at the end of a line, ± not from what it is of
-    environment.filters["tied"] = lambda text: text.replace("± ", "±\u00a0")
+    # At the end of a line a number may part from its interval, neither ± nor a setting from its value
+    environment.filters["tied"] = lambda text: text.replace("± ", "±\u00a0").replace(" = ", "\u00a0=\u00a0")
     environment.filters["is_number"] = lambda text: bool(text) and text.lstrip("+-–< ")[:1].isdigit()
     return environment.get_template("page.html")

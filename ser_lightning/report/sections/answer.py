@@ -166,7 +166,7 @@ def _difference_from(reference: str, setting: str) -> str:
     'loss.lam=0'
     """
     own = setting.split()
-    return " ".join(word for word in reference.split() if "=" not in word or word not in own) or reference
+    return " ".join(word for word in reference.split() if "=" not in word[1:-1] or word not in own) or reference
 
 
 def _sentences(material: Material, row: dict[Any, Any] | None, group: Group) -> list[str]:
