@@ -27,7 +27,10 @@ class Code:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: `numbers` in full for machines, `shown` as text for people, rows alike; a long one may be `folded`."""
+    """A table: `numbers` in full for machines, `shown` as text for people, rows alike.
+
+    A long one, or one that a figure before it shows too, may be `folded`.
+    """
 
     name: str
     title: str
@@ -62,11 +65,37 @@ Block = Text | Code | Table | Picture
 
 
 @dataclass(frozen=True)
+class Panel:
+    """A figure with the folded tables behind it."""
+
+    picture: Picture
+    tables: list[Table]
+
+
+@dataclass(frozen=True)
 class Section:
     """A heading and what stands below it."""
 
     title: str
     blocks: list[Block] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list[Block | list[Panel]]:
+        """The blocks in order; figures that follow each other, with the tables behind them, are one row."""
+        rows: list[Block | list[Panel]] = []
+        for block in self.blocks:
+            row = rows[-1] if rows else None
+            if isinstance(block, Picture):
+                panel = Panel(block, [])
+                if isinstance(row, list):
+                    row.append(panel)
+                else:
+                    rows.append([panel])
+            elif isinstance(block, Table) and block.folded and isinstance(row, list):
+                row[-1].tables.append(block)
+            else:
+                rows.append(block)
+        return rows
 
 
 @dataclass(frozen=True)
@@ -78,7 +107,7 @@ class Report:
         claim: what is tested.
         answer: what the study says to it, a sentence each; the first is the answer itself.
         warnings: what a reader must know before believing a number.
-        caption: corpus, protocol, runs, leak audit: stands beside every figure and table.
+        caption: corpus, protocol, runs, leak audit: ends every section, and stands in every file of a figure or table.
         facts: the same and more for machines.
         sections: in reading order.
         records: tables for machines alone, by name.

@@ -46,7 +46,7 @@ def _write(report: Report, folder: Path, workers: int) -> None:
     for table in report.tables:
         stem = folder / "tables" / table.name
         write_whole(stem.with_suffix(".csv"), csv(table.numbers, report.caption))
-        write_whole(stem.with_suffix(".md"), f"{markdown(table.shown, report.caption)}\n")
+        write_whole(stem.with_suffix(".md"), f"{markdown(table.shown)}\n\n*{report.caption}*\n")
         write_whole(stem.with_suffix(".tex"), latex(table.shown, table.title, report.caption))
     for name, records in report.records.items():
         write_whole(folder / "tables" / f"{name}.csv", csv(records, report.caption))
@@ -99,22 +99,22 @@ def write_figure(figure: Figure, stem: Path) -> Image:
 
 def markdown_report(report: Report) -> str:
     """The report as Markdown, its figures beside it."""
-    parts = [f"# {report.title}", f"**Claim.** {report.claim}"]
-    parts += [f"**Answer.** {report.answer[0]}", *report.answer[1:]]
+    parts = [f"# {report.title}", f"**Answer.** {report.answer[0]}", *report.answer[1:]]
+    parts += [f"**Claim.** {report.claim}"]
     parts += [f"> {warning}" for warning in report.warnings]
     for section in report.sections:
-        parts += [f"## {section.title}", *(_as_markdown(block, report.caption) for block in section.blocks)]
+        parts += [f"## {section.title}", *(_as_markdown(block) for block in section.blocks), f"*{report.caption}*"]
     return "\n\n".join(parts) + "\n"
 
 
-def _as_markdown(block: Block, caption: str) -> str:
+def _as_markdown(block: Block) -> str:
     if isinstance(block, Text):
         return block.words
     if isinstance(block, Code):
         return (f"{block.title}:\n\n" if block.title else "") + f"```\n{block.lines}\n```"
     if isinstance(block, Picture):
-        return f"![{block.title}](figures/{block.name}.png)\n\n{block.title}.\n\n*{caption}*"
-    return f"{block.title}:\n\n{markdown(block.shown, caption)}"
+        return f"![{block.title}](figures/{block.name}.png)\n\n{block.title}."
+    return f"{block.title}:\n\n{markdown(block.shown)}"
 
 
 def results(report: Report) -> dict[str, Any]:

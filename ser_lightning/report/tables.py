@@ -44,9 +44,9 @@ def csv(table: pd.DataFrame, caption: str) -> str:
     return table.assign(provenance=caption).to_csv(index=False, float_format="%.6g")
 
 
-def markdown(shown: pd.DataFrame, caption: str) -> str:
-    """A table of text as Markdown, its caption below."""
-    return f"{shown.to_markdown(index=False, disable_numparse=True)}\n\n*{caption}*"
+def markdown(shown: pd.DataFrame) -> str:
+    """A table of text as Markdown."""
+    return str(shown.to_markdown(index=False, disable_numparse=True))
 
 
 def print_table(summary: pd.DataFrame, caption: str) -> None:

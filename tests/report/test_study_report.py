@@ -1,3 +1,4 @@
+import html
 import json
 import re
 import subprocess
@@ -68,10 +69,14 @@ def test_all_figures_and_tables_are_written_and_shown(study, report):
     assert "Unfinished" not in report
 
 
-def test_every_figure_and_table_stands_above_its_protocol(study, report):
+def test_every_section_and_every_file_says_its_protocol(study, report):
     caption = provenance(read_jobs(study.study), study.runs).caption
-    shown = report.count("![") + report.count("\n|:--")
-    assert report.count(f"*{caption}*") == shown == len(FIGURES) + len(TABLES)
+    assert report.count("![") + report.count("\n|:--") == len(FIGURES) + len(TABLES)
+    # One for each section, at its end
+    assert all(section.rstrip().endswith(f"*{caption}*") for section in report.split("\n## ")[1:])
+    page = (study.study / "report.html").read_text()
+    assert report.count(f"*{caption}*") == report.count("\n## ") == page.count("<h2>")
+    assert page.count(f'<p class="provenance">{html.escape(caption)}</p>\n</section>') == page.count("<h2>")
     for path in (study.study / "tables").glob("*.md"):
         assert path.read_text().endswith(f"*{caption}*\n")
     for path in (study.study / "tables").glob("*.csv"):
@@ -219,8 +224,7 @@ def test_the_page_needs_no_other_file_and_shows_every_figure(study):
     assert len(page) < 10e6
     assert page.count('<img src="data:image/png;base64,') == len(FIGURES)
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
-    assert "url(" not in page
-    assert "<script" not in page
+    assert not re.search(r"url\(|@import|fetch\(|https?:", page)
     assert page.count("<table>") == len(TABLES)
 
 
@@ -238,6 +242,8 @@ def test_the_page_escapes_what_names_contain(tmp_path):
     page = (simulation.study / "report.html").read_text()
     assert "&lt;b&gt;bold&lt;/b&gt; &amp; co" in page
     assert "<b>bold" not in page
+    # The answer is not said again in a section
+    assert page.count("None: a comparison needs settings that differ") == 1
     assert r"\& co" in (simulation.study / "tables" / "scores.tex").read_text()
 
 

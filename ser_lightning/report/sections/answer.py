@@ -134,11 +134,14 @@ def _described(material: Material) -> list[str]:
     return sentences
 
 
-def section(material: Material) -> Section:
-    """All differences from the reference; of an unfinished study none, since an interval is an answer too."""
+def section(material: Material) -> Section | None:
+    """All differences from the reference.
+
+    None where nothing is compared, and of an unfinished study, since an interval is an answer too: `answer` says why.
+    """
     rows = material.differences
     if not (material.compared and material.decided):
-        return Section("Differences", [Text(answer(material)[0])])
+        return None
     if rows.empty:
         return Section("Differences", [Text("No two settings have a finished run on the same division yet.")])
     blocks: list[Block] = [Text(EXPLAINED.format(meaning=QUESTIONS[material.question]), aside=True)]
@@ -156,9 +159,20 @@ def section(material: Material) -> Section:
     return Section("Differences", blocks)
 
 
+def _difference_from(reference: str, setting: str) -> str:
+    """The words of a reference's name that the setting's has not; the whole name where there are none.
+
+    >>> _difference_from("model=crnn loss.lam=0", "model=crnn loss.lam=0.3")
+    'loss.lam=0'
+    """
+    own = setting.split()
+    return " ".join(word for word in reference.split() if "=" not in word[1:-1] or word not in own) or reference
+
+
 def _sentences(material: Material, row: dict[Any, Any] | None, group: Group) -> list[str]:
     """The answer for one pair of settings, and what it is made of."""
-    (reference, baseline), (other, label) = group.labels.items()
+    (reference, name), (other, label) = group.labels.items()
+    baseline = _difference_from(name, label)
     place = group.place
     if row is None:
         return [f"Not known yet{place}: no division has been run with and without."]
@@ -203,7 +217,8 @@ def _reasons(material: Material) -> dict[str, str]:
 def _show(rows: pd.DataFrame, material: Material) -> pd.DataFrame:
     shown = rows[["setting"]].assign(pairs=rows["runs"].astype(str))
     if rows["against"].nunique() > 1:
-        shown.insert(1, "against", rows["against"])
+        names = zip(rows["against"], rows["setting"], strict=True)
+        shown.insert(1, "against", [_difference_from(*pair) for pair in names])
     for metric in material.metrics:
         label = METRICS[metric].label
         shown[label] = with_halves(rows, metric, signed=True)

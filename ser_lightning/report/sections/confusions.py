@@ -13,7 +13,7 @@ from ser_lightning.report.portraits import confusion
 
 
 def section(material: Material) -> Section:
-    """A figure for each group of shown settings, and a table for each setting and for the difference of two."""
+    """A figure for each group of shown settings; behind it a table for each setting and for the difference of two."""
     return Section("Confusions", [block for group in material.shown for block in _blocks(material, group)])
 
 
@@ -45,7 +45,7 @@ def _table(material: Material, counts: np.ndarray, name: str, title: str) -> Tab
     for table in (percent, shown):
         table.insert(0, "true", material.classes)
         table.insert(1, "utterances", counts.sum(axis=1))
-    return Table(name, title, percent, shown.astype(str))
+    return Table(name, title, percent, shown.astype(str), folded=True)
 
 
 def _difference(material: Material, points: np.ndarray, name: str, title: str) -> Table:
@@ -53,4 +53,4 @@ def _difference(material: Material, points: np.ndarray, name: str, title: str) -
     shown = change.map("{:+.1f}".format)
     for table in (change, shown):
         table.insert(0, "true", material.classes)
-    return Table(name, title, change, shown)
+    return Table(name, title, change, shown, folded=True)
