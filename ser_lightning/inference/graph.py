@@ -186,8 +186,8 @@ class Graph(nn.Module):
         self.spectrogram = Spectrogram(front_end, round(network.max_seconds * front_end.rate))
         self.normalised = NormalisedFrames(network.normalisation)
         # The exporter reads weights as they lie in memory
-        self.encoder: Any = deepcopy(network.encoder).to(memory_format=torch.contiguous_format)
-        self.gru = OnnxGRU(self.encoder.gru)
+        encoder: Any = deepcopy(network.encoder).to(memory_format=torch.contiguous_format)
+        self.encoder, self.gru = encoder, OnnxGRU(encoder.gru)
         self.head = deepcopy(network.head)
 
     def forward(self, signal: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
