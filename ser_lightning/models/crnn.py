@@ -95,12 +95,12 @@ class CRNN(Encoder):
         # Of few different lengths, since each takes its preparation
         longest = [-(-int(group.max()) // SHAPES) * SHAPES for group in steps.split(size)]
         groups = [
-            nn.functional.pad(self._convolve(_cut(group, seen_frames(end))), (0, 0, 0, max(longest) - end))
+            nn.functional.pad(self.convolve(_cut(group, seen_frames(end))), (0, 0, 0, max(longest) - end))
             for group, end in zip(spectrogram.split(size), longest, strict=True)
         ]
         return torch.cat(groups)
 
-    def _convolve(self, spectrogram: Tensor) -> Tensor:
+    def convolve(self, spectrogram: Tensor) -> Tensor:
         x = spectrogram.unsqueeze(1)  # [B, 1, T, bins]
         for convolution, (_, _, _, pooled) in zip(self.convolutions, CONVOLUTIONS, strict=True):
             x = convolution(x)
