@@ -19,21 +19,15 @@ from ser_lightning.training.network import make_network
 SHORTEST = 7680
 SETTINGS = {
     "the paper's": [],
-    "the author's": ["features=logstft", "model.reset=before", "model.tied=true", "normalise=level", "head=cosine"],
-    "its own mean": [
-        "normalise=utterance",
-        "normalise.deviation=true",
-        "features.floor=null",
-        "head=gaussian",
-        "model.reset=before",
-    ],
     "others": [
         "features=logstft",
-        "model.tied=true",
-        "normalise=utterance",
-        "head=means",
-        "features.floor=60",
+        "features.floor=null",
         "features.max_seconds=5",
+        "normalise=utterance",
+        "normalise.deviation=true",
+        "model.reset=before",
+        "model.tied=true",
+        "head=gaussian",
     ],
 }
 
