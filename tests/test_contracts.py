@@ -63,7 +63,7 @@ HOLDERS = {
         "test_contracts.py": ["test_parts_are_made_trained_resumed_and_read_out"],
     },
     "7. No number without its protocol, no interval without its question": {
-        "report/test_study_report.py": ["test_every_figure_and_table_stands_above_its_protocol"],
+        "report/test_study_report.py": ["test_every_section_and_every_file_says_its_protocol"],
         "report/test_summary.py": ["test_corpora_and_protocols_are_never_mixed"],
         "report/test_figures.py": ["test_every_figure_carries_its_caption_and_what_its_bars_are"],
     },

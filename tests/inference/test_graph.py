@@ -4,7 +4,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
@@ -15,6 +14,9 @@ from ser_lightning.features.front_end import stored_bins
 from ser_lightning.inference.graph import BATCH, SINGLE, write_graphs
 from ser_lightning.inference.network import Network, TrainingMoments
 from ser_lightning.training.network import make_network
+
+# Beside torch's own threads it makes forked processes abort at their end, so that it is not installed with the others
+onnxruntime = pytest.importorskip("onnxruntime", reason="no onnxruntime, onnx and onnxscript here")
 
 SHORTEST = 7680
 SETTINGS = {
@@ -57,7 +59,7 @@ def exported(request, tmp_path_factory) -> tuple[Network, Path]:
     return one, folder
 
 
-def session(file: Path) -> onnxruntime.InferenceSession:
+def session(file):
     return onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
 
 

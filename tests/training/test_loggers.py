@@ -69,10 +69,10 @@ def server(monkeypatch, tmp_path):
 
 
 def test_an_offline_run_is_the_run_and_all_of_it(small):
-    config = small("logger=wandb", "seed=21", "trainer.max_steps=20", "trainer.check_every=3", "study.name=mine")
+    config = small("logger=wandb", "seed=21", "trainer.max_steps=20", "trainer.check_every=3", "study.name=offline")
     (planned,), (result,) = train(config)
     (run,) = kept_offline(planned)
-    assert (run.group, run.job_type, run.project, run.exit_code) == ("mine", "paper", "ser_lightning", 0)
+    assert (run.group, run.job_type, run.project, run.exit_code) == ("offline", "paper", "ser_lightning", 0)
     assert run.name == f"lambda 0.3 {planned.signature}"
     assert run.tags == ["lambda 0.3", "demo", "logmel", "repeat 0", "fold 0", "synthetic demo"]
     assert {key: run.config[key] for key in config.described} == config.described
