@@ -9,8 +9,8 @@ from ser_lightning.files import absolute
 from ser_lightning.inference.demo import load_gradio, make_page, serve
 from ser_lightning.inference.limits import limits
 from ser_lightning.inference.recognizer import Recognizer
+from ser_lightning.inference.sources import add_source_options
 from ser_lightning.invocation import Parser, command_line, end_clearly
-from ser_lightning.runs.study import add_output_option
 
 
 def page(
@@ -42,17 +42,9 @@ def _parser() -> Parser:
         description="Open a page on this machine, to record speech or drop a file, and see what a model makes of it.",
     )
     parser.add_argument("model", metavar="MODEL", help="a study or a run, by name or folder")
-    parser.add_argument(
-        "--setting",
-        default="",
-        metavar="NAME",
-        help="the setting that answers, by name or by what it sets, e.g. 'loss.lam=0.3'; default: the best UA on dev",
-    )
-    parser.add_argument("--run", default="", metavar="SIGNATURE", help="one run, which answers alone")
     parser.add_argument("--port", type=int, help="where the page is served; default: a free port from 7860 on")
     parser.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
-    parser.add_argument("--trust", action="store_true", help="import code that comes with a run: a user's own parts")
-    add_output_option(parser)
+    add_source_options(parser)
     return parser
 
 

@@ -14,8 +14,7 @@ from ser_lightning.inference.exploration import Exploration
 from ser_lightning.inference.server import LocalServer
 from ser_lightning.invocation import Parser, command_line, end_clearly
 from ser_lightning.report.material import Material, read_material
-from ser_lightning.runs.study import add_output_option, find_study
-from ser_lightning.runs.varying import Baseline
+from ser_lightning.runs.study import add_output_option, find_study, has_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,11 +64,8 @@ def explore(study: Path, names: Sequence[str] = (), root: str | None = None) -> 
 def find_setting(material: Material, name: str) -> int:
     """The number of the job that is called so, or has all of these settings, e.g. 'loss.lam=0.3'; of several the best
     on dev. Raises `UserError` where there is none that has finished runs."""
-    words = name.split()
     numbers = material.named(name)
-    if not numbers and all("=" in word for word in words):
-        settings = Baseline.read(words)
-        numbers = [number for number, job in enumerate(material.jobs) if settings.has(job.settings)]
+    numbers = numbers or [number for number, job in enumerate(material.jobs) if has_settings(job, name)]
     if not numbers:
         raise UserError(f"{material.study.name} has no setting '{name}'; it has: {'; '.join(material.names)}")
     finished = [number for number in numbers if material.finished(number)]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from ser_lightning import __version__
 from ser_lightning.errors import UserError
 from ser_lightning.files import absolute
+from ser_lightning.inference.sources import add_source_options
 from ser_lightning.invocation import Parser, command_line, end_clearly
-from ser_lightning.runs.study import add_output_option
 from ser_lightning.terminal import tracked
 
 if TYPE_CHECKING:
@@ -166,13 +166,6 @@ def _parser() -> Parser:
     parser.add_argument("recordings", nargs="*", help="recordings, folders of them, tables: CSV with a column file")
     parser.add_argument("--out", metavar="FILE", help="a .csv, .jsonl or .parquet; default: CSV on stdout")
     parser.add_argument(
-        "--setting",
-        default="",
-        metavar="NAME",
-        help="the setting that answers, by name or by what it sets, e.g. 'loss.lam=0.3'; default: the best UA on dev",
-    )
-    parser.add_argument("--run", default="", metavar="SIGNATURE", help="one run, which answers alone")
-    parser.add_argument(
         "--window",
         type=float,
         metavar="SECONDS",
@@ -182,8 +175,7 @@ def _parser() -> Parser:
     parser.add_argument("--timeline", metavar="FOLDER", help="draw the answers on long recordings over time, PNG")
     parser.add_argument("--one-speaker", action="store_true", help="all recordings are of one (normalise=speaker)")
     parser.add_argument("--microphone", action="store_true", help="answer live, until Ctrl-C; needs sounddevice")
-    parser.add_argument("--trust", action="store_true", help="import code that comes with a run: a user's own parts")
-    add_output_option(parser)
+    add_source_options(parser)
     return parser
 
 

@@ -14,9 +14,9 @@ from ser_lightning.inference.ensemble import NO_SPEECH, Answer
 from ser_lightning.inference.predictions import rows_of
 from ser_lightning.inference.recognizer import Recognizer
 from ser_lightning.inference.recordings import ONE, Item
+from ser_lightning.inference.server import HOST
 from ser_lightning.inference.timeline import timeline
 
-HOST = "127.0.0.1"
 # What gradio would else ask of servers elsewhere, at its import
 OFFLINE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
 TITLE = "Emotion in speech"

@@ -45,6 +45,8 @@ EXPORTED: dict[str, tuple[type, ...]] = {
 SINGLE, BATCH = "model.onnx", "batch.onnx"
 SIGNAL, LENGTHS, LOGITS, Z = "signal", "lengths", "logits", "z"
 OPSET = 18
+# Samples of the shortest sound that the encoder can do with
+SHORTEST = (CRNN.fewest - 1) * SHIFT
 
 
 class Spectrogram(nn.Module):
@@ -227,22 +229,16 @@ def refuse_unexportable(network: "Network") -> None:
             )
 
 
-def shortest_samples(network: "Network") -> int:
-    """The shortest sound that the network can do with."""
-    return (CRNN.fewest - 1) * SHIFT
-
-
 def write_graphs(network: "Network", folder: Path) -> None:
     """Write `model.onnx`, of one utterance, and `batch.onnx`, of several, into a folder.
 
     Raises `UserError` as `refuse_unexportable` does.
     """
     refuse_unexportable(network)
-    shortest = shortest_samples(network)
     graph = Graph(network).eval()
-    batch, samples = torch.export.Dim("batch"), torch.export.Dim("samples", min=shortest)
-    waves = torch.zeros(3, 5 * shortest)
-    lengths = torch.tensor([5, 4, 3]) * shortest
+    batch, samples = torch.export.Dim("batch"), torch.export.Dim("samples", min=SHORTEST)
+    waves = torch.zeros(3, 5 * SHORTEST)
+    lengths = torch.tensor([5, 4, 3]) * SHORTEST
     _write(graph, (waves, lengths), [SIGNAL, LENGTHS], ({0: batch, 1: samples}, {0: batch}), folder / BATCH)
     _write(SingleGraph(graph), (waves[:1],), [SIGNAL], ({1: samples},), folder / SINGLE)
 

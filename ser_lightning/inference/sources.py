@@ -1,5 +1,6 @@
 """From a word on the command line, a study or a run, to the finished runs whose networks answer."""
 
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,15 +13,16 @@ from ser_lightning.files import absolute
 from ser_lightning.runs.ledger import CONFIG, RESULT, RunResult, read_result, read_results
 from ser_lightning.runs.study import (
     Job,
+    add_output_option,
     all_studies,
     find_study,
+    has_settings,
     place_name,
     read_current_jobs,
     read_study,
     rows_of_study,
     short_names,
 )
-from ser_lightning.runs.varying import Baseline
 
 # Where a study's folder lies below `paths.output`: studies/NAME
 RUNS = "runs"
@@ -67,6 +69,19 @@ class Source:
         unfinished = f"; {missing} of its {self.planned} runs are not finished" if missing else ""
         made_up = "; it was trained on synthetic speech, and says nothing about people" if first.synthetic else ""
         return f"{place}, {self.setting}{self.reason}: {who}{unfinished}{made_up}"
+
+
+def add_source_options(parser: ArgumentParser) -> None:
+    """Let a command be told which runs of a study answer, see `find_source`, and where the study lies."""
+    parser.add_argument(
+        "--setting",
+        default="",
+        metavar="NAME",
+        help="the setting that answers, by name or by what it sets, e.g. 'loss.lam=0.3'; default: the best UA on dev",
+    )
+    parser.add_argument("--run", default="", metavar="SIGNATURE", help="one run, which answers alone")
+    parser.add_argument("--trust", action="store_true", help="import code that comes with a run: a user's own parts")
+    add_output_option(parser)
 
 
 def find_source(word: str, output: Path, setting: str = "", run: str = "") -> Source:
@@ -122,8 +137,7 @@ def _fits(setting: str, job: Job, name: str) -> bool:
     """Whether a job is called so, or has all of these settings."""
     if not setting or setting in (name, job.name):
         return True
-    words = setting.split()
-    return all("=" in word for word in words) and Baseline.read(words).has(job.settings)
+    return has_settings(job, setting)
 
 
 def _of_run(folder: Path) -> Source:

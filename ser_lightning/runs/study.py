@@ -482,6 +482,16 @@ def _former_commands(file: Path) -> list[str]:
         ) from error
 
 
+def has_settings(job: Job, words: str) -> bool:
+    """Whether a job has all of the settings that stand in the words, e.g. 'loss=center loss.lam=0.3'.
+
+    >>> job = Job("default", {"loss": {"lam": 0.3}})
+    >>> has_settings(job, "loss.lam=0.3"), has_settings(job, "loss.lam=0"), has_settings(job, "default")
+    (True, False, False)
+    """
+    return all("=" in word for word in words.split()) and Baseline.read(words.split()).has(job.settings)
+
+
 def short_names(jobs: Sequence[Job]) -> list[str]:
     """The names of jobs less the settings (key=value) that all of them name alike.
 

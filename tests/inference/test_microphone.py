@@ -46,10 +46,10 @@ def test_the_terminal_shows_level_and_a_bar_for_each_class():
         console.print(picture(("neu", "hap"), level, answer))
         return [line.split() for line in console.file.getvalue().splitlines()]
 
-    said = printed(-30.0, Answer(0, 1, "hap", {"neu": 0.25, "hap": 0.75}))
-    assert [line[0] for line in said[:3]] == ["level", "neu", "hap"]
-    assert [line[1].count("█") for line in said[:3]] == [20, 10, 30]
-    assert said[2][2:] == ["75", "%", "<"]
+    lines = printed(-30.0, Answer(0, 1, "hap", {"neu": 0.25, "hap": 0.75}))
+    assert [line[0] for line in lines[:3]] == ["level", "neu", "hap"]
+    assert [line[1].count("█") for line in lines[:3]] == [20, 10, 30]
+    assert lines[2][2:] == ["75", "%", "<"]
     assert printed(-80.0, Answer(0, 1, NO_SPEECH))[3] == ["no", "speech"]
     assert printed(-80.0, Answer(0, 1))[3] == ["listening"]
 

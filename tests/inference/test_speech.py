@@ -44,8 +44,8 @@ def test_a_voice_is_found_where_it_is():
     voice = sum(np.sin(2 * np.pi * 150 * k * SECONDS[:RATE]) / k for k in range(1, 20))
     syllables = voice * np.clip(np.sin(2 * np.pi * 3 * SECONDS[:RATE]), 0, 1)
     hiss = 1e-3 * noise(0, 0)[: 2 * RATE]
-    found = find_voice(np.concatenate([hiss, syllables, hiss]), RATE)
-    assert [found.speaks(start, start + 1) for start in range(5)] == [False, False, True, False, False]
+    voice = find_voice(np.concatenate([hiss, syllables, hiss]), RATE)
+    assert [voice.speaks(start, start + 1) for start in range(5)] == [False, False, True, False, False]
 
 
 @pytest.mark.parametrize("corpus", ["emodb", "ravdess"])

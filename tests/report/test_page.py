@@ -30,11 +30,11 @@ CONTRAST = """
     return channels(colour)[3] === 0 ? ground(node.parentElement) : colour;
   };
   const own = node => [...node.childNodes].some(child => child.nodeType === 3 && child.data.trim());
-  const found = [...document.querySelectorAll("body, body *:not(script)")].filter(own).map(node => {
+  const texts = [...document.querySelectorAll("body, body *:not(script)")].filter(own).map(node => {
     const [a, b] = [light(getComputedStyle(node).color), light(ground(node))];
     return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), node.tagName];
   });
-  return found.sort((one, other) => one[0] - other[0])[0];
+  return texts.sort((one, other) => one[0] - other[0])[0];
 }
 """
 
