@@ -18,6 +18,7 @@ COMMANDS = {
     "report": ("ser_lightning.report.__main__", "figures, tables and a page of a study; compare two"),
     "status": ("ser_lightning.status", "what is done, running, failed or missing of a study"),
     "predict": ("ser_lightning.predict", "recognise emotions in recordings by what a study has trained"),
+    "export": ("ser_lightning.export", "a study's model to use elsewhere: ONNX, weights and a card"),
     "doctor": ("ser_lightning.doctor", "look at a corpus before training on it"),
     "download": ("ser_lightning.download", "get an open corpus and check its files"),
     "demo": ("ser_lightning.demo", "a page to record on, or to drop a file, and see what a model makes of it"),

@@ -22,7 +22,6 @@ def page(
     """
     load_gradio()
     recognizer = Recognizer.load(model, setting=setting, run=run, trust=trust, output=output)
-    assert recognizer.source
     print(recognizer.source, file=sys.stderr)
     return make_page(recognizer, limits(recognizer.source))
 
@@ -41,7 +40,7 @@ def _parser() -> Parser:
         prog=command_line("demo"),
         description="Open a page on this machine, to record speech or drop a file, and see what a model makes of it.",
     )
-    parser.add_argument("model", metavar="MODEL", help="a study or a run, by name or folder")
+    parser.add_argument("model", metavar="MODEL", help="a study or a run, by name or folder, or an exported folder")
     parser.add_argument("--port", type=int, help="where the page is served; default: a free port from 7860 on")
     parser.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
     add_source_options(parser)

@@ -129,17 +129,26 @@ def make_folder_once(folder: Path, fill: Callable[[Path], None], intact: Callabl
         # Those of processes that were killed; this one alone is at it now.
         for left in folder.parent.glob(f"{folder.name}.*.{UNFINISHED}"):
             shutil.rmtree(left)
-        unfinished = _beside(folder)
-        unfinished.mkdir()
-        try:
-            fill(unfinished)
-            for file in unfinished.rglob("*"):
-                _to_disk(file)
-            _move(unfinished, folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+        write_folder(folder, fill)
 
     make_once(folder, make, intact)
+
+
+def write_folder(folder: Path, fill: Callable[[Path], object]) -> None:
+    """Call `fill` with a new folder beside a folder's place, and move it there when all of it is on the disk.
+
+    Where there is a folder, what the new one does not have is kept.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = _beside(folder)
+    unfinished.mkdir()
+    try:
+        fill(unfinished)
+        for file in unfinished.rglob("*"):
+            _to_disk(file)
+        _move(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def read_only(error: OSError) -> bool:

@@ -106,7 +106,7 @@ def _shown(recognizer: "Recognizer", items: Sequence["Item"]) -> "Iterator[tuple
 def _key(recognizer: "Recognizer") -> list[object]:
     """What names a command that goes on where it was interrupted: its networks, and what it does with recordings."""
     ensemble = recognizer.ensemble
-    signatures = [network.signature for network in ensemble.networks]
+    signatures = [[network.signature, network.precision] for network in ensemble.networks]
     return [__version__, signatures, ensemble.temperatures, ensemble.longest, ensemble.window]
 
 
@@ -162,7 +162,7 @@ def _parser() -> Parser:
         "per recording, or per stretch of a long one: file, start, end, class, a calibrated probability per class "
         "(p_), its standard deviation over the networks (sd_), and a note.",
     )
-    parser.add_argument("study", help="name or folder of a study, or of a run")
+    parser.add_argument("study", help="a study or a run, by name or folder, or an exported folder")
     parser.add_argument("recordings", nargs="*", help="recordings, folders of them, tables: CSV with a column file")
     parser.add_argument("--out", metavar="FILE", help="a .csv, .jsonl or .parquet; default: CSV on stdout")
     parser.add_argument(

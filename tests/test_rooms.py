@@ -44,6 +44,7 @@ ROOMS = [
     "demo",
     "predict",
     "explore",
+    "export",
     "interface",
     "__main__",
 ]

@@ -19,6 +19,7 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
+from ser_lightning.corpora.licences import CC0, CC_BY_NC_SA, Licence
 from ser_lightning.errors import UserError
 from ser_lightning.terminal import console
 
@@ -37,14 +38,12 @@ class Source:
     """Where the authors of a corpus keep its archive, and what they allow."""
 
     url: str
-    licence: str
+    licence: Licence
 
 
 SOURCES = {
-    "emodb": Source("http://emodb.bilderbar.info/download/download.zip", "CC0 1.0"),
-    "ravdess": Source(
-        "https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip?download=1", "CC BY-NC-SA 4.0"
-    ),
+    "emodb": Source("http://emodb.bilderbar.info/download/download.zip", CC0),
+    "ravdess": Source("https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip?download=1", CC_BY_NC_SA),
 }
 
 

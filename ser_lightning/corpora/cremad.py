@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ser_lightning.corpora.folders import audio_folder, find_table, named_files
+from ser_lightning.corpora.licences import ODBL
 from ser_lightning.errors import UserError
 
 EMOTIONS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
@@ -33,6 +34,8 @@ EXAMPLE = f"1001_DFA_ANG_XX.wav (actor, sentence, emotion {' '.join(EMOTIONS)}, 
 
 class CREMAD:
     """CREMA-D (Cao et al. 2014)."""
+
+    licence = ODBL
 
     def load(self, root: Path) -> pd.DataFrame:
         """The utterances of CREMA-D; `root` holds AudioWAV/ and, for the genders, VideoDemographics.csv.

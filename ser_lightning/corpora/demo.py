@@ -7,6 +7,7 @@ from typing import Annotated
 import pandas as pd
 from pydantic import Field
 
+from ser_lightning.corpora.licences import Licence
 from ser_lightning.corpora.table import COLUMNS, read_rows
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ class Demo:
         overlap: spread of the prosody inside a class: the larger, the harder.
     """
 
+    licence = Licence("MIT, as this package that makes it", "mit")
     synthetic = True
     # Raised when the synthesis changes, so that a cached corpus of an older version is not taken for the new one.
     version = 2

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from ser_lightning.corpora.folders import audio_folder, named_files
+from ser_lightning.corpora.licences import CC0
 
 # 03a01Fa.wav: speaker 03, text a01, emotion F, version a
 NAME = re.compile(r"(?P<speaker>\d\d)(?P<text>[ab]\d\d)(?P<letter>[WLEAFTN])(?P<version>[a-z])")
@@ -18,6 +19,8 @@ MEN = {"03", "10", "11", "12", "15"}
 
 class EmoDB:
     """Berlin Database of Emotional Speech (Burkhardt et al. 2005)."""
+
+    licence = CC0
 
     def load(self, root: Path) -> pd.DataFrame:
         """The utterances of EmoDB; `root` holds the files or a folder wav/ of them.

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 from pydantic import Field
 
+from ser_lightning.corpora.licences import Licence
 from ser_lightning.corpora.manifest import RATINGS
 from ser_lightning.errors import UserError
 
@@ -64,6 +65,8 @@ class IEMOCAP:
         complete: the counts must be the full release's; false accepts a subset.
         kinds: which turns: improvised, scripted.
     """
+
+    licence = Licence("a release form that each user signs")
 
     def __init__(
         self,

@@ -22,6 +22,9 @@ class Corpus(Protocol):
 
     Its constructor may take `labels`, those of its raw labels that some class has; None: each is a class.
 
+    A `licence` (a `Licence`) says under what it is given; models of a corpus without one are exported under a licence
+    that the user names.
+
     A corpus that is not real speech says `synthetic = True`. One that is made, not given, has a method `make(folder)`
     that fills a new folder, which then is its root; a `version` is raised when it makes something else. One that joins
     others says `joins = True`, and has for a root the folder in which those that are made are kept. One that reads a

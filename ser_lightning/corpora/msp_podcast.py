@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ser_lightning.corpora.columns import read_columns, read_numbers
+from ser_lightning.corpora.licences import Licence
 from ser_lightning.errors import UserError
 
 LABELS = "labels_consensus.csv"
@@ -23,6 +24,8 @@ PARTS = {"development": "dev", "validation": "dev"}
 
 class MSPPodcast:
     """MSP-Podcast (Lotfian & Busso 2019; Busso et al. 2025)."""
+
+    licence = Licence("an agreement that each institution signs")
 
     def load(self, root: Path) -> pd.DataFrame:
         """The utterances of MSP-Podcast; `root` holds Labels/ and Audios/, each perhaps in a folder of its own name.

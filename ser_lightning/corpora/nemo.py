@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ser_lightning.corpora.folders import audio_folder, find_table, named_files
+from ser_lightning.corpora.licences import CC_BY_NC_SA
 from ser_lightning.errors import UserError
 
 # The paper says surprise, the files surprised.
@@ -21,6 +22,8 @@ EXAMPLE = "WR0_surprised_64.wav (speaker, emotion anger fear happiness neutral s
 
 class NEMO:
     """nEMO (Christop 2024)."""
+
+    licence = CC_BY_NC_SA
 
     def load(self, root: Path) -> pd.DataFrame:
         """The utterances of nEMO; `root` holds samples/ and, for genders and transcripts, data.tsv.

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ser_lightning.corpora.folders import audio_folder, named_files
+from ser_lightning.corpora.licences import CC_BY_NC_SA
 from ser_lightning.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,8 @@ STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by t
 
 class RAVDESS:
     """RAVDESS, its speech (Livingstone & Russo 2018)."""
+
+    licence = CC_BY_NC_SA
 
     def load(self, root: Path) -> pd.DataFrame:
         """The utterances of RAVDESS's speech; `root` holds the folders Actor_01 to Actor_24.

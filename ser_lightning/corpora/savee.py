@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from ser_lightning.corpora.folders import audio_folder, named_files
+from ser_lightning.corpora.licences import Licence
 from ser_lightning.errors import UserError
 
 EMOTIONS = {
@@ -19,6 +20,8 @@ EXAMPLE = f"DC_a01.wav or DC/a01.wav (speaker {' '.join(SPEAKERS)}, emotion {' '
 
 class SAVEE:
     """Surrey Audio-Visual Expressed Emotion (Haq & Jackson 2010), its sound."""
+
+    licence = Licence("for research, on registration")
 
     def load(self, root: Path) -> pd.DataFrame:
         """The utterances of SAVEE; `root` holds the files, or AudioData/ or folders DC, JE, JK, KL of them.

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ser_lightning.corpora.folders import named_files
+from ser_lightning.corpora.licences import CC_BY_NC_ND
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,8 @@ EXAMPLE = f"OAF_back_angry.wav (speaker OAF YAF, word, emotion {' '.join(EMOTION
 
 class TESS:
     """Toronto Emotional Speech Set (Pichora-Fuller & Dupuis 2020)."""
+
+    licence = CC_BY_NC_ND
 
     def load(self, root: Path) -> pd.DataFrame:
         """The utterances of TESS; the files lie anywhere below `root`, the names of its folders do not matter.

@@ -55,18 +55,10 @@ class Recordings:
         return file
 
 
-def find_recordings(study: Path, run: Path, root: str | None = None) -> Recordings:
-    """The recordings of a study's corpus.
-
-    Args:
-        study: its folder.
-        run: one of its finished runs.
-        root: where the corpus lies, if no longer where it was.
-
-    Raises `UserError` where the corpus is not there, or is none that is known here.
-    """
-    config = _read_config(study, run, root)
-    cache = study.parent.parent / "cache"
+def find_recordings(study: Path | None, run: Path, root: str | None = None) -> Recordings:
+    """The recordings of a study's corpus; arguments and errors as of `read_corpus`, also where it is not there."""
+    config = read_corpus(study, run, root)
+    cache = run.parent.parent / "cache"
     corpus, rows = read_rows(config, cache)
     paths = dict(zip(rows["id"], map(str, rows["path"]), strict=True))
     return Recordings(paths, [folder.resolve() for folder in _folders(config, corpus, cache)])
@@ -108,8 +100,16 @@ def decibels(wave: np.ndarray) -> np.ndarray:
     return np.round(255 * (1 + level / FLOOR_DB)).astype(np.uint8)
 
 
-def _read_config(study: Path, run: Path, root: str | None) -> CorpusConfig:
-    """The corpus that a run was made of, by its config.yaml; its class is one of `conf/` or of the user's ./conf."""
+def read_corpus(study: Path | None, run: Path, root: str | None = None) -> CorpusConfig:
+    """The corpus that a run was made of, by its config.yaml; its class is one of `conf/` or of the user's ./conf.
+
+    Args:
+        study: the folder of a study that has the run; None: there is none.
+        run: the folder of a finished run.
+        root: where the corpus lies, if no longer where it was.
+
+    Raises `UserError` where the corpus is none that is known here.
+    """
     try:
         values: dict[str, Any] = dict(parse_yaml(read_sealed(run, CONFIG).decode())["corpus"])
         name = str(values["name"])
@@ -126,12 +126,14 @@ def _read_config(study: Path, run: Path, root: str | None) -> CorpusConfig:
     code = chosen.code
     if code is None:
         return CorpusConfig.read(values)
-    folder = code.write(study.parent.parent / "cache")
+    folder = code.write(run.parent.parent / "cache")
     return CorpusConfig.read({**values, CODE: code.digest}, folder)
 
 
-def _corpora_typed(study: Path) -> list[str]:
+def _corpora_typed(study: Path | None) -> list[str]:
     """What the commands that made a study set `corpus=` to, the last first."""
+    if study is None:
+        return []
     try:
         words = shlex.split(read_text(study / COMMAND))
     except (OSError, ValueError):

@@ -4,6 +4,7 @@ It computes what `Network` does, in float32 as that does, and the STFT in float6
 lengths, do not depend on each other, nor on what lies behind their ends.
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,29 +176,58 @@ def _update_first(weights: Tensor) -> Tensor:
     return torch.cat([update, reset, candidate])
 
 
-class Graph(nn.Module):
-    """A network from sound on.
-
-    Args:
-        network: one whose parts can be exported, see `refuse_unexportable`.
-    """
+class Branch(nn.Module):
+    """What one network makes of the decibels that all share."""
 
     def __init__(self, network: "Network") -> None:
         super().__init__()
-        front_end: Any = network.front_end
-        self.spectrogram = Spectrogram(front_end, round(network.max_seconds * front_end.rate))
         self.normalised = NormalisedFrames(network.normalisation)
         # The exporter reads weights as they lie in memory
         encoder: Any = deepcopy(network.encoder).to(memory_format=torch.contiguous_format)
         self.encoder, self.gru = encoder, OnnxGRU(encoder.gru)
         self.head = deepcopy(network.head)
 
-    def forward(self, signal: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [B, classes] and z [B, 64] of waves [B, samples] in [-1, 1] at 16 kHz, `lengths` [B] of them valid."""
-        frames, number = self.spectrogram(signal, lengths)
-        x = self.encoder.convolve(self.normalised(frames, number))  # [B, T', channels * bins']
-        z = self.encoder.feature(self.gru(x, output_length(number)))
+    def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [B, classes] and z [B, 64] of decibels [B, T, bins], 0 behind each end, and frames [B]."""
+        x = self.encoder.convolve(self.normalised(frames, lengths))  # [B, T', channels * bins']
+        z = self.encoder.feature(self.gru(x, output_length(lengths)))
         return self.head(z), z
+
+
+class Graph(nn.Module):
+    """Networks from sound on.
+
+    Args:
+        networks: with one front end, and parts that can be exported, see `refuse_unexportable`.
+        temperatures: by which the logits of each of several are divided before their probabilities are averaged.
+    """
+
+    def __init__(self, networks: Sequence["Network"], temperatures: Sequence[float]) -> None:
+        super().__init__()
+        first = networks[0]
+        front_end: Any = first.front_end
+        self.spectrogram = Spectrogram(front_end, round(first.max_seconds * front_end.rate))
+        self.branches = nn.ModuleList(Branch(network) for network in networks)
+        self.temperatures = list(temperatures)
+
+    def forward(self, signal: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and z of waves [B, samples] in [-1, 1] at 16 kHz, `lengths` [B] of them valid.
+
+        Of one network its own logits [B, classes] and z [B, 64]; of several the logarithm of their mean calibrated
+        probability, and the z of all, one behind the other [B, 64 * networks].
+        """
+        frames, number = self.spectrogram(signal, lengths)
+        logits, z = zip(*(branch(frames, number) for branch in self.branches), strict=True)
+        return together(logits, self.temperatures), torch.cat(z, dim=1)
+
+
+def together(logits: Sequence[Tensor], temperatures: Sequence[float]) -> Tensor:
+    """What networks with logits [B, classes] each say together: of one its own, of several the logarithm of their mean
+    calibrated probability."""
+    if len(logits) == 1:
+        return logits[0]
+    shares = [(one / by).softmax(dim=1) for one, by in zip(logits, temperatures, strict=True)]
+    return torch.stack(shares).mean(dim=0).log()
 
 
 class SingleGraph(nn.Module):
@@ -229,13 +259,16 @@ def refuse_unexportable(network: "Network") -> None:
             )
 
 
-def write_graphs(network: "Network", folder: Path) -> None:
+def write_graphs(networks: Sequence["Network"], temperatures: Sequence[float], folder: Path) -> None:
     """Write `model.onnx`, of one utterance, and `batch.onnx`, of several, into a folder.
 
-    Raises `UserError` as `refuse_unexportable` does.
+    Raises `UserError` as `refuse_unexportable` does, and where networks have several front ends.
     """
-    refuse_unexportable(network)
-    graph = Graph(network).eval()
+    for network in networks:
+        refuse_unexportable(network)
+    if len({id(network.front_end) for network in networks}) > 1:
+        raise UserError("networks with several front ends cannot be exported together; --run chooses one")
+    graph = Graph(networks, temperatures).eval()
     batch, samples = torch.export.Dim("batch"), torch.export.Dim("samples", min=SHORTEST)
     waves = torch.zeros(3, 5 * SHORTEST)
     lengths = torch.tensor([5, 4, 3]) * SHORTEST
@@ -261,4 +294,23 @@ def _write(
             external_data=False,
         )
     assert program is not None
-    program.save(str(file), external_data=False)
+    _tidy(program.model)
+    file.write_bytes(program.model_proto.SerializeToString())
+
+
+def _tidy(model: Any) -> None:
+    """Without what the exporter notes, which has the paths of this machine, and what onnxruntime warns of."""
+    import onnx_ir
+
+    for node in model.graph:
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
+        # These it cannot fold
+        if node.op_type == "CastLike" and (kind := node.inputs[1].dtype):
+            node.attributes["to"] = onnx_ir.AttrInt64("to", int(kind))
+            node.op_type = "Cast"
+            node.resize_inputs(1)
+    for value in (*model.graph.inputs, *model.graph.initializers.values()):
+        value.metadata_props.clear()
+    model.graph.metadata_props.clear()

@@ -1,11 +1,16 @@
 """What must be known of a model's answers, wherever they are shown: how it was tested, and what was not."""
 
-from math import isnan
+from dataclasses import dataclass
+from math import isnan, nan
 
+import numpy as np
+
+from ser_lightning.inference.exported import ExportedModel
 from ser_lightning.inference.sources import Source
 from ser_lightning.report.material import read_material
 from ser_lightning.report.sections.protocol import SYNTHETIC
 
+HEADING = "## What these answers are worth"
 NOT_TESTED = (
     "A class is what listeners, or a script, called utterances of this corpus that sound alike; it is not what a "
     "person feels. Other languages, microphones, rooms, ages and spontaneous speech were not tested unless the corpus "
@@ -13,24 +18,71 @@ NOT_TESTED = (
 )
 
 
-def limits(source: Source) -> str:
+@dataclass(frozen=True)
+class Score:
+    """A mean over the runs of a setting, in per cent, and half the width of its 95 % interval; nan where there is none.
+
+    >>> print(Score(71.234, 3.05)), print(Score(50, nan))
+    71.2 ± 3.0 %
+    50.0 %
+    (None, None)
+    """
+
+    mean: float
+    half: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.1f} %" if isnan(self.half) else f"{self.mean:.1f} ± {self.half:.1f} %"
+
+
+@dataclass(frozen=True)
+class Tested:
+    """How the networks of a source were tested.
+
+    Attributes:
+        ua, wa: of its setting's runs, each on its own test part.
+        caption: protocol, leak audit and what else the numbers are of.
+    """
+
+    ua: Score
+    wa: Score
+    caption: str
+
+
+def read_test(source: Source) -> Tested:
+    """How a source was tested. Raises `UserError` where the study's runs cannot be read."""
+    if source.study is None:
+        (result,) = source.results
+        caption = f"{result.corpus}, {result.protocol} protocol; one run, without a study."
+        return Tested(Score(100 * result.ua, nan), Score(100 * result.wa, nan), caption)
+    material = read_material(source.study, source.runs)
+    runs = {result.signature for result in source.all_results}
+    row = next(number for number, job in enumerate(material.jobs) if runs & {*job.runs})
+    ua, wa = (
+        Score(float(material.summary[name][row]), float(material.summary[f"{name}_half"][row])) for name in ("ua", "wa")
+    )
+    return Tested(ua, wa, material.facts.caption)
+
+
+def limits(source: Source | ExportedModel) -> str:
     """A model's test and its limits, in Markdown: UA with its interval, protocol, leak audit, and what is not known.
 
     Raises `UserError` where the study's runs cannot be read.
     """
-    return "\n\n".join(["## What these answers are worth", *_test(source), NOT_TESTED])
+    if isinstance(source, ExportedModel):
+        return source.contents.limits
+    warning = [f"**{SYNTHETIC}**"] if source.results[0].synthetic else []
+    return "\n\n".join([HEADING, *warning, *_sentences(source, read_test(source)), NOT_TESTED])
 
 
-def _test(source: Source) -> list[str]:
-    first = source.results[0]
-    warning = [f"**{SYNTHETIC}**"] if first.synthetic else []
-    if source.study is None:
-        place = f"{first.corpus}, {first.protocol} protocol"
-        return [*warning, f"Tested on {place}: UA {100 * first.ua:.1f} % in one run."]
-    material = read_material(source.study, source.runs)
-    runs = {result.signature for result in source.all_results}
-    row = next(number for number, job in enumerate(material.jobs) if runs & {*job.runs})
-    ua, half = (float(material.summary[column][row]) for column in ("ua", "ua_half"))
-    interval = "" if isnan(half) else f" ± {half:.1f}"
-    tested = f"Tested with UA {ua:.1f}{interval} %, the mean over the test parts of the setting's runs."
-    return [*warning, tested, material.facts.caption]
+def _sentences(source: Source, test: Tested) -> list[str]:
+    runs, answering = len(source.all_results), source.results
+    if runs == 1:
+        return [f"Tested with UA {test.ua}, in one run.", test.caption]
+    tested = f"Tested with UA {test.ua}, the mean over the test parts of the setting's {runs} runs."
+    if len(answering) > 1:
+        tested += " Each network was tested singly; what they say together, as here, was not."
+    else:
+        ua = 100 * np.mean([result.ua for result in answering])
+        tested += f" The one that answers here has {ua:.1f} % on its own test part."
+    return [tested, test.caption]

@@ -86,24 +86,31 @@ class Network:
     Attributes:
         signature: of its run.
         classes: in the order of logits.
-        features: the settings of the front end.
+        parts: group -> the chosen part with its settings, of `KINDS`.
         front_end: from sound to frames.
         normalisation: of frames.
         encoder: normalised frames [B, T, stored], zero behind an utterance's end, and lengths [B] to z [B, features].
         head: z to logits [B, classes].
-        result: what the run says of itself.
+        precision: in which it was trained, as its run says it.
         typical_seconds: median length of its training utterances; None for a run of an earlier version.
     """
 
     signature: str
     classes: tuple[str, ...]
-    features: FeaturesConfig
+    parts: Mapping[str, Part]
     front_end: FrontEnd
     normalisation: TrainingMoments
     encoder: nn.Module
     head: nn.Module
-    result: RunResult
+    precision: str
     typical_seconds: float | None = None
+
+    @property
+    def features(self) -> FeaturesConfig:
+        """The settings of the front end."""
+        part = self.parts[FeaturesConfig.group]
+        assert isinstance(part, FeaturesConfig)
+        return part
 
     @property
     def sample_rate(self) -> int:
@@ -118,7 +125,7 @@ class Network:
     @property
     def bf16(self) -> bool:
         """Whether the encoder runs under bfloat16 autocast: if it was trained so, and the hardware computes it."""
-        return self.result.precision.startswith(BF16) and use_bf16("auto", torch.device("cpu"))
+        return self.precision.startswith(BF16) and use_bf16("auto", torch.device("cpu"))
 
     @property
     def fewest(self) -> int:
@@ -190,7 +197,50 @@ def load_network(folder: Path, trust: bool = False, front_ends: FrontEnds | None
     description, state = content["recognizer"], content["state_dict"]
     if description.get("signature") != folder.name or description.get("classes") != result.classes:
         raise UserError(f"{folder / BEST} is of another run than {folder}; put back a copy of it")
-    parts = read_parts(result, description.get("targets"), folder, trust)
+    try:
+        mean, deviation = (description[name].numpy() for name in ("mean", "deviation"))
+    except (KeyError, AttributeError) as error:
+        raise UserError(f"{folder / BEST} has no moments of its training part; put back a copy of it") from error
+    return assemble(
+        Description(result.signature, tuple(result.classes), result.precision, description.get("typical_seconds")),
+        read_parts(result, description.get("targets"), folder, trust),
+        state,
+        (mean, deviation),
+        folder / BEST,
+        front_ends,
+    )
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is said of a network beside its parts; as in `Network`."""
+
+    signature: str
+    classes: tuple[str, ...]
+    precision: str
+    typical_seconds: float | None
+
+
+def assemble(
+    description: Description,
+    parts: Mapping[str, Part],
+    state: Mapping[str, Tensor],
+    mean_and_deviation: tuple[np.ndarray, np.ndarray],
+    file: Path,
+    front_ends: FrontEnds | None = None,
+) -> Network:
+    """A network of its parts and their weights, on the CPU.
+
+    Args:
+        description: what else is known of it.
+        parts: by group, see `KINDS`.
+        state: encoder.NAME and head.NAME -> weights.
+        mean_and_deviation: [bins] each, of the normalised training part.
+        file: where the weights are from, for errors.
+        front_ends: front ends that were made before; networks with equal settings share one.
+
+    Raises `UserError` where the weights do not fit the parts.
+    """
     features, normalisation, model, head = (parts[group] for group in KINDS)
     assert isinstance(features, FeaturesConfig)
     assert isinstance(normalisation, NormaliseConfig)
@@ -202,27 +252,26 @@ def load_network(folder: Path, trust: bool = False, front_ends: FrontEnds | None
         shared[key] = features.make()
     front_end = shared[key]
     with torch.random.fork_rng(devices=[]):
-        encoder, top = make_network(features, model, head, stored_bins(front_end), len(result.classes))
+        encoder, top = make_network(features, model, head, stored_bins(front_end), len(description.classes))
     try:
         for name, module in (("encoder.", encoder), ("head.", top)):
             module.load_state_dict(
                 {key.removeprefix(name): tensor for key, tensor in state.items() if key.startswith(name)}
             )
-        mean, deviation = (description[name].numpy() for name in ("mean", "deviation"))
-    except (RuntimeError, KeyError, AttributeError) as error:
+    except RuntimeError as error:
         raise UserError(
-            f"{folder / BEST} does not fit the parts that its run names: {str(error).splitlines()[-1].strip()}"
+            f"{file} does not fit the parts that its run names: {str(error).splitlines()[-1].strip()}"
         ) from error
     return Network(
-        signature=result.signature,
-        classes=tuple(result.classes),
-        features=features,
+        signature=description.signature,
+        classes=description.classes,
+        parts=parts,
         front_end=front_end,
-        normalisation=TrainingMoments(normalisation, mean, deviation),
+        normalisation=TrainingMoments(normalisation, *mean_and_deviation),
         encoder=encoder.eval(),
         head=top.eval(),
-        result=result,
-        typical_seconds=description.get("typical_seconds"),
+        precision=description.precision,
+        typical_seconds=description.typical_seconds,
     )
 
 

@@ -12,6 +12,7 @@ from ser_lightning.errors import UserError
 from ser_lightning.features.audio import name_samples, resample
 from ser_lightning.files import absolute
 from ser_lightning.inference.ensemble import Answer, Ensemble, Pending
+from ser_lightning.inference.exported import ExportedModel, is_export, read_export
 from ser_lightning.inference.familiar import Familiar, read_familiar
 from ser_lightning.inference.network import FrontEnds, load_network
 from ser_lightning.inference.recordings import Item, Sound, ahead, read_item
@@ -26,10 +27,10 @@ class Recognizer:
 
     Args:
         ensemble: the networks.
-        source: the runs that they are of; None for what was made from an export.
+        source: the runs that they are of, or the exported folder.
     """
 
-    def __init__(self, ensemble: Ensemble, source: Source | None = None) -> None:
+    def __init__(self, ensemble: Ensemble, source: Source | ExportedModel) -> None:
         self.ensemble, self.source = ensemble, source
 
     @classmethod
@@ -43,10 +44,11 @@ class Recognizer:
         trust: bool = False,
         output: str | Path | None = None,
     ) -> Self:
-        """The recognizer of a study, by its name or folder, or of a run, by its signature or folder.
+        """The recognizer of a study, by its name or folder, of a run, by its signature or folder, or of an exported
+        folder.
 
         Args:
-            path: the study or run.
+            path: the study, run or exported folder.
             setting: which setting of a study, by its name or settings of its; '': the best mean UA on dev.
             run: the signature of a run of the study, which answers alone.
             window: seconds of the windows that longer recordings are cut into; None: those longer than the networks
@@ -54,9 +56,20 @@ class Recognizer:
             trust: import a user's own parts, whose code comes with the run.
             output: `paths.output` of the study; None: $SER_OUTPUT or outputs.
 
-        Raises `UserError` where there is no such study or run, or none that is finished and can be trusted.
+        Raises `UserError` where there is no such study, run or folder, or none that is finished and can be trusted.
         """
+        folder = absolute(path)
+        if is_export(folder):
+            if setting or run:
+                raise UserError(f"{path} is an exported model; --setting and --run choose among the runs of a study")
+            model = read_export(folder)
+            return cls(Ensemble(model.networks, model.temperatures, model.familiar, window), model)
         source = find_source(str(path), absolute(output or default_output()), setting, run)
+        return cls.of_source(source, window, trust)
+
+    @classmethod
+    def of_source(cls, source: Source, window: float | None = None, trust: bool = False) -> Self:
+        """The recognizer of runs; arguments and errors as of `load`."""
         front_ends: FrontEnds = {}
         networks = [load_network(folder, trust, front_ends) for folder in source.folders]
         familiar = read_familiar(source.runs, source.results, source.runs.parent / "cache")

@@ -1,7 +1,6 @@
 """A network in ONNX gives what it gives here: for one utterance, and for several of unlike lengths."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from ser_lightning.errors import UserError
 from ser_lightning.features.audio import read_audio
 from ser_lightning.features.front_end import stored_bins
 from ser_lightning.inference.graph import BATCH, SINGLE, write_graphs
-from ser_lightning.inference.network import Network, TrainingMoments
+from ser_lightning.inference.network import KINDS, Network, TrainingMoments
 from ser_lightning.training.network import make_network
 
 # Beside torch's own threads it makes forked processes abort at their end, so that it is not installed with the others
@@ -46,8 +45,8 @@ def network(*words: str) -> Network:
         torch.nn.init.normal_(head.means)
     mean, deviation = np.linspace(-30, -60, bins, dtype=np.float32), np.linspace(12, 20, bins, dtype=np.float32)
     moments = TrainingMoments(config.normalise, mean, deviation)
-    parts = (config.features, front_end, moments, encoder.eval(), head.eval())
-    return Network("", ("a", "b", "c", "d"), *parts, SimpleNamespace(precision="32"))  # type: ignore[arg-type]
+    parts = {group: getattr(config, group) for group in KINDS}
+    return Network("", ("a", "b", "c", "d"), parts, front_end, moments, encoder.eval(), head.eval(), precision="32")
 
 
 @pytest.fixture(scope="module", params=list(SETTINGS))

@@ -1,0 +1,205 @@
+"""The model card of an exported folder, as Hugging Face reads it, and the licences that it has to name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from ser_lightning.config import CorpusConfig, compose
+from ser_lightning.corpora.licences import Licence
+from ser_lightning.errors import UserError
+from ser_lightning.inference.graph import SHORTEST
+from ser_lightning.inference.limits import Tested
+
+# What is given without conditions binds nobody who joins it with something else
+FREE = ("cc0-1.0", "mit")
+CARD = """\
+---
+{metadata}
+---
+
+# {name}
+
+Recognises emotion in speech: {listed}.
+
+Networks: {description}.
+
+{limits}
+
+Meant for research on emotion in speech, and for trying it out.
+
+## Input and output
+
+Sound is mono, float32 in [-1, 1], at 16 kHz, from {shortest:,} samples (0.48 s) on. Sound of another rate has to be
+resampled first: nothing here sees it. Silence and noise get a class too; `ser predict` guards against them, the graphs
+do not.
+
+Classes, in order: {classes}. {output}
+
+## How to use it
+
+```python
+import onnxruntime, soundfile
+
+signal, rate = soundfile.read("speech.wav", dtype="float32")
+assert rate == 16000 and signal.ndim == 1
+# batch.onnx takes several, signal [batch, samples] and lengths [batch]
+logits, z = onnxruntime.InferenceSession("model.onnx").run(None, {{"signal": signal[None]}})
+```
+
+```python
+import audonnx
+
+logits = audonnx.load(".")(signal, rate, outputs="logits")
+```
+
+```
+pip install ser-lightning
+ser predict . speech.wav folder/ --out predictions.csv
+```
+
+## Training corpus and licence
+
+{licences}
+
+## Files
+
+`model.onnx` (with `model.yaml` for audonnx) and `batch.onnx` have the same weights, with front end and normalisation
+inside; `*.safetensors`, `config.json` and `recordings.json` (hashes of the recordings that each network was trained
+on) are for ser_lightning. {check}
+"""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Under what a model may be passed on.
+
+    Attributes:
+        identifier: Hugging Face's, for the card.
+        corpora: corpus -> its licence; None where none is known.
+        own: whether the user named it.
+    """
+
+    identifier: str
+    corpora: Mapping[str, Licence | None]
+    own: bool
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the licences ask, a sentence for each corpus that asks something."""
+        return [
+            f"{name} is given under {licence}. Whether that binds a model trained on it, no licence says; to be on "
+            "the safe side, keep to it, and name the corpus."
+            for name, licence in self.corpora.items()
+            if licence and licence.conditions
+        ]
+
+
+def find_terms(corpus: CorpusConfig, own: str = "") -> Terms:
+    """Under what a model of a corpus may be passed on: the corpus's own licence, or what the user names.
+
+    Raises `UserError` where a corpus's licence is not known, is a person's own, or where those of several differ, and
+    none is named.
+    """
+    corpora = _licences(corpus)
+    if own:
+        return Terms(own, corpora, own=True)
+    for name, licence in corpora.items():
+        if licence is None or not licence.identifier:
+            reason = f"is given under {licence}" if licence else "has no licence that is known here"
+            raise UserError(
+                f"{name} {reason}: whether a model of it may be passed on, and how, is for you to find out; name the "
+                "model's licence by --license, e.g. --license other"
+            )
+    names = {licence.identifier for licence in corpora.values() if licence}
+    binding = {name for name in names if name not in FREE}
+    if len(binding) > 1:
+        listed = ", ".join(f"{name}: {licence}" for name, licence in corpora.items())
+        raise UserError(f"the corpora have several licences ({listed}); name the model's by --license")
+    return Terms((sorted(binding) or sorted(names))[0], corpora, own=False)
+
+
+def _licences(corpus: CorpusConfig) -> dict[str, Licence | None]:
+    joined = corpus.own.get("roots") if getattr(corpus.load(), "joins", False) else None
+    corpora = {name: compose([f"corpus={name}"]).corpus for name in joined} if joined else {corpus.name: corpus}
+    return {name: getattr(one.load(), "licence", None) for name, one in corpora.items()}
+
+
+def front_matter(name: str, terms: Terms, corpus: str, protocol: str, test: Tested) -> dict[str, Any]:
+    """The card's metadata: licence, tags, and `model-index` with the scores of the test."""
+    scores = {"recall": ("UA (mean recall of the classes)", test.ua), "accuracy": ("WA (accuracy)", test.wa)}
+    metrics = [
+        {"type": kind, "name": f"{meaning}: {score}", "value": round(score.mean, 1)}
+        for kind, (meaning, score) in scores.items()
+    ]
+    return {
+        "license": terms.identifier,
+        "library_name": "ser_lightning",
+        "pipeline_tag": "audio-classification",
+        "tags": ["speech-emotion-recognition", "onnx", "audonnx"],
+        "metrics": list(scores),
+        "model-index": [
+            {
+                "name": name,
+                "results": [
+                    {
+                        "task": {"type": "audio-classification", "name": "speech emotion recognition"},
+                        "dataset": {"type": corpus, "name": corpus, "config": protocol, "split": "test"},
+                        "metrics": metrics,
+                    }
+                ],
+            }
+        ],
+    }
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card tells beside its metadata.
+
+    Attributes:
+        description: which networks these are.
+        limits: their test and its limits, in Markdown.
+        classes: in the order of logits.
+        temperatures: by which each network's logits are divided.
+        check: how the graphs were checked.
+    """
+
+    description: str
+    limits: str
+    classes: Sequence[str]
+    temperatures: Sequence[float]
+    check: str
+
+
+def write_card(name: str, metadata: Mapping[str, Any], facts: CardFacts, terms: Terms) -> str:
+    """The card in Markdown."""
+    if len(facts.temperatures) > 1:
+        output = (
+            "`logits` are the logarithm of the networks' mean calibrated probability, which `softmax(logits)` gives "
+            "back; `z` has the 64 features of each network, one behind the other."
+        )
+    else:
+        output = (
+            f"`softmax(logits / {facts.temperatures[0]:.4g})` is the calibrated probability, `softmax(logits)` is not; "
+            "`z` has the network's 64 features."
+        )
+    return CARD.format(
+        metadata=yaml.safe_dump(dict(metadata), sort_keys=False, allow_unicode=True, width=1000).rstrip(),
+        name=name,
+        listed=", ".join(facts.classes),
+        description=facts.description,
+        limits=facts.limits,
+        output=output,
+        classes=", ".join(f"`{one}`" for one in facts.classes),
+        shortest=SHORTEST,
+        licences="\n".join(_licence_lines(terms)),
+        check=facts.check,
+    )
+
+
+def _licence_lines(terms: Terms) -> list[str]:
+    lines = [f"- {name}: {licence or 'no licence is known'}" for name, licence in terms.corpora.items()]
+    whose = "named by who exported it" if terms.own else "that of its corpus"
+    return [*lines, "", f"The model's licence, {whose}: {terms.identifier}.", *terms.warnings]
