@@ -122,7 +122,11 @@ def find_terms(corpus: CorpusConfig, own: str = "") -> Terms:
 
 def _licences(corpus: CorpusConfig) -> dict[str, Licence | None]:
     joined = corpus.own.get("roots") if getattr(corpus.load(), "joins", False) else None
-    corpora = {name: compose([f"corpus={name}"]).corpus for name in joined} if joined else {corpus.name: corpus}
+    corpora = (
+        {name: compose([f"corpus={name}", "corpus.root=null"]).corpus for name in joined}
+        if joined
+        else {corpus.name: corpus}
+    )
     return {name: getattr(one.load(), "licence", None) for name, one in corpora.items()}
 
 

@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -98,8 +95,7 @@ def write_export(recognizer: Recognizer, terms: Terms, recordings: Sequence[np.n
     checks: list[Check] = []
 
     def fill(unfinished: Path) -> None:
-        with _quiet_exporter():
-            write_graphs(networks, temperatures, unfinished)
+        write_graphs(networks, temperatures, unfinished)
         checks.append(check_graphs(unfinished, networks, temperatures, recordings))
         _write_the_rest(recognizer, terms, checks[0], unfinished, folder.name)
 
@@ -158,17 +154,3 @@ def _write_weights(network: Network, file: Path) -> None:
 
 def _parts(network: Network) -> dict[str, dict[str, object]]:
     return {group: {TARGET: part.target, **part.settings} for group, part in network.parts.items()}
-
-
-@contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """Without what torch's exporter says of itself."""
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)

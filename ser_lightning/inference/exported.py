@@ -190,7 +190,9 @@ def _read_familiar(folder: Path, contents: Contents) -> Familiar:
     try:
         known = TypeAdapter(dict[str, list[int]]).validate_python(read_json(folder / RECORDINGS))
     except (OSError, ValueError) as error:
-        raise UserError(f"{folder / RECORDINGS} is not what it was ({error}); export the model again") from error
+        raise UserError(
+            f"{folder / RECORDINGS} does not say who was trained on what; export the model again"
+        ) from error
     trained = [
         {name for name, numbers in known.items() if number in numbers} for number in range(len(contents.networks))
     ]

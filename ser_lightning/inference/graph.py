@@ -4,7 +4,10 @@ It computes what `Network` does, in float32 as that does, and the STFT in float6
 lengths, do not depend on each other, nor on what lies behind their ends.
 """
 
-from collections.abc import Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -279,7 +282,7 @@ def write_graphs(networks: Sequence["Network"], temperatures: Sequence[float], f
 def _write(
     graph: nn.Module, arguments: tuple[Tensor, ...], inputs: list[str], shapes: tuple[Any, ...], file: Path
 ) -> None:
-    with torch.no_grad():
+    with torch.no_grad(), _quiet_exporter():
         program = torch.onnx.export(
             graph.eval(),
             arguments,
@@ -314,3 +317,17 @@ def _tidy(model: Any) -> None:
     for value in (*model.graph.inputs, *model.graph.initializers.values()):
         value.metadata_props.clear()
     model.graph.metadata_props.clear()
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Without what torch's exporter says of itself."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)

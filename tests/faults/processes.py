@@ -177,6 +177,10 @@ def _serve() -> dict[str, Any] | None:
         child = os.fork()
         if child == 0:
             os.setsid()
+            # Where onnxruntime is installed torchmetrics imports it, and its threads are not those of a forked process:
+            # what C++ destroys behind Python's own end would abort it
+            library = ctypes.CDLL(None)
+            library.on_exit(ctypes.cast(library._exit, ctypes.c_void_p), None)
             return json.loads(line)
         deadline, ended = time.monotonic() + DEADLINE, (0, 0)
         while ended[0] == 0:
