@@ -191,7 +191,7 @@ def _read_familiar(folder: Path, contents: Contents) -> Familiar:
         known = TypeAdapter(dict[str, list[int]]).validate_python(read_json(folder / RECORDINGS))
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{folder / RECORDINGS} does not say who was trained on what; export the model again"
+            f"{folder / RECORDINGS} does not say which network was trained on what; export the model again"
         ) from error
     trained = [
         {name for name, numbers in known.items() if number in numbers} for number in range(len(contents.networks))

@@ -53,8 +53,8 @@ def test_the_limits_are_the_reports_numbers(study):
     assert f"UA {mean:.1f} %" in text
     assert material.facts.caption in text
     assert "synthetic" in text
-    alone = limits(replace(source, study=None))
-    assert f"UA {100 * source.results[0].ua:.1f} % in one run" in alone
+    alone = limits(replace(source, study=None, results=source.results[:1], all_results=source.results[:1]))
+    assert f"UA {100 * source.results[0].ua:.1f} %, in one run" in alone
 
 
 def test_without_gradio_one_line_says_what_is_missing(monkeypatch):

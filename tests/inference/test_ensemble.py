@@ -196,7 +196,7 @@ def test_normalised_by_speaker_all_of_whom_is_heard_first(trained, recordings, t
     everyone = Ensemble(loaded.ensemble.networks, [1.0], Familiar({}))
     # Longer ones would be cut into windows; as in training the middle is taken of each
     everyone.longest = 99.0
-    whole = Recognizer(everyone)
+    whole = Recognizer(everyone, loaded.source)
     ids = sorted(recordings)
     speakers = [f"{name[:5]}{name[-4]}" for name in ids]
     outputs = answers(whole, [recordings[name] for name in ids], speakers)

@@ -96,6 +96,7 @@ def test_the_card_has_the_tests_numbers_and_its_limits(made, source):
     assert scores == {"recall": round(test.ua.mean, 1), "accuracy": round(test.wa.mean, 1)}
     assert scores["recall"] == pytest.approx(100 * np.mean([one.ua for one in source.all_results]), abs=0.051)
     assert {(one.dataset_type, one.dataset_config) for one in card.data.eval_results} == {("demo", "paper")}
+    assert limits(read_export(made[0])) == limits(source)
     for words in (limits(source), test.caption, "synthetic", "Each network was tested singly", "7,680 samples"):
         assert words in card.text
 
