@@ -12,40 +12,31 @@ Names are imported when they are first used, so that `import ser_lightning` cost
 """
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ser_lightning.errors import UserError
-    from ser_lightning.inference.recognizer import Recognizer
-    from ser_lightning.interface import Study, compose, fit, load_study
-    from ser_lightning.training.recognizer import EmotionRecognizer
+    from ser_lightning.errors import UserError as UserError
+    from ser_lightning.inference.recognizer import Recognizer as Recognizer
+    from ser_lightning.interface import Study as Study
+    from ser_lightning.interface import compose as compose
+    from ser_lightning.interface import fit as fit
+    from ser_lightning.interface import load_study as load_study
+    from ser_lightning.training.recognizer import EmotionRecognizer as EmotionRecognizer
 
 __version__ = "0.2.0"
-__all__ = ["EmotionRecognizer", "Recognizer", "Study", "UserError", "__version__", "compose", "fit", "load_study"]
 
 # `python -m` looks first into the folder that it is called in, and would take a user's random.py for Python's own
 if sys.argv[:1] == ["-m"] and any(word.startswith(__name__) for word in sys.orig_argv) and not sys.flags.safe_path:
     sys.path.append(sys.path.pop(0))
 
-_HOMES = {
-    "EmotionRecognizer": "ser_lightning.training.recognizer",
-    "Recognizer": "ser_lightning.inference.recognizer",
-    "Study": "ser_lightning.interface",
-    "UserError": "ser_lightning.errors",
-    "compose": "ser_lightning.interface",
-    "fit": "ser_lightning.interface",
-    "load_study": "ser_lightning.interface",
-}
+from lazy_loader import attach
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    globals()[name] = value = getattr(import_module(_HOMES[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    submod_attrs={
+        "errors": ["UserError"],
+        "inference.recognizer": ["Recognizer"],
+        "interface": ["Study", "compose", "fit", "load_study"],
+        "training.recognizer": ["EmotionRecognizer"],
+    },
+)

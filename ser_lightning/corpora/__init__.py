@@ -3,20 +3,15 @@
 Names are imported when they are first used: a header is read without pandas.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lazy_loader import attach
 
 if TYPE_CHECKING:
-    from ser_lightning.corpora.loading import Corpus, load_manifest
-    from ser_lightning.corpora.manifest import Manifest
+    from ser_lightning.corpora.loading import Corpus as Corpus
+    from ser_lightning.corpora.loading import load_manifest as load_manifest
+    from ser_lightning.corpora.manifest import Manifest as Manifest
 
-__all__ = ["Corpus", "Manifest", "load_manifest"]
-
-_HOMES = {"Corpus": "loading", "Manifest": "manifest", "load_manifest": "loading"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = attach(
+    __name__, submod_attrs={"loading": ["Corpus", "load_manifest"], "manifest": ["Manifest"]}
+)
