@@ -1,6 +1,6 @@
 """Take a model out: `ser export STUDY --to model/` writes ONNX, weights and a card, checked on real recordings."""
 
-import re
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,11 +8,14 @@ from pathlib import Path
 
 from ser_lightning.errors import UserError
 from ser_lightning.files import absolute
+from ser_lightning.inference.exported import is_export
 from ser_lightning.inference.sources import Source, add_source_options, find_source
 from ser_lightning.invocation import Parser, command_line, end_clearly
 from ser_lightning.runs.study import place_name
+from ser_lightning.terminal import visible
 
-LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
+# Beside it, with a suffix, is where it is made
+LONGEST_NAME = 120
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -20,11 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     no ONNX, and where the graphs say another thing than the networks."""
     options = _parser().parse_args(arguments)
     folder = _new_folder(options.to)
-    if options.license and not LICENCE.fullmatch(options.license):
-        raise UserError(
-            f"--license {options.license}: it is one of Hugging Face's names of licences, in small letters, e.g. "
-            "cc-by-nc-4.0, or other"
-        )
+    if is_export(absolute(options.study)):
+        raise UserError(f"{options.study} is an exported model already")
     source = find_source(options.study, absolute(options.output), options.setting, options.run)
     if not (options.run or options.all):
         source = ask(source)
@@ -44,12 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recognizer = Recognizer.of_source(source, trust=options.trust)
     if reason := recognizer.familiar.reason:
         _tell(f"the export cannot know the study's own recordings: {reason}")
-    export = write_export(recognizer, terms, waves, folder)
+    try:
+        export = write_export(recognizer, terms, waves, folder)
+    except OSError as error:
+        raise UserError(f"--to {options.to}: {error.strerror or error}; nothing was written") from error
     print(
         f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}\n"
         f"Checked with onnxruntime on {export.check.waves} recordings and cuts of them: at most "
-        f"{export.check.largest:.0e} from the networks' own numbers. Licence: {terms.identifier}; read {folder.name}/"
-        "README.md before you pass it on"
+        f"{export.check.largest:.0e} from the networks' own numbers. Licence: {terms.identifier}; read "
+        f"{Path(options.to) / 'README.md'} before you pass it on"
     )
 
 
@@ -72,9 +75,14 @@ def ask(source: Source) -> Source:
 
 
 def _new_folder(word: str) -> Path:
+    if not word.isprintable() or not word.strip() or len(os.fsencode(Path(word).name)) > LONGEST_NAME:
+        raise UserError(f"--to {visible(word)[:80]}: give the folder a name of up to {LONGEST_NAME} letters")
     folder = absolute(word)
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f"--to {word} is there already; name a new folder, or remove it")
+    above = next(one for one in folder.parents if os.path.lexists(one))
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise UserError(f"--to {word}: nothing can be written in {above}; name another place")
     return folder
 
 
@@ -106,7 +114,7 @@ def _parser() -> Parser:
 
 def command() -> None:
     """Do what was typed."""
-    end_clearly(main, "interrupted; nothing was written")
+    end_clearly(main, "interrupted; the folder is there whole, or not at all")
 
 
 if __name__ == "__main__":

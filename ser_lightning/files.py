@@ -129,24 +129,29 @@ def make_folder_once(folder: Path, fill: Callable[[Path], None], intact: Callabl
         # Those of processes that were killed; this one alone is at it now.
         for left in folder.parent.glob(f"{folder.name}.*.{UNFINISHED}"):
             shutil.rmtree(left)
-        write_folder(folder, fill)
+        _fill_beside(folder, fill, _move)
 
     make_once(folder, make, intact)
 
 
 def write_folder(folder: Path, fill: Callable[[Path], object]) -> None:
-    """Call `fill` with a new folder beside a folder's place, and move it there when all of it is on the disk.
+    """Call `fill` with a new folder beside a folder's place, and move it there in one step when all is on the disk.
 
-    Where there is a folder, what the new one does not have is kept.
+    Raises `OSError` where the place is taken by anything but an empty folder.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
+    # rename(2) puts it in the place of an empty folder, and of nothing else
+    _fill_beside(folder, fill, os.rename)
+
+
+def _fill_beside(folder: Path, fill: Callable[[Path], object], move: Callable[[Path, Path], object]) -> None:
     unfinished = _beside(folder)
     unfinished.mkdir()
     try:
         fill(unfinished)
         for file in unfinished.rglob("*"):
             _to_disk(file)
-        _move(unfinished, folder)
+        move(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

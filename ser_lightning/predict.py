@@ -28,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises `UserError` where study, recordings or options are not as they should be, and where there is no recording
     that could be answered.
     """
-    options = _parser().parse_args(arguments)
+    # Recordings may stand behind options too
+    options = _parser().parse_intermixed_args(arguments)
     if options.microphone == bool(options.recordings):
         raise UserError("name recordings, folders or tables of them to be answered, or --microphone, and not both")
     from ser_lightning.inference.predictions import format_of
@@ -134,7 +135,9 @@ def _summarise(rows: "list[list[Row]]", items: int, out: Path | None) -> None:
     from ser_lightning.inference.ensemble import OWN
 
     bad = sum(all(row["class"] is None for row in several) for several in rows)
-    own = sum(any((row["note"] or "").startswith(OWN) for row in several) for several in rows)
+    own = sum(
+        any(row["class"] is not None and (row["note"] or "").startswith(OWN) for row in several) for several in rows
+    )
     if own:
         _tell(
             f"{own} of {items} are recordings of the study itself, answered by those networks alone that were not "

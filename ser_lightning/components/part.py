@@ -72,6 +72,8 @@ class Part(BaseModel):
         model = signature.model(target.rpartition(".")[2])
         own = validate(model, settings, place, chosen, known=common).model_dump()
         code = values.get(CODE)
+        if code and folder is None:
+            raise UserError(f"{chosen}: {CODE} names code that is not there")
         facts = {
             "target": target,
             "own": own,

@@ -1,5 +1,6 @@
 """The model card of an exported folder, as Hugging Face reads it, and the licences that it has to name."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,11 @@ from ser_lightning.corpora.licences import Licence
 from ser_lightning.errors import UserError
 from ser_lightning.inference.graph import SHORTEST
 from ser_lightning.inference.limits import Tested
+from ser_lightning.terminal import visible
 
 # What is given without conditions binds nobody who joins it with something else
 FREE = ("cc0-1.0", "mit")
+IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 CARD = """\
 ---
 {metadata}
@@ -40,17 +43,20 @@ Classes, in order: {classes}. {output}
 ## How to use it
 
 ```python
-import onnxruntime, soundfile
+import numpy, onnxruntime, soundfile
 
 signal, rate = soundfile.read("speech.wav", dtype="float32")
 assert rate == 16000 and signal.ndim == 1
-# batch.onnx takes several, signal [batch, samples] and lengths [batch]
+# batch.onnx takes several: signal [batch, samples] and lengths [batch], int64
 logits, z = onnxruntime.InferenceSession("model.onnx").run(None, {{"signal": signal[None]}})
+probabilities = numpy.exp(logits[0] / {temperature:.4g})
+print(dict(zip({listed_classes}, probabilities / probabilities.sum())))
 ```
 
 ```python
 import audonnx
 
+# At 16 kHz: audonnx takes any rate, and does not resample
 logits = audonnx.load(".")(signal, rate, outputs="logits")
 ```
 
@@ -61,13 +67,12 @@ ser predict . speech.wav folder/ --out predictions.csv
 
 ## Training corpus and licence
 
-{licences}
+{corpus}{licences}
 
 ## Files
 
 `model.onnx` (with `model.yaml` for audonnx) and `batch.onnx` have the same weights, with front end and normalisation
-inside; `*.safetensors`, `config.json` and `recordings.json` (hashes of the recordings that each network was trained
-on) are for ser_lightning. {check}
+inside; `*.safetensors` and `config.json` are for ser_lightning. {recordings} {check}
 """
 
 
@@ -104,7 +109,7 @@ def find_terms(corpus: CorpusConfig, own: str = "") -> Terms:
     """
     corpora = _licences(corpus)
     if own:
-        return Terms(own, corpora, own=True)
+        return Terms(_identifier(own, "--license"), corpora, own=True)
     for name, licence in corpora.items():
         if licence is None or not licence.identifier:
             reason = f"is given under {licence}" if licence else "has no licence that is known here"
@@ -117,22 +122,48 @@ def find_terms(corpus: CorpusConfig, own: str = "") -> Terms:
     if len(binding) > 1:
         listed = ", ".join(f"{name}: {licence}" for name, licence in corpora.items())
         raise UserError(f"the corpora have several licences ({listed}); name the model's by --license")
-    return Terms((sorted(binding) or sorted(names))[0], corpora, own=False)
+    # Of those without conditions MIT asks at least to be named
+    return Terms(max(binding or names), corpora, own=False)
+
+
+def _identifier(name: str, place: str) -> str:
+    if not IDENTIFIER.fullmatch(name):
+        raise UserError(
+            f"{place} {visible(name)}: it is one of Hugging Face's names of licences, in small letters, e.g. "
+            "cc-by-nc-4.0, or other"
+        )
+    return name
 
 
 def _licences(corpus: CorpusConfig) -> dict[str, Licence | None]:
     joined = corpus.own.get("roots") if getattr(corpus.load(), "joins", False) else None
     corpora = (
-        {name: compose([f"corpus={name}", "corpus.root=null"]).corpus for name in joined}
+        {name: compose([f"corpus={name}", "corpus.root=null"]).corpus for name in joined if name != "table"}
         if joined
         else {corpus.name: corpus}
     )
-    return {name: getattr(one.load(), "licence", None) for name, one in corpora.items()}
+    licences = {name: _licence(one) for name, one in corpora.items()}
+    return {name: licences.get(name) for name in joined or licences}
 
 
-def front_matter(name: str, terms: Terms, corpus: str, protocol: str, test: Tested) -> dict[str, Any]:
-    """The card's metadata: licence, tags, and `model-index` with the scores of the test."""
-    scores = {"recall": ("UA (mean recall of the classes)", test.ua), "accuracy": ("WA (accuracy)", test.wa)}
+def _licence(corpus: CorpusConfig) -> Licence | None:
+    """What the class of a corpus says itself; one that is derived from it may read other recordings."""
+    licence = vars(corpus.load()).get("licence")
+    if licence is None:
+        return None
+    if not isinstance(licence, Licence):
+        raise UserError(f"{corpus.place}: its licence is no ser_lightning.corpora.licences.Licence")
+    if licence.identifier:
+        _identifier(licence.identifier, f"{corpus.place}: its licence")
+    return licence
+
+
+def front_matter(name: str, terms: Terms, corpus: str, protocol: str, test: Tested, whose: str) -> dict[str, Any]:
+    """The card's metadata: licence, tags, and `model-index` with the scores of the test; `whose` says of what."""
+    scores = {
+        "recall": (f"UA (mean recall of the classes), {whose}", test.ua),
+        "accuracy": (f"WA (accuracy), {whose}", test.wa),
+    }
     metrics = [
         {"type": kind, "name": f"{meaning}: {score}", "value": round(score.mean, 1)}
         for kind, (meaning, score) in scores.items()
@@ -167,6 +198,8 @@ class CardFacts:
         limits: their test and its limits, in Markdown.
         classes: in the order of logits.
         temperatures: by which each network's logits are divided.
+        recordings: what is known of the recordings that the networks were trained on.
+        corpus: what they were trained and tested on; '' where that is not known.
         check: how the graphs were checked.
     """
 
@@ -174,12 +207,15 @@ class CardFacts:
     limits: str
     classes: Sequence[str]
     temperatures: Sequence[float]
+    recordings: str
+    corpus: str
     check: str
 
 
 def write_card(name: str, metadata: Mapping[str, Any], facts: CardFacts, terms: Terms) -> str:
     """The card in Markdown."""
-    if len(facts.temperatures) > 1:
+    several = len(facts.temperatures) > 1
+    if several:
         output = (
             "`logits` are the logarithm of the networks' mean calibrated probability, which `softmax(logits)` gives "
             "back; `z` has the 64 features of each network, one behind the other."
@@ -196,9 +232,13 @@ def write_card(name: str, metadata: Mapping[str, Any], facts: CardFacts, terms: 
         description=facts.description,
         limits=facts.limits,
         output=output,
+        temperature=1.0 if several else facts.temperatures[0],
+        listed_classes=list(facts.classes),
+        corpus=f"{facts.corpus}.\n\n" if facts.corpus else "",
         classes=", ".join(f"`{one}`" for one in facts.classes),
         shortest=SHORTEST,
         licences="\n".join(_licence_lines(terms)),
+        recordings=facts.recordings,
         check=facts.check,
     )
 

@@ -117,7 +117,9 @@ def read_corpus(study: Path | None, run: Path, root: str | None = None) -> Corpu
         raise damaged(run, CONFIG, error) from error
     choices = {choice.name: choice for choice in all_choices() if choice.group == CorpusConfig.group}
     # One that corpus.name= calls otherwise stands in the command
-    chosen = next((choices[word] for word in [name, *_corpora_typed(study)] if word in choices), None)
+    typed = _corpora_typed(study)
+    words = [name, *typed] if name in typed or not typed else [*typed, name]
+    chosen = next((choices[word] for word in words if word in choices), None)
     if chosen is None:
         raise UserError(
             f"the corpus {name} is not known here; give the command in the folder that has its conf/corpus/"

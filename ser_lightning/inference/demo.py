@@ -11,6 +11,7 @@ import numpy as np
 
 from ser_lightning.errors import UserError
 from ser_lightning.inference.ensemble import NO_SPEECH, Answer
+from ser_lightning.inference.limits import harmless
 from ser_lightning.inference.predictions import rows_of
 from ser_lightning.inference.recognizer import Recognizer
 from ser_lightning.inference.recordings import ONE, Item
@@ -58,6 +59,7 @@ def make_page(recognizer: Recognizer, limits: str) -> Any:
             label = gradio.Label(label="Emotion, calibrated probability")
         note = gradio.Markdown(NOTHING)
         times = gradio.Plot(show_label=False, visible=False)
+        gradio.Markdown(f"Who answers: {harmless(str(recognizer.source))}.")
         gradio.Markdown(limits)
         sound.change(hear, sound, [label, times, note], api_visibility="private")
     return page
@@ -86,8 +88,8 @@ def say(answers: Sequence[Answer]) -> str:
     if spread:
         networks = max(one.networks for one in answers)
         sentences.append(
-            f"The mean of {networks} networks, whose probabilities differ by up to {100 * max(spread):.0f} points "
-            "(standard deviation)."
+            f"The mean of {networks} networks; the standard deviation of a probability over them is up to "
+            f"{100 * max(spread):.0f} points."
         )
     return " ".join(sentences)
 

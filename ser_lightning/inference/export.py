@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
+from math import nan
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +29,12 @@ from ser_lightning.inference.exported import (
     WEIGHTS,
     Contents,
     ExportedNetwork,
+    read_export,
     recordings_of,
 )
 from ser_lightning.inference.graph import LOGITS, SINGLE, refuse_unexportable, write_graphs
 from ser_lightning.inference.graph_check import Check, check_graphs
-from ser_lightning.inference.limits import limits, read_test
+from ser_lightning.inference.limits import Score, limits, read_test
 from ser_lightning.inference.network import Network
 from ser_lightning.inference.recognizer import Recognizer
 from ser_lightning.inference.sources import Source
@@ -98,6 +100,8 @@ def write_export(recognizer: Recognizer, terms: Terms, recordings: Sequence[np.n
         write_graphs(networks, temperatures, unfinished)
         checks.append(check_graphs(unfinished, networks, temperatures, recordings))
         _write_the_rest(recognizer, terms, checks[0], unfinished, folder.name)
+        # Whoever gets it is to read it too
+        read_export(unfinished)
 
     write_folder(folder, fill)
     return Export(folder, checks[0])
@@ -106,12 +110,15 @@ def write_export(recognizer: Recognizer, terms: Terms, recordings: Sequence[np.n
 def _write_the_rest(recognizer: Recognizer, terms: Terms, check: Check, folder: Path, name: str) -> None:
     source, ensemble = recognizer.source, recognizer.ensemble
     assert isinstance(source, Source)
+    # By what it was chosen says nothing of what it can
+    description = str(replace(source, reason=""))
     for network in ensemble.networks:
         _write_weights(network, folder / f"{network.signature}{WEIGHTS}")
     (folder / AUDONNX_FILE).write_text(
         yaml.safe_dump({AUDONNX: {"path": SINGLE, "labels": {LOGITS: list(ensemble.classes)}}}, sort_keys=False)
     )
-    if not ensemble.familiar.reason:
+    unknown = "it was exported without the study's table of them" if ensemble.familiar.reason else ""
+    if not unknown:
         (folder / RECORDINGS).write_text(json.dumps(recordings_of(ensemble.familiar)))
     words = limits(source)
     hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())}
@@ -119,25 +126,32 @@ def _write_the_rest(recognizer: Recognizer, terms: Terms, check: Check, folder: 
         library="ser_lightning",
         library_version=__version__,
         schema=SCHEMA,
-        description=str(source),
+        description=description,
         limits=words,
         classes=list(ensemble.classes),
         networks=[
             ExportedNetwork(network.signature, temperature, network.typical_seconds, _parts(network))
             for network, temperature in zip(ensemble.networks, ensemble.temperatures, strict=True)
         ],
-        recordings=ensemble.familiar.reason,
+        recordings=unknown,
         files=hashes,
     )
     (folder / CONFIG).write_text(json.dumps(asdict(contents), indent=1))
     first = source.results[0]
-    metadata = front_matter(name, terms, first.corpus, first.protocol, read_test(source))
+    test, whose = read_test(source), "mean of the networks' own test parts"
+    if len(source.results) == 1:
+        whose = "this network's own test part"
+        test = replace(test, ua=Score(100 * first.ua, nan), wa=Score(100 * first.wa, nan))
+    metadata = front_matter(name, terms, first.corpus, first.protocol, test, whose)
     checked = (
         f"Both graphs were held against ser_lightning's float32 answers on {check.waves} recordings and cuts of them: "
         f"the largest difference of a logit or a number of `z` was {check.largest:.0e}."
     )
-    facts = CardFacts(str(source), words, ensemble.classes, ensemble.temperatures, checked)
-    (folder / CARD).write_text(write_card(name, metadata, facts, terms))
+    recordings = "Which recordings the networks were trained on is not known here."
+    if not unknown:
+        recordings = f"`{RECORDINGS}` has hashes of the recordings that each network was trained on."
+    facts = CardFacts(description, words, ensemble.classes, ensemble.temperatures, recordings, test.corpus, checked)
+    (folder / CARD).write_text(write_card(name, metadata, facts, terms), encoding="utf-8")
 
 
 def _write_weights(network: Network, file: Path) -> None:

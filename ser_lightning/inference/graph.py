@@ -5,6 +5,7 @@ lengths, do not depend on each other, nor on what lies behind their ends.
 """
 
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -89,7 +90,8 @@ class Spectrogram(nn.Module):
             decibels = torch.maximum(decibels, present.amax(dim=(1, 2), keepdim=True) - self.floor)
         # After the floor, which the whole recording sets
         start = (frames - self.longest).clamp(min=0) // 2
-        index = (start[:, None] + torch.arange(decibels.shape[1])[None]).clamp(max=decibels.shape[1] - 1)  # [B, T]
+        kept = torch.arange(decibels.shape[1])[: self.longest]
+        index = (start[:, None] + kept[None]).clamp(max=decibels.shape[1] - 1)  # [B, T, at most the longest]
         decibels = decibels.gather(1, index[:, :, None].expand(-1, -1, decibels.shape[2]))
         frames = frames.clamp(max=self.longest)
         return decibels.masked_fill(behind_end(decibels, frames)[:, :, None], 0.0), frames
@@ -214,14 +216,19 @@ class Graph(nn.Module):
         self.temperatures = list(temperatures)
 
     def forward(self, signal: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits and z of waves [B, samples] in [-1, 1] at 16 kHz, `lengths` [B] of them valid.
+        """Logits and z of waves [B, samples] in [-1, 1] at 16 kHz, `lengths` [B] of them valid; NaN for fewer than
+        `SHORTEST`.
 
         Of one network its own logits [B, classes] and z [B, 64]; of several the logarithm of their mean calibrated
         probability, and the z of all, one behind the other [B, 64 * networks].
         """
         frames, number = self.spectrogram(signal, lengths)
         logits, z = zip(*(branch(frames, number) for branch in self.branches), strict=True)
-        return together(logits, self.temperatures), torch.cat(z, dim=1)
+        short = (lengths < SHORTEST)[:, None]
+        return (
+            together(logits, self.temperatures).masked_fill(short, math.nan),
+            torch.cat(z, dim=1).masked_fill(short, math.nan),
+        )
 
 
 def together(logits: Sequence[Tensor], temperatures: Sequence[float]) -> Tensor:
@@ -229,8 +236,8 @@ def together(logits: Sequence[Tensor], temperatures: Sequence[float]) -> Tensor:
     calibrated probability."""
     if len(logits) == 1:
         return logits[0]
-    shares = [(one / by).softmax(dim=1) for one, by in zip(logits, temperatures, strict=True)]
-    return torch.stack(shares).mean(dim=0).log()
+    shares = [(one / by).log_softmax(dim=1) for one, by in zip(logits, temperatures, strict=True)]
+    return torch.stack(shares).logsumexp(dim=0) - math.log(len(shares))
 
 
 class SingleGraph(nn.Module):

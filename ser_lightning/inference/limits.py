@@ -1,6 +1,7 @@
 """What must be known of a model's answers, wherever they are shown: how it was tested, and what was not."""
 
 from dataclasses import dataclass
+from html import escape
 from math import isnan, nan
 
 import numpy as np
@@ -42,11 +43,16 @@ class Tested:
     Attributes:
         ua, wa: of its setting's runs, each on its own test part.
         caption: protocol, leak audit and what else the numbers are of.
+        chance, cues: UA in per cent by guessing, and by length, silence and level of a recording alone.
+        corpus: its utterances, by class; '' where that is not known.
     """
 
     ua: Score
     wa: Score
     caption: str
+    chance: float
+    cues: float
+    corpus: str = ""
 
 
 def read_test(source: Source) -> Tested:
@@ -54,14 +60,18 @@ def read_test(source: Source) -> Tested:
     if source.study is None:
         (result,) = source.results
         caption = f"{result.corpus}, {result.protocol} protocol; one run, without a study."
-        return Tested(Score(100 * result.ua, nan), Score(100 * result.wa, nan), caption)
+        chance, cues = (100 * float(result.audit.get(name, nan)) for name in ("chance", "cue_ua"))
+        return Tested(Score(100 * result.ua, nan), Score(100 * result.wa, nan), caption, chance, cues)
     material = read_material(source.study, source.runs)
     runs = {result.signature for result in source.all_results}
     row = next(number for number, job in enumerate(material.jobs) if runs & {*job.runs})
     ua, wa = (
         Score(float(material.summary[name][row]), float(material.summary[f"{name}_half"][row])) for name in ("ua", "wa")
     )
-    return Tested(ua, wa, material.facts.caption)
+    facts = material.facts
+    counts = ", ".join(f"{name} {number}" for name, number in facts.class_counts.items())
+    corpus = f"{facts.corpus}, {facts.utterances} utterances ({counts})"
+    return Tested(ua, wa, facts.caption, 100 * facts.audit.chance, 100 * facts.audit.cue_ua, corpus)
 
 
 def limits(source: Source | ExportedModel) -> str:
@@ -70,16 +80,27 @@ def limits(source: Source | ExportedModel) -> str:
     Raises `UserError` where the study's runs cannot be read.
     """
     if isinstance(source, ExportedModel):
-        return source.contents.limits
+        return harmless(source.contents.limits)
     warning = [f"**{SYNTHETIC}**"] if source.results[0].synthetic else []
     return "\n\n".join([HEADING, *warning, *_sentences(source, read_test(source)), NOT_TESTED])
 
 
+def harmless(text: str) -> str:
+    """Markdown of others, with neither HTML nor pictures, which would be fetched from elsewhere."""
+    return escape(text, quote=False).replace("![", "!\\[")
+
+
 def _sentences(source: Source, test: Tested) -> list[str]:
     runs, answering = len(source.all_results), source.results
+    beside = (
+        f"UA is the mean recall of the classes: guessing gets {test.chance:.0f} %, and whoever knows only length, "
+        f"silence and level of a recording {test.cues:.0f} %."
+    )
+    if isnan(test.ua.half):
+        beside += " Too little was tested for an interval."
     if runs == 1:
-        return [f"Tested with UA {test.ua}, in one run.", test.caption]
-    tested = f"Tested with UA {test.ua}, the mean over the test parts of the setting's {runs} runs."
+        return [f"Tested with UA {test.ua}, in one run. {beside}", test.caption]
+    tested = f"Tested with UA {test.ua}, the mean over the test parts of the setting's {runs} runs. {beside}"
     if len(answering) > 1:
         tested += " Each network was tested singly; what they say together, as here, was not."
     else:

@@ -120,8 +120,8 @@ def find_source(word: str, output: Path, setting: str = "", run: str = "") -> So
     best = max(ua, key=lambda number: ua[number])
     reason = ""
     if len(fitting) > 1:
-        others = "those that fit" if setting else "its settings"
-        reason = f" (of {len(fitting)}, {others}, the best mean UA on dev, {100 * ua[best]:.1f} %)"
+        others = f"that fit {setting}" if setting else "settings"
+        reason = f" (the best of {len(fitting)} {others} by mean UA on dev, {100 * ua[best]:.1f} %)"
     job, results = jobs[best], finished[best]
     return Source(runs, study, names[best], results, results, len(job.runs), reason)
 

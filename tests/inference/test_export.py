@@ -16,13 +16,17 @@ import pytest
 import safetensors.torch
 import soundfile
 import torch
+import yaml
 from huggingface_hub import ModelCard
 
 from ser_lightning import export, predict
 from ser_lightning.config import compose
 from ser_lightning.errors import UserError
 from ser_lightning.features.audio import RATE
+from ser_lightning.files import write_folder
+from ser_lightning.inference import corpus_recordings
 from ser_lightning.inference.card import find_terms
+from ser_lightning.inference.corpus_recordings import read_corpus
 from ser_lightning.inference.exported import CONFIG, RECORDINGS, WEIGHTS, read_export
 from ser_lightning.inference.graph import BATCH, SINGLE
 from ser_lightning.inference.graph_check import check_graphs
@@ -118,7 +122,7 @@ def test_audonnx_reads_it_and_says_what_predict_says_of_the_study(made, trained,
     np.testing.assert_allclose(shares, expected.mean(dim=0).numpy(), atol=1e-5)
 
 
-def test_predict_says_the_same_of_folder_and_study(made, trained, stranger, recordings, capsys):
+def test_predict_says_the_same_of_folder_and_study(made, folder, trained, stranger, recordings, capsys):
     (own,) = read_outputs(find_source(STUDY, trained, SETTING).folders[0]).query("part == 'test'")["id"][:1]
     words = [str(stranger), str(recordings[own])]
     predict.main([STUDY, *words, "--setting", SETTING, "--output", str(trained)])
@@ -127,6 +131,10 @@ def test_predict_says_the_same_of_folder_and_study(made, trained, stranger, reco
     printed = capsys.readouterr()
     assert printed.out == expected
     assert "answered by the 1 of 2 networks never trained on it" in printed.out
+    # What is left out of a folder is missed
+    (folder / CONFIG).unlink()
+    with pytest.raises(UserError, match="config.json cannot be read"):
+        Recognizer.load(folder)
     assert printed.err.startswith(f"exported model model: study {STUDY} (demo, paper protocol), {SETTING}: 2 networks")
 
 
@@ -191,6 +199,28 @@ def divided_by_nothing(folder):
     sealed(folder, weights(folder).name, safetensors.torch.save(state))
 
 
+def overflowing(folder):
+    state = safetensors.torch.load_file(weights(folder))
+    state["encoder.fc1.weight"] *= 1e30
+    state["head.fc2.weight"] *= 1e30
+    sealed(folder, weights(folder).name, safetensors.torch.save(state))
+
+
+def halved(folder):
+    state = safetensors.torch.load_file(weights(folder))
+    sealed(folder, weights(folder).name, safetensors.torch.save({k: v.bfloat16() for k, v in state.items()}))
+
+
+def sparse(folder):
+    with weights(folder).open("r+b") as file:
+        file.truncate(2**36)
+
+
+def twice(folder):
+    networks = json.loads((folder / CONFIG).read_text())["networks"]
+    changed(folder, "networks", value=[networks[0]] * 2)
+
+
 def another_head(folder):
     state = safetensors.torch.load_file(weights(folder))
     state["head.fc2.weight"] = torch.zeros(7, 64)
@@ -204,8 +234,12 @@ def another_head(folder):
         (truncate_knowingly, "is no safetensors file"),
         (pickled, "is no safetensors file"),
         (not_numbers, "head.fc2.bias has values that no network has"),
-        (divided_by_nothing, "normalise.mean has values that no network has"),
+        (divided_by_nothing, "normalise.deviation has values that no network has"),
         (another_head, "does not fit the parts"),
+        (overflowing, "the network has no finite answer to a second of sound"),
+        (halved, "has values that no network has"),
+        (sparse, "it has 68719476736 bytes"),
+        (twice, "has a class or a network twice"),
         (lambda folder: weights(folder).unlink(), "is not there; export the model again, or copy all of its files"),
         (lambda folder: (folder / RECORDINGS).write_text("{}"), "recordings.json is truncated or altered"),
         (lambda folder: sealed(folder, RECORDINGS, b'{"a": ["b"]}'), "does not say which network was trained on what"),
@@ -215,8 +249,11 @@ def another_head(folder):
             "its config.json is another library's",
         ),
         (lambda folder: changed(folder, "schema", value=99), "was exported by a later version"),
-        (lambda folder: changed(folder, "classes", value=["a", "a", "b", "c"]), "has classes twice"),
-        (lambda folder: changed(folder, "description", value="\x1b]0;owned\x07"), "signs that no name has"),
+        (lambda folder: changed(folder, "classes", value=["a", "a", "b", "c"]), "has a class or a network twice"),
+        (
+            lambda folder: changed(folder, "description", value="\x1b]0;owned\x07"),
+            "has signs in its texts that a terminal obeys",
+        ),
         (lambda folder: changed(folder, "networks", value=[]), "networks: List should have at least 1 item"),
         (lambda folder: changed(folder, "networks", 0, "signature", value="../../etc/passwd"), "networks.0.signature"),
         (lambda folder: changed(folder, "networks", 0, "temperature", value=float("nan")), "networks.0.temperature"),
@@ -228,6 +265,19 @@ def another_head(folder):
             lambda folder: changed(folder, "networks", 0, "parts", "features", "max_seconds", value="rm"),
             "max_seconds",
         ),
+        (
+            lambda folder: changed(folder, "networks", 0, "parts", "features", "max_seconds", value=1e308),
+            "max_seconds is 1e+308, and 3600 is the most",
+        ),
+        (
+            lambda folder: changed(folder, "networks", 0, "parts", "features", "_code_", value="x"),
+            "features has _code_, which is no setting",
+        ),
+        (
+            lambda folder: changed(folder, "networks", 0, "parts", "head", "two\nlines", value="x"),
+            "two lines",
+        ),
+        (lambda folder: changed(folder, "library_version", value="1\nall is fine"), "library_version"),
         (lambda folder: changed(folder, "networks", 0, "parts", value={}), "features is None, which is no class"),
     ],
 )
@@ -240,6 +290,46 @@ def test_a_truncated_foreign_or_hostile_folder_is_refused_in_a_line(folder, monk
     assert len(str(refusal.value).splitlines()) == 1
     assert str(refusal.value).isprintable()
     assert not Path("unpickled").exists()
+
+
+def test_no_code_of_a_folder_is_imported(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    module = folder / "None" / "ser_lightning" / "__init__.py"
+    module.parent.mkdir(parents=True)
+    module.write_text("import os; os.mkdir('imported')")
+    for group in ("features", "normalise", "model", "head"):
+        changed(folder, "networks", 0, "parts", group, "_code_", value="x")
+    done = subprocess.run(
+        [sys.executable, "-m", "ser_lightning.predict", ".", "nothing"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    with pytest.raises(UserError, match="_code_"):
+        Recognizer.load(folder)
+    assert not Path("imported").exists()
+
+
+def test_pictures_and_html_of_others_are_shown_as_text(folder):
+    changed(folder, "limits", value="<img src=x> ![](http://elsewhere/x.png) a")
+    assert limits(read_export(folder)) == "&lt;img src=x&gt; !\\[](http://elsewhere/x.png) a"
+
+
+def test_whoever_takes_the_place_meanwhile_keeps_it(tmp_path):
+    def fill(unfinished):
+        (unfinished / "ours").touch()
+        (tmp_path / "model").mkdir()
+        (tmp_path / "model" / "theirs").touch()
+
+    with pytest.raises(OSError, match="not empty"):
+        write_folder(tmp_path / "model", fill)
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "theirs"]
+
+
+def test_a_corpus_that_a_command_calls_otherwise_keeps_its_class(source, tmp_path, monkeypatch):
+    words = ["corpus=savee", "corpus.name=tess", "corpus.root=x"]
+    (tmp_path / "command.txt").write_text(f"ser train {' '.join(words)}")
+    content = yaml.safe_dump({"corpus": compose(words).corpus.settings}).encode()
+    monkeypatch.setattr(corpus_recordings, "read_sealed", lambda run, name: content)
+    assert read_corpus(tmp_path, source.folders[0]).target.endswith("SAVEE")
 
 
 def test_options_of_a_study_are_none_of_an_export(folder):
@@ -265,6 +355,7 @@ def test_a_graph_of_another_network_is_found_out(made, trained, stranger):
         (["corpus=ravdess_all", "corpus.root=x"], "cc-by-nc-sa-4.0", "non-commercial, share-alike"),
         (["corpus=tess", "corpus.root=x"], "cc-by-nc-nd-4.0", "no derivatives"),
         (["corpus=cremad", "corpus.root=x"], "odbl", "share-alike"),
+        (["corpus=mixed", "corpus.roots={emodb: x, demo: null}"], "mit", ""),
         (["corpus=mixed", "corpus.roots={emodb: x, nemo: x}"], "cc-by-nc-sa-4.0", "nemo is given under"),
     ],
 )
@@ -298,6 +389,8 @@ def test_without_a_licence_to_pass_on_the_user_names_one(words, reason):
     [
         (["--to", "there"], "--to there is there already"),
         (["--to", "new", "--license", "My own!"], "one of Hugging Face's names of licences"),
+        (["--to", "there/notes.txt/new"], "nothing can be written in"),
+        (["--to", "two\nlines"], "give the folder a name"),
         (["--to", "new", "--run", "nothing"], "--run nothing"),
         (["--to", "new", "--root", "nowhere"], "corpus.root"),
     ],

@@ -11,7 +11,7 @@ from ser_lightning.config import compose
 from ser_lightning.errors import UserError
 from ser_lightning.features.audio import RATE, read_audio
 from ser_lightning.features.front_end import stored_bins
-from ser_lightning.inference.graph import SINGLE, write_graphs
+from ser_lightning.inference.graph import BATCH, SINGLE, together, write_graphs
 from ser_lightning.inference.graph_check import check_graphs, cuts
 from ser_lightning.inference.network import KINDS, Network, TrainingMoments
 from ser_lightning.training.network import make_network
@@ -72,6 +72,15 @@ def test_graphs_say_what_the_networks_say(words, waves, tmp_path):
     shares = [(one / by).softmax(dim=1).numpy() for one, by in zip(answers, temperatures, strict=True)]
     expected = answers[0].numpy() if len(networks) == 1 else np.log(np.mean(shares, axis=0))
     np.testing.assert_allclose(logits, expected, atol=1e-4)
+    signal, lengths = np.stack([waves[0][:9000]] * 2), np.array([9000, 7679])
+    logits, z = onnxruntime.InferenceSession(tmp_path / BATCH).run(None, {"signal": signal, "lengths": lengths})
+    assert np.isfinite(logits).all(axis=1).tolist() == np.isfinite(z).all(axis=1).tolist() == [True, False]
+
+
+def test_classes_of_no_probability_stay_finite():
+    logits = [torch.tensor([[0.0, -200.0]]), torch.tensor([[0.0, -300.0]])]
+    said = together(logits, [1.0, 1.0])
+    assert said[0].tolist() == pytest.approx([0, -200 - np.log(2)], rel=1e-6)
 
 
 def test_a_check_hears_the_shortest_the_longest_and_a_quiet_one(waves):
