@@ -133,7 +133,7 @@ def test_predict_says_the_same_of_folder_and_study(made, folder, trained, strang
     assert "answered by the 1 of 2 networks never trained on it" in printed.out
     # What is left out of a folder is missed
     (folder / CONFIG).unlink()
-    with pytest.raises(UserError, match="config.json cannot be read"):
+    with pytest.raises(UserError, match=r"config\.json cannot be read"):
         Recognizer.load(folder)
     assert printed.err.startswith(f"exported model model: study {STUDY} (demo, paper protocol), {SETTING}: 2 networks")
 

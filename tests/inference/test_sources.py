@@ -21,7 +21,7 @@ def test_of_a_study_the_setting_with_the_best_mean_ua_on_dev_answers_by_all_its_
     assert [result.signature for result in by_name.results] == best.runs
     assert by_name.folders == [trained / "runs" / run for run in best.runs]
     percent = f"{100 * max(ua):.1f} %"
-    assert f"of 2, its settings, the best mean UA on dev, {percent}" in str(by_name)
+    assert f"the best of 2 settings by mean UA on dev, {percent}" in str(by_name)
     assert "2 networks" in str(by_name)
     assert "synthetic" in str(by_name)
 
