@@ -11,7 +11,7 @@ import pytest
 
 from ser_lightning.config import Config, compose
 from tests import commands
-from tests.installation import TOP, bare, installed, sources, wheel  # noqa: F401
+from tests.installation import TOP, bare, forks, installed, sources, wheel  # noqa: F401
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
