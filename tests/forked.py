@@ -5,6 +5,7 @@ library alone.
 """
 
 import atexit
+import ctypes
 import json
 import os
 import runpy
@@ -138,6 +139,10 @@ def _serve() -> dict[str, Any] | None:
         if pid == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.setsid()
+            # Where onnxruntime is installed torchmetrics imports it, and its threads are not those of a forked process:
+            # what C++ destroys behind Python's own end would abort it, or wait for them for ever
+            library = ctypes.CDLL(None)
+            library.on_exit(ctypes.cast(library._exit, ctypes.c_void_p), None)
             return json.loads(line)
         os.write(1, f"{pid}\n".encode())
     return None
@@ -176,6 +181,10 @@ def _do(
     elif words[0] == "-m":
         sys.path.insert(0, folder)
         sys.argv = list(words[1:])
+        # Of a module that is there already it would warn; of a package it is `__main__` that is run
+        for name in (words[1], f"{words[1]}.__main__"):
+            if not hasattr(sys.modules.get(name), "__path__"):
+                sys.modules.pop(name, None)
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
     else:
         sys.path.insert(0, str(Path(words[0]).parent))
