@@ -54,7 +54,7 @@ test-browser: .venv/installed  ## pages in Chromium, of any width (as root; inst
 	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 	{ echo "Installing chromium"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium >/dev/null; } || \
 	echo "chromium cannot be installed; the tests of pages will be skipped"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser -rs tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser -rs $$(grep -rl 'mark\.browser' --include='test_*.py' tests)
 
 test-cluster: .venv-ray/installed  ## sweeps on a real Slurm (as root; installs Debian's slurm-wlm and munge) and on Ray
 	@command -v slurmctld >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \

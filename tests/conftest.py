@@ -11,7 +11,8 @@ import pytest
 
 from ser_lightning.config import Config, compose
 from tests import commands
-from tests.installation import TOP, bare, installed, sources, wheel  # noqa: F401
+from tests.inference.trained import recordings, study, trained  # noqa: F401
+from tests.installation import TOP, bare, forks, installed, sources, wheel  # noqa: F401
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -22,6 +23,7 @@ os.environ["WANDB_MODE"] = "offline"
 
 # Files that take longest, which begin first, so that no process waits in the end for another's long one
 LONGEST = ["faults", "own_parts", "reproduce", "ranks", "package", "command", "train", "notebooks", "campaign"]
+LONGEST += ["contracts", "loggers", "resume", "run", "export", "predict", "recognizer", "network", "trial"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -76,6 +78,8 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # than the network needs.
 SMALL = ["corpus.utterances=120", "features.max_seconds=0.6", "batching.size=4", "trainer.max_steps=6"]
 SMALL += ["split.folds=[0]", "logger=csv"]
+# To start another process takes longer than all of that
+SMALL += ["trainer.workers=1"]
 
 
 @pytest.fixture

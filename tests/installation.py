@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.forked import Forks
+
 TOP = Path(__file__).resolve().parent.parent
+OTHERS = ["lightning.pytorch", "hydra", "pandas", "pyarrow.parquet", "scipy.stats", "sklearn.svm", "librosa"]
+OTHERS += ["matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf", "rich.table", "pydantic"]
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +52,12 @@ def installed(wheel, tmp_path_factory):
     return environment
 
 
+@pytest.fixture(scope="session")
+def forks(installed):
+    """A process of its Python, from which `ser` is forked: of others' packages it has imported what takes longest."""
+    return Forks(OTHERS, installed / "bin" / "python", PYTHONPATH="")
+
+
 def pip(command, *words, python=sys.executable):
     offline = ["--quiet", "--no-index", "--no-deps", "--disable-pip-version-check"]
     subprocess.run([sys.executable, "-m", "pip", "--python", python, command, *offline, *words], check=True)
@@ -63,11 +73,24 @@ def packages(environment):
     return Path(sysconfig.get_path("purelib", "venv", {"base": str(environment)}))
 
 
-def run(words, folder, **variables):
+def environment(**variables):
+    """The variables of a command, in a terminal of 200 columns, of a user who has nothing but that environment."""
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "SER_OUTPUT")}
-    return subprocess.run(
-        words, cwd=folder, env={**kept, "COLUMNS": "200", **variables}, capture_output=True, text=True, timeout=300
-    )
+    return {**kept, "COLUMNS": "200", **variables}
+
+
+def run(words, folder, **variables):
+    """A command in a process of its own, to its end."""
+    return subprocess.run(words, cwd=folder, env=environment(**variables), capture_output=True, text=True, timeout=300)
+
+
+def run_forked(forks, words, folder, place, **variables):
+    """The same in a process that is forked; `place` is a folder for what it says."""
+    files = [place / name for name in ("stdout", "stderr")]
+    for file in files:
+        file.write_text("")
+    status = forks.start(words, folder, *files, environment(**variables)).wait()
+    return subprocess.CompletedProcess(words, status, *(file.read_text() for file in files))
 
 
 def contents(folder):

@@ -1,7 +1,6 @@
 """Sweeps that are killed, shared, out of disk or failing: real processes, as users start them."""
 
 import contextlib
-import multiprocessing
 import os
 import random
 import shutil
@@ -11,19 +10,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 
 from ser_lightning.config import compose
 from ser_lightning.runs.code import code_digest
 from ser_lightning.runs.ledger import read_predictions, read_result
 from ser_lightning.runs.status import study_status
 from ser_lightning.training.plan import plan_job
+from tests import commands
 from tests.conftest import TOP
+from tests.forked import Fork
 
 SWEEP = ["-m", "loss.alpha=0.1,0.3,0.5", "loss.lam=0,0.5,1"]
 # Two epochs and a half; few utterances, and little of each, for speed.
@@ -33,12 +32,8 @@ DEADLINE = 300
 BEGUN = "begun by"
 
 
-def train(arguments: list[str], log: Path) -> None:
-    """What `python -m ser_lightning.train ARGUMENTS` does, in a process of its own that writes to a file."""
-    with log.open("ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    torch.set_num_threads(1)
+def train(arguments: list[str]) -> None:
+    """What `python -m ser_lightning.train ARGUMENTS` does."""
     sys.argv = ["train", *arguments]
     from ser_lightning.command import run_command
     from ser_lightning.train import main
@@ -47,28 +42,18 @@ def train(arguments: list[str], log: Path) -> None:
     run_command(main, "train")
 
 
-@pytest.fixture(scope="module")
-def start() -> Callable[..., BaseProcess]:
-    """Starts `train` on an output folder; its words go to train.log there.
-
-    The processes are forked from one that has imported everything, for the imports take longer than all else.
-    """
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["ser_lightning.train", "ser_lightning.training.run", "ser_lightning.report.sweep"])
-
-    def start_on(output: Path, *arguments: str) -> BaseProcess:
-        process = server.Process(target=train, args=([*arguments, f"paths.output={output}"], output / "train.log"))
-        process.start()
-        return process
-
-    return start_on
+def start(output: Path, *arguments: str) -> Fork:
+    """Starts `train` on an output folder; its words go to train.log there."""
+    return commands.forks().call(
+        train, output / "train.log", os.environ, arguments=[*arguments, f"paths.output={output}"]
+    )
 
 
-def finish(process: BaseProcess, output: Path, status: int = 0) -> str:
+def finish(process: Fork, output: Path, status: int = 0) -> str:
     """Waits for the process's end, and returns what it said."""
-    process.join(DEADLINE)
+    process.wait(DEADLINE)
     said = (output / "train.log").read_text()
-    assert process.exitcode == status, said
+    assert process.returncode == status, said
     return said
 
 
@@ -85,7 +70,7 @@ def ledger(output: Path) -> pd.DataFrame:
     return read_predictions(output / "runs", names)
 
 
-def begun(output: Path, process: BaseProcess) -> bool:
+def begun(output: Path, process: Fork) -> bool:
     """Whether the process has come to the command itself, which knows what signals mean."""
     with contextlib.suppress(FileNotFoundError):
         return f"{BEGUN} {process.pid}\n" in (output / "train.log").read_text()
@@ -119,14 +104,14 @@ def place(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[st
 
 
 @pytest.fixture(scope="module")
-def undisturbed(place, start) -> pd.DataFrame:
+def undisturbed(place) -> pd.DataFrame:
     """The ledger of the sweep left alone."""
     output = place("undisturbed")
     finish(start(output, *SWEEP, *COMMON), output)
     return ledger(output)
 
 
-def test_a_sweep_killed_at_six_random_moments(place, start, undisturbed):
+def test_a_sweep_killed_at_six_random_moments(place, undisturbed):
     output, moments, kills = place("disturbed"), random.Random(7), 0
     while kills < 6:
         began = time.time()
@@ -134,25 +119,23 @@ def test_a_sweep_killed_at_six_random_moments(place, start, undisturbed):
         wait_for(lambda process=process: begun(output, process))
         # Most moments lie in the midst of a training, some before.
         if moments.random() < 0.8:
-            wait_for(lambda process=process, began=began: process.exitcode is not None or trying(output, began))
+            wait_for(lambda process=process, began=began: process.poll() is not None or trying(output, began))
         time.sleep(moments.uniform(0, 1.2))
         blow = moments.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-        if process.exitcode is None:
-            os.kill(process.pid, blow)
-        process.join(DEADLINE)
-        if process.exitcode == 0:
+        process.send_signal(blow)
+        if process.wait(DEADLINE) == 0:
             # the sweep's end came first, if only by the time that a process takes to leave; all over again
             pd.testing.assert_frame_equal(ledger(output), undisturbed)
             shutil.rmtree(output / "runs")
             continue
-        assert process.exitcode in (-signal.SIGKILL, 128 + signal.SIGTERM, 130)
+        assert process.returncode in (-signal.SIGKILL, 128 + signal.SIGTERM, 130)
         kills += 1
     finish(start(output, *SWEEP, *COMMON), output)
     assert undisturbed["signature"].nunique() == 7
     pd.testing.assert_frame_equal(ledger(output), undisturbed)
 
 
-def test_a_rerun_killed_goes_on_and_trains_nothing_a_third_time(place, start):
+def test_a_rerun_killed_goes_on_and_trains_nothing_a_third_time(place):
     output = place("rerun")
     words = ["-m", "loss.lam=0,0.5", *COMMON]
     finish(start(output, *words), output)
@@ -170,8 +153,8 @@ def test_a_rerun_killed_goes_on_and_trains_nothing_a_third_time(place, start):
     process = start(output, *words, "rerun=true")
     # in the midst of the first run's training
     wait_for(lambda: list(output.glob("runs/*/last.ckpt")))
-    os.kill(process.pid, signal.SIGKILL)
-    process.join(DEADLINE)
+    process.send_signal(signal.SIGKILL)
+    process.wait(DEADLINE)
     for _ in range(2):
         finish(start(output, *words, "rerun=true"), output)
         assert former() == {f"{name}-0": content for name, content in before.items()}
@@ -180,7 +163,7 @@ def test_a_rerun_killed_goes_on_and_trains_nothing_a_third_time(place, start):
     pd.testing.assert_frame_equal(ledger(output), first)
 
 
-def test_two_processes_share_a_sweep_between_them(place, start, undisturbed):
+def test_two_processes_share_a_sweep_between_them(place, undisturbed):
     output = place("shared")
     both = [start(output, *SWEEP, *COMMON) for _ in range(2)]
     for process in both:
@@ -188,7 +171,7 @@ def test_two_processes_share_a_sweep_between_them(place, start, undisturbed):
     pd.testing.assert_frame_equal(ledger(output), undisturbed)
 
 
-def test_of_two_that_need_the_same_features_the_one_that_makes_them_is_killed(cache, tmp_path, start):
+def test_of_two_that_need_the_same_features_the_one_that_makes_them_is_killed(cache, tmp_path):
     output = tmp_path / "features"
     (output / "cache").mkdir(parents=True)
     (output / "cache" / "corpora").symlink_to(cache / "corpora")
@@ -198,7 +181,7 @@ def test_of_two_that_need_the_same_features_the_one_that_makes_them_is_killed(ca
     # host-pid.unfinished
     (begun,) = output.glob("cache/features/*.unfinished")
     maker = both.pop(int(begun.name.split(".")[-2].split("-")[-1]))
-    os.kill(maker.pid, signal.SIGKILL)
+    maker.send_signal(signal.SIGKILL)
     (other,) = both.values()
     finish(other, output)
     assert not list(output.glob("cache/features/*.unfinished"))
@@ -206,7 +189,7 @@ def test_of_two_that_need_the_same_features_the_one_that_makes_them_is_killed(ca
 
 
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGTERM])
-def test_worker_processes_end_with_the_command(place, start, kind):
+def test_worker_processes_end_with_the_command(place, kind):
     output = place("workers")
     words = [*COMMON, "split.folds=[0,1]", "trainer.workers=2", "trainer.max_steps=5000"]
     process = start(output, *words)
@@ -215,13 +198,13 @@ def test_worker_processes_end_with_the_command(place, start, kind):
         return [entry.state for entry in study_status(output / "studies" / "faults", output / "runs")]
 
     wait_for(lambda: states() == ["running", "running"])
-    os.kill(process.pid, kind)
-    process.join(DEADLINE)
+    process.send_signal(kind)
+    process.wait(DEADLINE)
     wait_for(lambda: states() == ["interrupted", "interrupted"])
 
 
 @pytest.mark.parametrize("stop_at_failure", [False, True])
-def test_a_job_that_fails_does_not_stop_the_others_unless_told_to(place, start, capsys, stop_at_failure):
+def test_a_job_that_fails_does_not_stop_the_others_unless_told_to(place, capsys, stop_at_failure):
     output = place("failing")
     words = ["-m", "optimizer.learning_rate=1e-3,1e20,1e-4", "trainer.precision=32", *COMMON]
     said = finish(start(output, *words, f"study.stop_at_failure={stop_at_failure}"), output, status=1)
@@ -267,7 +250,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_full_disk_under_the_runs(small_disk, cache, start, undisturbed):
+def test_a_full_disk_under_the_runs(small_disk, cache, undisturbed):
     output = small_disk(30)
     (output / "cache").symlink_to(cache)
     said = finish(start(output, *SWEEP, *COMMON), output, status=1)
@@ -281,7 +264,7 @@ def test_a_full_disk_under_the_runs(small_disk, cache, start, undisturbed):
     pd.testing.assert_frame_equal(ledger(output), undisturbed)
 
 
-def test_a_full_disk_under_the_feature_store(small_disk, cache, start):
+def test_a_full_disk_under_the_feature_store(small_disk, cache):
     output = small_disk(8)
     (output / "cache").mkdir()
     (output / "cache" / "corpora").symlink_to(cache / "corpora")

@@ -4,9 +4,7 @@ Every part is one Python file and one yaml; nothing else is written for it.
 """
 
 import json
-import os
 import signal
-import subprocess
 import time
 from textwrap import dedent
 
@@ -16,7 +14,7 @@ import pytest
 import torch
 
 from tests.components.test_code import write
-from tests.installation import run
+from tests.installation import environment, run, run_forked
 
 FILES = {
     # What must not be taken for Python's own
@@ -211,15 +209,30 @@ def user(place):
 
 
 @pytest.fixture
-def ser(user, installed):
+def ser(user, installed, forks, tmp_path):
     """Gives a command to the console script in the user's folder, and expects it to end well."""
 
     def call(*words):
-        done = run([installed / "bin" / "ser", *words], user, OMP_NUM_THREADS="1")
+        done = run_forked(forks, [installed / "bin" / "ser", *words], user, tmp_path)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     return call
+
+
+@pytest.fixture
+def start(user, installed, forks, tmp_path):
+    """Begins such a command; it is killed in the end."""
+    started = []
+
+    def begin(*words):
+        files = [tmp_path / name for name in ("stdout", "stderr")]
+        started.append(forks.start([installed / "bin" / "ser", *words], user, *files, environment()))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.send_signal(signal.SIGKILL)
 
 
 def results(place):
@@ -298,19 +311,17 @@ LONG = [
 ]
 
 
-def test_a_killed_run_ends_as_if_undisturbed_and_two_ranks_train_as_one(ser, user, installed):
+def test_a_killed_run_ends_as_if_undisturbed_and_two_ranks_train_as_one(ser, user, start):
     before = results(user)
     ser("train", *LONG)
     (signature,) = new(user, before)
     folder = user / "outputs" / "runs" / signature
     undisturbed = folder.rename(user / "undisturbed")
 
-    with subprocess.Popen(
-        [installed / "bin" / "ser", "train", *LONG], cwd=user, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    ) as process:
-        wait_for(lambda: (folder / "last.ckpt").exists() or process.poll() is not None)
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+    process = start("train", *LONG)
+    wait_for(lambda: (folder / "last.ckpt").exists() or process.poll() is not None)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
     assert not (folder / "result.json").exists()
     ser("train", *LONG)
     assert_same(folder, undisturbed)
@@ -333,28 +344,24 @@ def assert_same(folder, other):
     assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
 
 
-def wait_for(condition, seconds=120):
+def wait_for(condition, seconds=300):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.002)
+        time.sleep(0.01)
 
 
-def test_an_edit_while_a_sweep_runs_reaches_no_worker(user, installed):
+def test_an_edit_while_a_sweep_runs_reaches_no_worker(user, start):
     """Of four runs two are trained at a time, when the files are no Python any more."""
     before, kept = results(user), (user / "mine.py").read_text()
     attempts = set(user.glob("outputs/runs/*/attempt.json"))
     words = ["loss=mine", "loss.lam=0.1,0.2", "split.folds=[0,1]", "seed=3", "trainer.workers=2", "study.name=running"]
-    with subprocess.Popen(
-        [installed / "bin" / "ser", "train", "-m", *QUICK, "trainer.max_steps=36", *words],
-        cwd=user,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    ) as process:
-        wait_for(lambda: set(user.glob("outputs/runs/*/attempt.json")) - attempts or process.poll() is not None)
-        assert len(new(user, before)) < 2
-        for name in ("mine.py", "helper.py", "encoder.py"):
-            (user / name).write_text("garbage (\n")
-    assert process.returncode == 0
+    process = start("train", "-m", *QUICK, "trainer.max_steps=36", *words)
+    wait_for(lambda: set(user.glob("outputs/runs/*/attempt.json")) - attempts or process.poll() is not None)
+    assert len(new(user, before)) < 2
+    for name in ("mine.py", "helper.py", "encoder.py"):
+        (user / name).write_text("garbage (\n")
+    assert process.wait() == 0
     trained = new(user, before)
     assert len(trained) == 4
     for signature in trained:

@@ -6,19 +6,20 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.installation import TOP, contents, packages, run
+from tests.installation import TOP, contents, packages, run, run_forked
 
 TINY = ["corpus=demo", "corpus.utterances=120", "trainer.max_steps=2", "split.folds=[0]", "logger=csv"]
-TINY += ["features.max_seconds=1", "trainer.accelerator=cpu", "trainer.devices=2"]
+TINY += ["features.max_seconds=1", "trainer.accelerator=cpu"]
 
 
 @pytest.fixture(scope="module")
 def ser(installed, tmp_path_factory):
     """Gives a command to the console script, in a folder that is empty at first, `ser.folder`."""
-    folder = tmp_path_factory.mktemp("empty")
+    folder, place = tmp_path_factory.mktemp("empty"), tmp_path_factory.mktemp("printed")
 
-    def call(*words):
-        return run([installed / "bin" / "ser", *words], folder)
+    def call(*words, forks=None):
+        typed = [installed / "bin" / "ser", *words]
+        return run_forked(forks, typed, folder, place) if forks else run(typed, folder)
 
     call.folder = folder
     return call
@@ -36,10 +37,10 @@ def test_the_wheel_has_conf_as_files_and_nothing_that_is_not_for_users(wheel):
     assert [name.endswith(".dist-info") for name in others] == [True]
 
 
-def test_a_study_from_an_empty_folder(ser, installed):
-    """Trained by two ranks, which import the script once more; then by a launcher's worker, which finds it done."""
+def test_a_study_from_an_empty_folder(ser, forks, installed):
+    """What ranks, workers and launchers do from the wheel is in test_own_parts.py."""
     site = contents(packages(installed))
-    done = ser("train", *TINY, "study.name=one")
+    done = ser("train", *TINY, "study.name=one", forks=forks)
     assert done.returncode == 0, done.stderr
     assert [file.name for file in ser.folder.iterdir()] == ["outputs"]
     assert len(list(ser.folder.glob("outputs/runs/*/result.json"))) == 1
@@ -48,12 +49,12 @@ def test_a_study_from_an_empty_folder(ser, installed):
     status = ser("status")
     assert (status.returncode, status.stdout) == (0, "one: 1 runs: 1 done\n")
 
-    swept = ser("train", "-m", *TINY, "study.name=two", "hydra/launcher=joblib")
+    swept = ser("train", "-m", *TINY, "study.name=two", forks=forks)
     assert swept.returncode == 0, swept.stderr
     assert "1 of 1 runs are finished already" in swept.stdout
     assert "synthetic demo" in (ser.folder / "outputs" / "studies" / "two" / "report.html").read_text()
 
-    compared = ser("report", "compare", "one", "two")
+    compared = ser("report", "compare", "one", "two", forks=forks)
     assert compared.returncode == 0, compared.stderr
     assert "A: one\nB: two\n" in compared.stdout
     assert [file.name for file in ser.folder.iterdir()] == ["outputs"]

@@ -19,11 +19,10 @@ from ser_lightning.inference.ensemble import Ensemble
 from ser_lightning.inference.recognizer import Recognizer
 from ser_lightning.runs.ledger import read_outputs
 from ser_lightning.runs.study import read_jobs
-from tests.inference.conftest import recordings, study, trained  # noqa: F401
 
 
 @pytest.fixture
-def place(trained, recordings, tmp_path, monkeypatch):  # noqa: F811
+def place(trained, recordings, tmp_path, monkeypatch):
     """A folder with some recordings: a tested one, a stranger, noise and something broken."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SER_OUTPUT", str(trained))
@@ -114,7 +113,7 @@ def test_networks_that_normalise_by_speaker_hear_all_recordings_again(place, mon
     assert given == [4, 4]
 
 
-def test_one_run_and_a_timeline(place, study, capsys):  # noqa: F811
+def test_one_run_and_a_timeline(place, study, capsys):
     run = read_jobs(study)[0].runs[1]
     predict.main(["tried", "long.wav", "--run", run, "--timeline", "pictures", "--out", "one.parquet"])
     table = pd.read_parquet("one.parquet")

@@ -66,7 +66,8 @@ settings:
 def test_a_study_whose_folds_choose_by_dev_and_take_further_seeds(run_module, output, tmp_path):
     (tmp_path / "conf" / "study").mkdir(parents=True)
     (tmp_path / "conf" / "study" / "arms.yaml").write_text(ARMS)
-    words = [*SMALL, "study=arms", "split.folds=[0,1]", "trainer.max_steps=4"]
+    # As by default, side by side
+    words = [*SMALL, "study=arms", "split.folds=[0,1]", "trainer.max_steps=4", "trainer.workers=null"]
     done = run_module("reproduce", *words)
     assert done.returncode == 0, done.stderr
     lines = [re.sub(r"^ *\d+/\d+ +| +dev UA.*", "", line) for line in done.stdout.splitlines() if "dev UA" in line]

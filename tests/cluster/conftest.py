@@ -138,8 +138,8 @@ def start_cluster(*command: Path | str, log: Path, **environment: str) -> Iterat
 
 @pytest.fixture(scope="session")
 def at_home(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
-    """The sweep as it is without a launcher."""
-    with start_sweep(tmp_path_factory.mktemp("home")) as sweep:
+    """The sweep as it is without a launcher, and in one process."""
+    with start_sweep(tmp_path_factory.mktemp("home"), "trainer.workers=1") as sweep:
         assert sweep.end() == 0, sweep.said
     return sweep
 

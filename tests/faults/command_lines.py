@@ -27,7 +27,7 @@ from ser_lightning.report.sweep import SweepReport
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import read_jobs, study_folder
 from tests.faults.campaign import LINES, Ending, described
-from tests.faults.processes import Command, Forks, has_trace
+from tests.faults.processes import Command, Shell, has_trace
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 # As wide as a terminal may be, so often as a message may have lines
@@ -133,7 +133,7 @@ class CommandLines:
         default = flat(compose([f"paths.output={self.output}"]).described)
         self.keys = sorted(key for key in default if key in self.known)
         self.groups = sorted(group for group in choices() if not group.startswith("hydra"))
-        self.forks: Forks | None = None
+        self.shell: Shell | None = None
 
     def strike(self, draws: random.Random) -> tuple[str, Ending, str]:
         line = draws.choice(KINDS)(self, draws)
@@ -210,8 +210,8 @@ class CommandLines:
 
     def _whole(self, line: Line) -> tuple[Ending, str]:
         """The same of a process of its own, which may begin what it is asked for."""
-        self.forks = self.forks or Forks(self.folder / "process")
-        outcome = self.forks.run(Command(line.name, line.words, {"SER_OUTPUT": str(self.output)}))
+        self.shell = self.shell or Shell(self.folder / "process")
+        outcome = self.shell.run(Command(line.name, line.words, {"SER_OUTPUT": str(self.output)}))
         words = outcome.output + outcome.error
         if has_trace(words):
             return Ending.TRACEBACK, words

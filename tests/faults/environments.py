@@ -9,7 +9,7 @@ from pathlib import Path
 from ser_lightning.config import compose
 from ser_lightning.training.plan import plan_job
 from tests.faults.campaign import LINES, Ending
-from tests.faults.processes import Command, Forks, Outcome, has_trace
+from tests.faults.processes import Command, Outcome, Shell, has_trace
 from tests.faults.trainings import TINY, page, read_ledger
 
 DATA = TINY[:2]
@@ -58,8 +58,8 @@ class Environments:
         self.folder, self.output = folder, folder / "home" / "whole"
         self.output.mkdir(parents=True)
         plan_job(compose([*TINY, f"paths.output={self.output}"]))
-        self.forks = Forks(folder / "process")
-        ended = self.forks.run(Command("train", TINY, {"SER_OUTPUT": str(self.output)}))
+        self.shell = Shell(folder / "process")
+        ended = self.shell.run(Command("train", TINY, {"SER_OUTPUT": str(self.output)}))
         assert ended.status == 0, ended
         self.ledger = read_ledger(self.output)
         (folder / "file").write_text("a file")
@@ -81,7 +81,7 @@ class Environments:
         command = Command(
             asked.partition(" ")[0], ASKED[asked], environment, oddity.streams, oddity.limits, oddity.gone
         )
-        outcome = self.forks.run(command, oddity.fresh)
+        outcome = self.shell.run(command, oddity.fresh)
         ending, words = self._judge(oddity, asked, outcome, output)
         shutil.rmtree(self.folder / "home" / "begun", ignore_errors=True)
         return f"{asked}, {oddity.name}", ending, words

@@ -1,26 +1,22 @@
-"""Commands in processes of their own, forked from one that has imported everything: the imports take longer than all.
+"""Commands in processes of their own, in surroundings of all kinds, and system calls of theirs that fail."""
 
-`python -m tests.faults.processes` is that one process: it reads commands, a line of JSON each, and writes their exit
-status.
-"""
-
-import atexit
 import ctypes
 import json
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tests.forked import Forks
 from tests.installation import TOP
 
 # Seconds that a command may take
@@ -100,33 +96,37 @@ class Outcome:
     struck: str
 
 
-class Forks:
+@cache
+def forks() -> Forks:
+    """The process that commands are forked from; where a C compiler is, system calls of theirs can be made to fail."""
+    modules = [*MODULES.values(), *LATER]
+    if not can_strike():
+        return Forks(modules, PYTHONPATH=str(TOP))
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "injector.so"
+        source = Path(__file__).with_name("injector.c")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+        return Forks(modules, PYTHONPATH=str(TOP), LD_PRELOAD=str(library))
+
+
+def can_strike() -> bool:
+    """Whether what makes system calls fail can be compiled here."""
+    return sys.platform == "linux" and shutil.which("cc") is not None
+
+
+class Shell:
     """Commands, one after the other, each in a forked process, or in a fresh one.
 
     Args:
         folder: for what they print.
-        injector: what is preloaded, so that system calls can be made to fail.
     """
 
-    def __init__(self, folder: Path, injector: Path | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         # Of commands that were called in this process some variables are left, by which errors would be traced
         own = {name: value for name, value in os.environ.items() if name not in ("HYDRA_FULL_ERROR", "PYTHONSAFEPATH")}
         self.present = {**own, "PYTHONPATH": str(TOP), "OMP_NUM_THREADS": "1"}
-        preload = {"LD_PRELOAD": str(injector)} if injector else {}
-        self.server = subprocess.Popen(
-            [sys.executable, "-m", __name__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**self.present, **preload},
-            cwd=TOP,
-        )
-        atexit.register(self.close)
-
-    def close(self) -> None:
-        """Ends the process from which the others are forked."""
-        self.server.communicate()
 
     def run(self, command: Command, fresh: bool = False) -> Outcome:
         """What a command comes to."""
@@ -135,30 +135,19 @@ class Forks:
             file.write_text("")
         place = self.folder / "here"
         place.mkdir(exist_ok=True)
-        line = json.dumps({**asdict(command), "folder": str(self.folder)})
-        status = self._fresh(line) if fresh else self._forked(line)
+        asked = {**asdict(command), "folder": str(self.folder)}
+        environment = _changed(self.present, command.environment)
+        status = _fresh(asked, environment) if fresh else self._forked(asked, environment)
         shutil.rmtree(place, ignore_errors=True)
         return Outcome(status, *(file.read_text(errors="replace") for file in printed))
 
-    def _forked(self, line: str) -> int:
-        assert self.server.stdin is not None
-        assert self.server.stdout is not None
-        self.server.stdin.write(line.encode() + b"\n")
-        self.server.stdin.flush()
-        return int(self.server.stdout.readline())
-
-    def _fresh(self, line: str) -> int:
-        environment = _changed(self.present, json.loads(line)["environment"])
-        ended = subprocess.run([sys.executable, "-m", __name__, line], env=environment, cwd=TOP, timeout=DEADLINE)
-        return ended.returncode
+    def _forked(self, asked: Mapping[str, Any], environment: Mapping[str, str]) -> int:
+        return forks().call(do, self.folder / "stdout", environment, asked=asked).wait(DEADLINE)
 
 
-def compile_injector(folder: Path) -> Path:
-    """The library of injector.c, made in a folder."""
-    library = folder / "injector.so"
-    source = Path(__file__).with_name("injector.c")
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-    return library
+def _fresh(asked: Mapping[str, Any], environment: Mapping[str, str]) -> int:
+    words = [sys.executable, "-m", __name__, json.dumps(asked)]
+    return subprocess.run(words, env=environment, cwd=TOP, timeout=DEADLINE).returncode
 
 
 def has_trace(words: str) -> bool:
@@ -171,35 +160,9 @@ def _changed(environment: Mapping[str, str], changes: Mapping[str, str | None]) 
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def _serve() -> dict[str, Any] | None:
-    """In the server None at its end, in a process that it has forked the command to be done there."""
-    for line in sys.stdin.buffer:
-        child = os.fork()
-        if child == 0:
-            os.setsid()
-            # Where onnxruntime is installed torchmetrics imports it, and its threads are not those of a forked process:
-            # what C++ destroys behind Python's own end would abort it
-            library = ctypes.CDLL(None)
-            library.on_exit(ctypes.cast(library._exit, ctypes.c_void_p), None)
-            return json.loads(line)
-        deadline, ended = time.monotonic() + DEADLINE, (0, 0)
-        while ended[0] == 0:
-            ended = os.waitpid(child, os.WNOHANG)
-            if ended[0] == 0 and time.monotonic() > deadline:
-                os.killpg(child, signal.SIGKILL)
-            time.sleep(0.01)
-        os.write(1, f"{os.waitstatus_to_exitcode(ended[1])}\n".encode())
-    return None
-
-
-def _settle(asked: Mapping[str, Any]) -> Callable[[], object]:
-    """Make of this process the one that a command is to find itself in; returns what does the command."""
+def do(asked: Mapping[str, Any]) -> None:
+    """Make of this process the one that a command is to find itself in, and do the command."""
     folder = Path(asked["folder"])
-    for name, value in asked["environment"].items():
-        os.environ.pop(name, None)
-        if value is not None:
-            os.environ[name] = value
-    os.environ.pop("LD_PRELOAD", None)
     module = MODULES[asked["name"]]
     sys.argv = [asked["name"], *asked["words"]]
     os.chdir(folder / "here")
@@ -211,7 +174,7 @@ def _settle(asked: Mapping[str, Any]) -> Callable[[], object]:
         resource.setrlimit(getattr(resource, name), (limit, limit))
     if asked["blow"]:
         _arm(folder / "struck", **asked["blow"])
-    return command
+    command()
 
 
 def _redirect(folder: Path, streams: Mapping[str, str]) -> None:
@@ -244,19 +207,5 @@ def _arm(report: Path, below: str, call: str, pattern: str, number: int, what: i
     ctypes.CDLL(None).injector_arm(*texts, ctypes.c_long(number), what, int(lasting), str(report).encode())
 
 
-def _main() -> None:
-    if len(sys.argv) > 1:
-        _settle(json.loads(sys.argv[1]))()
-        return
-    import torch
-
-    torch.set_num_threads(1)
-    for module in (*MODULES.values(), *LATER):
-        import_module(module)
-    asked = _serve()
-    if asked is not None:
-        _settle(asked)()
-
-
 if __name__ == "__main__":
-    _main()
+    do(json.loads(sys.argv[1]))

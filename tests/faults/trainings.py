@@ -4,7 +4,6 @@ import errno
 import random
 import re
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,7 +20,7 @@ from ser_lightning.runs.ledger import BEST, LAST, METRICS, read_predictions, rea
 from ser_lightning.training.plan import plan_job
 from tests.faults.campaign import Ending
 from tests.faults.damage import DAMAGES
-from tests.faults.processes import KILL, SHORT, Blow, Command, Forks, Outcome, compile_injector, has_trace
+from tests.faults.processes import KILL, SHORT, Blow, Command, Outcome, Shell, can_strike, has_trace
 
 # Two epochs and a half; few utterances, and a second of each, for speed
 TINY = (
@@ -47,7 +46,7 @@ class Trainings:
         self.folder = folder
         plan_job(compose([*TINY, f"paths.output={folder / 'shared'}"]))
         self.cache = folder / "shared" / "cache"
-        self.forks = Forks(folder / "process", compile_injector(folder))
+        self.shell = Shell(folder / "process")
         output = self.make("undisturbed")
         ended = self.train(output, Blow(str(output)))
         assert ended.status == 0, ended
@@ -57,7 +56,7 @@ class Trainings:
     @staticmethod
     def lacking() -> str | None:
         """What it needs and is not here."""
-        return None if sys.platform == "linux" and shutil.which("cc") else "a C compiler (cc) on Linux"
+        return None if can_strike() else "a C compiler (cc) on Linux"
 
     def strike(self, draws: random.Random) -> tuple[str, Ending, str]:
         if draws.random() < 0.25:
@@ -87,7 +86,7 @@ class Trainings:
 
     def train(self, output: Path, blow: Blow | None = None, words: Sequence[str] = SWEEP) -> Outcome:
         """The sweep, or another command, on an output folder."""
-        return self.forks.run(Command("train", [*words, *TINY, f"paths.output={output}"], blow=blow))
+        return self.shell.run(Command("train", [*words, *TINY, f"paths.output={output}"], blow=blow))
 
     def _judge(self, output: Path, first: Outcome, killed: bool = False) -> tuple[Ending, str]:
         """How a disturbed try ended, and the undisturbed one after it."""

@@ -18,7 +18,7 @@ from ser_lightning.inference.ensemble import NO_SPEECH, Answer
 from ser_lightning.inference.limits import limits
 from ser_lightning.inference.sources import find_source
 from ser_lightning.report.material import read_material
-from tests.inference.conftest import STUDY
+from tests.inference.trained import STUDY
 
 
 def answer(start, end, *shares, **fields):

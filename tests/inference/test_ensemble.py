@@ -20,7 +20,7 @@ from ser_lightning.report.calibration import fit_temperature
 from ser_lightning.runs.ledger import read_outputs
 from ser_lightning.runs.study import read_jobs
 from tests import commands
-from tests.inference.conftest import WORDS
+from tests.inference.trained import WORDS
 
 
 @settings(deadline=None)

@@ -34,7 +34,7 @@ from ser_lightning.inference.limits import limits, read_test
 from ser_lightning.inference.recognizer import Recognizer
 from ser_lightning.inference.sources import find_source
 from ser_lightning.runs.ledger import read_outputs
-from tests.inference.conftest import STUDY
+from tests.inference.trained import STUDY
 
 SETTING = "loss.lam=0.3"
 

@@ -18,7 +18,7 @@ from ser_lightning.runs.ledger import BEST, read_features, read_outputs
 from ser_lightning.runs.study import read_jobs
 from ser_lightning.training.checkpoint import read_checkpoint, write_checkpoint
 from tests import commands
-from tests.inference.conftest import WORDS
+from tests.inference.trained import WORDS
 
 
 def answers(

@@ -1,5 +1,7 @@
 """A run is its signature: what matters changes it, what does not leaves it."""
 
+from functools import cache
+
 import pytest
 
 from ser_lightning.config import compose
@@ -8,12 +10,16 @@ from ser_lightning.identity import digest
 from ser_lightning.runs.schedule import Schedule, make_schedule
 from ser_lightning.runs.signature import identity, origin, settings, signature
 from ser_lightning.training.plan import prepare
+from tests.conftest import SMALL
 
 
-@pytest.fixture
-def sign(small):
+@pytest.fixture(scope="module")
+def sign(output):
+    """The signature of a run of the small configuration; of equal words it is made once."""
+
+    @cache
     def signature_of(*overrides, fold=0, repeat=0):
-        config = small(*overrides)
+        config = compose([*SMALL, f"paths.output={output}", *overrides])
         manifest, store = prepare(config)
         (split,) = make_splits(manifest, config.split.model_copy(update={"folds": [fold], "repeats": [repeat]}))
         return signature(config, manifest, store.audio, split, make_schedule(config, split))

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -18,6 +17,7 @@ from ser_lightning.runs.ledger import LAST, PREDICTIONS
 from ser_lightning.training.job import train_once
 from ser_lightning.training.plan import plan_job
 from ser_lightning.training.ranks import choose_devices, dealt_devices
+from tests import commands
 from tests.conftest import SMALL
 
 # The last batch of an epoch has one utterance, which leaves the second rank without any.
@@ -110,23 +110,23 @@ def wait_for(condition, seconds=120):
 
 
 @pytest.mark.parametrize("who", ["rank 1", "rank 0"])
-def test_a_rank_that_dies_takes_the_others_along(small, output, two_cores, who):
+def test_a_rank_that_dies_takes_the_others_along(small, output, tmp_path, two_cores, who):
     words = [*SHARED, "trainer.devices=2", "trainer.max_steps=100000", "trainer.workers=1"]
     words.append(f"seed={310 + int(who[-1])}")
     (run,) = plan_job(small(*words))
-    arguments = [sys.executable, "-m", "ser_lightning.train", *SMALL, *words, f"paths.output={output}"]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    printed = tmp_path / "printed"
+    process = commands.start("train", [*SMALL, *words, f"paths.output={output}"], tmp_path, printed, printed)
     try:
         wait_for(lambda: process.poll() is not None or getattr(read_attempt(run.folder), "step", 0) > 0)
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None, printed.read_text()
         # multiprocessing's resource tracker is a child too
         others = children(process.pid)
         assert others
         os.kill(others[-1] if who == "rank 1" else process.pid, signal.SIGKILL)
-        said, _ = process.communicate(timeout=120)
+        status = process.wait()
         if who == "rank 1":
-            assert process.returncode == 1
-            assert "process 1 of trainer.devices=2 ended with status -9" in said
+            assert status == 1
+            assert "process 1 of trainer.devices=2 ended with status -9" in printed.read_text()
         wait_for(lambda: not any(os.path.exists(f"/proc/{pid}/exe") for pid in others))  # noqa: PTH110
     finally:
-        process.kill()
+        process.send_signal(signal.SIGKILL)

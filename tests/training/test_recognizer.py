@@ -9,7 +9,7 @@ from itertools import combinations
 import pandas as pd
 import pytest
 import torch
-from torch import distributed, multiprocessing, nn
+from torch import distributed, nn
 
 from ser_lightning.config import compose
 from ser_lightning.data.batches import Batch
@@ -21,6 +21,7 @@ from ser_lightning.training.job import train_all
 from ser_lightning.training.plan import plan_job
 from ser_lightning.training.progress import StudyProgress
 from ser_lightning.training.recognizer import EmotionRecognizer, gather
+from tests import commands
 
 COUNTS = [40, 20, 30, 10]
 
@@ -112,8 +113,6 @@ WHOLES = [torch.arange(14.0).reshape(7, 2), torch.arange(2.0).reshape(1, 2)]
 
 
 def gather_on_rank(rank: int, meeting: str, results: str) -> None:
-    os.environ.update(MASTER_ADDR="127.0.0.1")
-    torch.set_num_threads(1)
     distributed.init_process_group(
         "gloo", init_method=f"file://{meeting}", rank=rank, world_size=2, timeout=timedelta(seconds=60)
     )
@@ -130,7 +129,13 @@ def gather_on_rank(rank: int, meeting: str, results: str) -> None:
 
 
 def test_ranks_gather_whole_batches_in_order_and_get_their_gradients(tmp_path):
-    multiprocessing.spawn(gather_on_rank, (str(tmp_path / "meeting"), str(tmp_path)), nprocs=2)
+    environment, meeting = {**os.environ, "MASTER_ADDR": "127.0.0.1"}, str(tmp_path / "meeting")
+    printed = tmp_path / "printed"
+    ranks = [
+        commands.forks().call(gather_on_rank, printed, environment, rank=rank, meeting=meeting, results=str(tmp_path))
+        for rank in range(2)
+    ]
+    assert [process.wait() for process in ranks] == [0, 0], printed.read_text()
     for rank in range(2):
         gathered = torch.load(tmp_path / str(rank), weights_only=True)
         for whole, (z, labels, gradient) in zip(WHOLES, gathered, strict=True):

@@ -10,7 +10,7 @@ from tests import commands
 
 STUDY = "tried"
 WORDS = ["corpus.utterances=120", "features.max_seconds=3", "batching.size=4", "trainer.max_steps=6"]
-WORDS += ["split.folds=[0,1]", "logger=csv", "trainer.precision=32", f"study.name={STUDY}"]
+WORDS += ["split.folds=[0,1]", "logger=csv", "trainer.precision=32", "trainer.workers=1", f"study.name={STUDY}"]
 
 
 @pytest.fixture(scope="session")
