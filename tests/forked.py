@@ -6,6 +6,7 @@ library alone.
 
 import atexit
 import ctypes
+import gc
 import json
 import os
 import runpy
@@ -125,6 +126,8 @@ def _main() -> None:
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     signal.signal(signal.SIGCHLD, partial(_tell_ends, folder))
+    # At a fork's end nothing of what is preloaded need be looked through
+    gc.freeze()
     os.write(1, READY)
     line = _serve()
     # In the fork, which ends as any Python does
