@@ -277,7 +277,7 @@ def another_head(folder):
             lambda folder: changed(folder, "networks", 0, "parts", "head", "two\nlines", value="x"),
             "two lines",
         ),
-        (lambda folder: changed(folder, "library_version", value="1\nall is fine"), "library_version"),
+        (lambda folder: changed(folder, "library_version", value="1\nall is fine"), "that a terminal obeys"),
         (lambda folder: changed(folder, "networks", 0, "parts", value={}), "features is None, which is no class"),
     ],
 )
