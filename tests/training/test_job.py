@@ -50,7 +50,7 @@ def test_workers_on_cpu(small, launched, two_cores, monkeypatch, launcher, slurm
     monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
     if slurm_cpus:
         monkeypatch.setenv("SLURM_CPUS_PER_TASK", slurm_cpus)
-    assert count_workers(small("trainer.accelerator=cpu")) == workers
+    assert count_workers(small("trainer.accelerator=cpu", "trainer.workers=null")) == workers
 
 
 def test_what_is_asked_for_holds_everywhere(small, launched):
@@ -60,7 +60,7 @@ def test_what_is_asked_for_holds_everywhere(small, launched):
 
 
 def test_one_at_a_time_on_an_accelerator(small, monkeypatch):
-    config = small("trainer.accelerator=auto")
+    config = small("trainer.accelerator=auto", "trainer.workers=null")
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     assert count_workers(config) == 1
 
@@ -75,7 +75,7 @@ def test_on_gpus_as_many_as_memory_and_cores_allow(small, monkeypatch, gigabytes
     monkeypatch.setattr(torch.cuda, "device_count", lambda: len(gigabytes))
     properties = [SimpleNamespace(total_memory=size * 10**9) for size in gigabytes]
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda gpu: properties[gpu])
-    assert count_workers(small("trainer.accelerator=auto")) == workers
+    assert count_workers(small("trainer.accelerator=auto", "trainer.workers=null")) == workers
 
 
 def test_children_do_not_hear_that_the_time_is_up_and_the_process_does():
