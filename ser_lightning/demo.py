@@ -1,6 +1,5 @@
 """Try a model by voice: `ser demo MODEL` opens a page of this machine to record on, or to drop a file."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from ser_lightning.inference.limits import limits
 from ser_lightning.inference.recognizer import Recognizer
 from ser_lightning.inference.sources import add_source_options
 from ser_lightning.invocation import Parser, command_line, end_clearly
+from ser_lightning.terminal import tell
 
 
 def page(
@@ -22,7 +22,7 @@ def page(
     """
     load_gradio()
     recognizer = Recognizer.load(model, setting=setting, run=run, trust=trust, output=output)
-    print(recognizer.source, file=sys.stderr)
+    tell(recognizer.source)
     return make_page(recognizer, limits(recognizer.source))
 
 

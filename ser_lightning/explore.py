@@ -9,12 +9,13 @@ from pathlib import Path
 
 from ser_lightning.errors import UserError
 from ser_lightning.files import absolute
-from ser_lightning.inference.corpus_recordings import Recordings, find_recordings
+from ser_lightning.inference.corpus_recordings import Recordings, find_recordings, read_corpus
 from ser_lightning.inference.exploration import Exploration
 from ser_lightning.inference.server import LocalServer
 from ser_lightning.invocation import Parser, command_line, end_clearly
 from ser_lightning.report.material import Material, read_material
 from ser_lightning.runs.study import add_output_option, find_study, has_settings
+from ser_lightning.terminal import tell
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -50,10 +51,10 @@ def explore(study: Path, names: Sequence[str] = (), root: str | None = None) -> 
     chosen = [find_setting(material, name) for name in names] or [material.best(finished)]
     if not names and len(finished) > 1:
         best = material.names[chosen[0]]
-        print(f"Setting: {best}, the best of {len(finished)} by mean dev UA; the page has all", file=sys.stderr)
+        tell(f"Setting: {best}, the best of {len(finished)} by mean dev UA; the page has all")
     recordings = _recordings(material, chosen[0], root)
     if isinstance(recordings, str):
-        print(f"Recordings cannot be heard: {recordings}", file=sys.stderr)
+        tell(f"Recordings cannot be heard: {recordings}")
     exploration = Exploration(material, chosen, recordings)
     # What the page asks for first
     for job in chosen:
@@ -76,7 +77,8 @@ def find_setting(material: Material, name: str) -> int:
 
 def _recordings(material: Material, job: int, root: str | None) -> Recordings | str:
     try:
-        return find_recordings(material.study, material.folder(material.finished(job)[0]), root)
+        corpus = read_corpus(material.study, material.folder(material.finished(job)[0]), root)
+        return find_recordings(corpus, material.runs.parent / "cache")
     except UserError as error:
         if root is not None:
             raise

@@ -12,7 +12,7 @@ from ser_lightning.inference.exported import is_export
 from ser_lightning.inference.sources import Source, add_source_options, find_source
 from ser_lightning.invocation import Parser, command_line, end_clearly
 from ser_lightning.runs.study import place_name
-from ser_lightning.terminal import visible
+from ser_lightning.terminal import tell, visible
 
 # Beside it, with a suffix, is where it is made
 LONGEST_NAME = 120
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     source = find_source(options.study, absolute(options.output), options.setting, options.run)
     if not (options.run or options.all):
         source = ask(source)
-    _tell(f"Exporting {source}")
+    tell(f"Exporting {source}")
     # All that may be wrong is said before what takes longer
     from ser_lightning.inference.card import find_terms
     from ser_lightning.inference.corpus_recordings import find_recordings, read_corpus
@@ -37,21 +37,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     require_libraries()
     run = source.folders[0]
-    terms = find_terms(read_corpus(source.study, run, options.root), options.license)
+    corpus = read_corpus(source.study, run, options.root)
+    terms = find_terms(corpus, options.license)
     for warning in terms.warnings:
-        _tell(f"warning: {warning}")
-    waves = read_checked(find_recordings(source.study, run, options.root))
+        tell(f"warning: {warning}")
+    waves = read_checked(find_recordings(corpus, source.runs.parent / "cache"))
     recognizer = Recognizer.of_source(source, trust=options.trust)
     if reason := recognizer.familiar.reason:
-        _tell(f"the export cannot know the study's own recordings: {reason}")
+        tell(f"the export cannot know the study's own recordings: {reason}")
     try:
-        export = write_export(recognizer, terms, waves, folder)
+        check = write_export(recognizer, terms, waves, folder)
     except OSError as error:
         raise UserError(f"--to {options.to}: {error.strerror or error}; nothing was written") from error
     print(
         f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}\n"
-        f"Checked with onnxruntime on {export.check.waves} recordings and cuts of them: at most "
-        f"{export.check.largest:.0e} from the networks' own numbers. Licence: {terms.identifier}; read "
+        f"Checked with onnxruntime on {check.waves} recordings and cuts of them: at most "
+        f"{check.largest:.0e} from the networks' own numbers. Licence: {terms.identifier}; read "
         f"{Path(options.to) / 'README.md'} before you pass it on"
     )
 
@@ -61,17 +62,17 @@ def ask(source: Source) -> Source:
     results = source.results
     if len(results) == 1 or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return source
-    _tell(f"{source.setting} has {len(results)} runs:")
-    _tell("  0  all of them, whose mean answers, as in `ser predict`")
+    tell(f"{source.setting} has {len(results)} runs:")
+    tell("  0  all of them, whose mean answers, as in `ser predict`")
     for number, result in enumerate(results, start=1):
         place = place_name(result.repeat, result.fold)
-        _tell(f"  {number}  {result.signature}  {place}, UA on dev {100 * result.dev_ua:.1f} %")
+        tell(f"  {number}  {result.signature}  {place}, UA on dev {100 * result.dev_ua:.1f} %")
     while True:
         print("Which one? [0] ", end="", file=sys.stderr, flush=True)
         word = sys.stdin.readline().strip() or "0"
         if word.isdecimal() and int(word) <= len(results):
             return source if word == "0" else replace(source, results=[results[int(word) - 1]])
-        _tell(f"{word} is none of them; a number from 0 to {len(results)}")
+        tell(f"{word} is none of them; a number from 0 to {len(results)}")
 
 
 def _new_folder(word: str) -> Path:
@@ -80,14 +81,10 @@ def _new_folder(word: str) -> Path:
     folder = absolute(word)
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f"--to {word} is there already; name a new folder, or remove it")
-    above = next(one for one in folder.parents if os.path.lexists(one))
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise UserError(f"--to {word}: nothing can be written in {above}; name another place")
+    parent = next(one for one in folder.parents if os.path.lexists(one))
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise UserError(f"--to {word}: nothing can be written in {parent}; name another place")
     return folder
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _parser() -> Parser:

@@ -9,11 +9,13 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock
 
 from ser_lightning.errors import UserError
+
+Result = TypeVar("Result")
 
 UNFINISHED = "unfinished"
 # Bytes of a text file that a study, run or cache may have; their largest, tables of utterances, have a few million.
@@ -134,24 +136,25 @@ def make_folder_once(folder: Path, fill: Callable[[Path], None], intact: Callabl
     make_once(folder, make, intact)
 
 
-def write_folder(folder: Path, fill: Callable[[Path], object]) -> None:
+def write_folder(folder: Path, fill: Callable[[Path], Result]) -> Result:
     """Call `fill` with a new folder beside a folder's place, and move it there in one step when all is on the disk.
 
-    Raises `OSError` where the place is taken by anything but an empty folder.
+    Returns what `fill` does. Raises `OSError` where the place is taken by anything but an empty folder.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     # rename(2) puts it in the place of an empty folder, and of nothing else
-    _fill_beside(folder, fill, os.rename)
+    return _fill_beside(folder, fill, os.rename)
 
 
-def _fill_beside(folder: Path, fill: Callable[[Path], object], move: Callable[[Path, Path], object]) -> None:
+def _fill_beside(folder: Path, fill: Callable[[Path], Result], move: Callable[[Path, Path], object]) -> Result:
     unfinished = _beside(folder)
     unfinished.mkdir()
     try:
-        fill(unfinished)
+        result = fill(unfinished)
         for file in unfinished.rglob("*"):
             _to_disk(file)
         move(unfinished, folder)
+        return result
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

@@ -13,7 +13,7 @@ from ser_lightning.errors import UserError
 from ser_lightning.files import absolute
 from ser_lightning.inference.sources import add_source_options
 from ser_lightning.invocation import Parser, command_line, end_clearly
-from ser_lightning.terminal import tracked
+from ser_lightning.terminal import tell, tracked
 
 if TYPE_CHECKING:
     from ser_lightning.inference.ensemble import Answer
@@ -57,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         trust=options.trust,
         output=options.output,
     )
-    _tell(str(recognizer.source))
+    tell(str(recognizer.source))
     if recognizer.familiar.reason:
-        _tell(f"recordings of the study itself are not recognised as such: {recognizer.familiar.reason}")
+        tell(f"recordings of the study itself are not recognised as such: {recognizer.familiar.reason}")
     if options.microphone:
         from ser_lightning.inference.microphone import listen
 
@@ -91,7 +91,7 @@ def _answer_all(recognizer: "Recognizer", items: Sequence["Item"], out: Path | N
         again = recognizer.ensemble.needs_speakers
         left = [item for item in items if again or journal.known(item) is None]
         if len(left) < len(items):
-            _tell(f"{len(items) - len(left)} of {len(items)} recordings were answered before; going on")
+            tell(f"{len(items) - len(left)} of {len(items)} recordings were answered before; going on")
         for item, answers in _shown(recognizer, left):
             journal.note(item, rows_of(item, answers, classes))
         rows = [journal.known(item) or [] for item in items]
@@ -125,9 +125,9 @@ def _draw(recognizer: "Recognizer", rows: "list[list[Row]]", folder: Path) -> No
         caption = f"{several[0]['file']} - {recognizer.source}"
         draw_timeline(several, recognizer.classes, caption, folder / f"{name}.png")
     if drawn:
-        _tell(f"timelines: {len(drawn)} in {folder}")
+        tell(f"timelines: {len(drawn)} in {folder}")
     else:
-        _tell("no timeline: no recording has more than one answer; --window SECONDS cuts shorter ones too")
+        tell("no timeline: no recording has more than one answer; --window SECONDS cuts shorter ones too")
 
 
 def _summarise(rows: "list[list[Row]]", items: int, out: Path | None) -> None:
@@ -139,23 +139,18 @@ def _summarise(rows: "list[list[Row]]", items: int, out: Path | None) -> None:
         any(row["class"] is not None and (row["note"] or "").startswith(OWN) for row in several) for several in rows
     )
     if own:
-        _tell(
+        tell(
             f"{own} of {items} are recordings of the study itself, answered by those networks alone that were not "
             "trained on them; see the column note"
         )
     if out:
-        _tell(f"{sum(map(len, rows))} rows of {items} recordings: {out}")
+        tell(f"{sum(map(len, rows))} rows of {items} recordings: {out}")
     if bad:
         first = next(several[0] for several in rows if all(row["class"] is None for row in several))
         line = f"{bad} of {items} could not be answered, e.g. {first['file']}: {first['note']}"
         if bad == items:
             raise UserError(line)
-        _tell(f"{line}; the column note says why")
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr)
-    sys.stderr.flush()
+        tell(f"{line}; the column note says why")
 
 
 def _parser() -> Parser:

@@ -161,6 +161,11 @@ def console(stderr: bool = False) -> "Console":
     return made
 
 
+def tell(line: object) -> None:
+    """Say a line beside what a command writes to stdout, at once."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def tracked(
     items: Iterable[Item], description: str, total: int, shown: bool = True, stderr: bool = False
 ) -> Iterator[Item]:

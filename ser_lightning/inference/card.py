@@ -136,20 +136,23 @@ def _identifier(name: str, place: str) -> str:
 
 
 def _licences(corpus: CorpusConfig) -> dict[str, Licence | None]:
-    joined = corpus.own.get("roots") if getattr(corpus.load(), "joins", False) else None
-    corpora = (
-        {name: compose([f"corpus={name}", "corpus.root=null"]).corpus for name in joined if name != "table"}
-        if joined
-        else {corpus.name: corpus}
-    )
-    licences = {name: _licence(one) for name, one in corpora.items()}
-    return {name: licences.get(name) for name in joined or licences}
+    if not getattr(corpus.load(), "joins", False):
+        return {corpus.name: _licence(corpus)}
+    return {name: _licence(_member(name)) for name in corpus.own["roots"]}
 
 
-def _licence(corpus: CorpusConfig) -> Licence | None:
+def _member(name: str) -> CorpusConfig | None:
+    """A corpus of several that are joined; None where it takes settings of its own, and nothing is known of it."""
+    try:
+        return compose([f"corpus={name}", "corpus.root=null"]).corpus
+    except UserError:
+        return None
+
+
+def _licence(corpus: CorpusConfig | None) -> Licence | None:
     """What the class of a corpus says itself; one that is derived from it may read other recordings."""
-    licence = vars(corpus.load()).get("licence")
-    if licence is None:
+    licence = vars(corpus.load()).get("licence") if corpus else None
+    if corpus is None or licence is None:
         return None
     if not isinstance(licence, Licence):
         raise UserError(f"{corpus.place}: its licence is no ser_lightning.corpora.licences.Licence")
@@ -158,11 +161,11 @@ def _licence(corpus: CorpusConfig) -> Licence | None:
     return licence
 
 
-def front_matter(name: str, terms: Terms, corpus: str, protocol: str, test: Tested, whose: str) -> dict[str, Any]:
-    """The card's metadata: licence, tags, and `model-index` with the scores of the test; `whose` says of what."""
+def front_matter(name: str, terms: Terms, corpus: str, protocol: str, test: Tested, part: str) -> dict[str, Any]:
+    """The card's metadata: licence, tags, and `model-index` with the scores of the test, which was of some `part`."""
     scores = {
-        "recall": (f"UA (mean recall of the classes), {whose}", test.ua),
-        "accuracy": (f"WA (accuracy), {whose}", test.wa),
+        "recall": (f"UA (mean recall of the classes), {part}", test.ua),
+        "accuracy": (f"WA (accuracy), {part}", test.wa),
     }
     metrics = [
         {"type": kind, "name": f"{meaning}: {score}", "value": round(score.mean, 1)}
@@ -245,5 +248,5 @@ def write_card(name: str, metadata: Mapping[str, Any], facts: CardFacts, terms: 
 
 def _licence_lines(terms: Terms) -> list[str]:
     lines = [f"- {name}: {licence or 'no licence is known'}" for name, licence in terms.corpora.items()]
-    whose = "named by who exported it" if terms.own else "that of its corpus"
-    return [*lines, "", f"The model's licence, {whose}: {terms.identifier}.", *terms.warnings]
+    origin = "named by who exported it" if terms.own else "that of its corpus"
+    return [*lines, "", f"The model's licence, {origin}: {terms.identifier}.", *terms.warnings]

@@ -55,10 +55,8 @@ class Recordings:
         return file
 
 
-def find_recordings(study: Path | None, run: Path, root: str | None = None) -> Recordings:
-    """The recordings of a study's corpus; arguments and errors as of `read_corpus`, also where it is not there."""
-    config = read_corpus(study, run, root)
-    cache = run.parent.parent / "cache"
+def find_recordings(config: CorpusConfig, cache: Path) -> Recordings:
+    """The recordings of a corpus; `cache` is where one that is made is kept. Raises `UserError` where there is none."""
     corpus, rows = read_rows(config, cache)
     paths = dict(zip(rows["id"], map(str, rows["path"]), strict=True))
     return Recordings(paths, [folder.resolve() for folder in _folders(config, corpus, cache)])

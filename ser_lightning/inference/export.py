@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from math import nan
 from pathlib import Path
@@ -32,9 +32,9 @@ from ser_lightning.inference.exported import (
     read_export,
     recordings_of,
 )
-from ser_lightning.inference.graph import LOGITS, SINGLE, refuse_unexportable, write_graphs
+from ser_lightning.inference.graph import LOGITS, SINGLE, write_graphs
 from ser_lightning.inference.graph_check import Check, check_graphs
-from ser_lightning.inference.limits import Score, limits, read_test
+from ser_lightning.inference.limits import Score, describe_test, read_test
 from ser_lightning.inference.network import Network
 from ser_lightning.inference.recognizer import Recognizer
 from ser_lightning.inference.sources import Source
@@ -44,19 +44,6 @@ LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 AUDONNX, AUDONNX_FILE = "$audonnx.core.model.Model==1.0.1", "model.yaml"
 # Recordings of the corpus that graphs are checked on
 CHECKED = 12
-
-
-@dataclass(frozen=True)
-class Export:
-    """What was written.
-
-    Attributes:
-        folder: where.
-        check: how the graphs were checked.
-    """
-
-    folder: Path
-    check: Check
 
 
 def require_libraries() -> None:
@@ -80,8 +67,8 @@ def read_checked(recordings: Recordings) -> list[np.ndarray]:
     return waves
 
 
-def write_export(recognizer: Recognizer, terms: Terms, recordings: Sequence[np.ndarray], folder: Path) -> Export:
-    """Write a folder of networks; it is there once its graphs are checked, and not before.
+def write_export(recognizer: Recognizer, terms: Terms, recordings: Sequence[np.ndarray], folder: Path) -> Check:
+    """Write a folder of networks, which is there once its graphs are checked, and not before; returns their check.
 
     Args:
         recognizer: of a study or a run.
@@ -92,19 +79,16 @@ def write_export(recognizer: Recognizer, terms: Terms, recordings: Sequence[np.n
     Raises `UserError` where a network has a part that ONNX cannot say, or a graph says another thing than its network.
     """
     networks, temperatures = recognizer.ensemble.networks, recognizer.ensemble.temperatures
-    for network in networks:
-        refuse_unexportable(network)
-    checks: list[Check] = []
 
-    def fill(unfinished: Path) -> None:
+    def fill(unfinished: Path) -> Check:
         write_graphs(networks, temperatures, unfinished)
-        checks.append(check_graphs(unfinished, networks, temperatures, recordings))
-        _write_the_rest(recognizer, terms, checks[0], unfinished, folder.name)
+        check = check_graphs(unfinished, networks, temperatures, recordings)
+        _write_the_rest(recognizer, terms, check, unfinished, folder.name)
         # Whoever gets it is to read it too
         read_export(unfinished)
+        return check
 
-    write_folder(folder, fill)
-    return Export(folder, checks[0])
+    return write_folder(folder, fill)
 
 
 def _write_the_rest(recognizer: Recognizer, terms: Terms, check: Check, folder: Path, name: str) -> None:
@@ -120,7 +104,8 @@ def _write_the_rest(recognizer: Recognizer, terms: Terms, check: Check, folder: 
     unknown = "it was exported without the study's table of them" if ensemble.familiar.reason else ""
     if not unknown:
         (folder / RECORDINGS).write_text(json.dumps(recordings_of(ensemble.familiar)))
-    words = limits(source)
+    test = read_test(source)
+    words = describe_test(source, test)
     hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())}
     contents = Contents(
         library="ser_lightning",
@@ -138,11 +123,11 @@ def _write_the_rest(recognizer: Recognizer, terms: Terms, check: Check, folder: 
     )
     (folder / CONFIG).write_text(json.dumps(asdict(contents), indent=1))
     first = source.results[0]
-    test, whose = read_test(source), "mean of the networks' own test parts"
+    part = "mean of the networks' own test parts"
     if len(source.results) == 1:
-        whose = "this network's own test part"
+        part = "this network's own test part"
         test = replace(test, ua=Score(100 * first.ua, nan), wa=Score(100 * first.wa, nan))
-    metadata = front_matter(name, terms, first.corpus, first.protocol, test, whose)
+    metadata = front_matter(name, terms, first.corpus, first.protocol, test, part)
     checked = (
         f"Both graphs were held against ser_lightning's float32 answers on {check.waves} recordings and cuts of them: "
         f"the largest difference of a logit or a number of `z` was {check.largest:.0e}."

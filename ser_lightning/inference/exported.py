@@ -233,10 +233,10 @@ def _refuse_nonsense(network: Network) -> None:
 def _read_familiar(folder: Path, contents: Contents) -> Familiar:
     if contents.recordings:
         return Familiar({}, reason=contents.recordings)
-    _checked(folder, RECORDINGS, contents.files)
+    content = _checked(folder, RECORDINGS, contents.files)
     try:
-        known = TypeAdapter(dict[str, list[int]]).validate_python(read_json(folder / RECORDINGS))
-    except (OSError, ValueError) as error:
+        known = TypeAdapter(dict[str, list[int]]).validate_json(content)
+    except ValidationError as error:
         raise UserError(
             f"{folder / RECORDINGS} does not say which network was trained on what; export the model again"
         ) from error

@@ -48,7 +48,7 @@ def check_graphs(
     Raises `UserError` where a class is another, or a number differs by more than 1e-4 and a millionth of itself.
     """
     waves = cuts(recordings, networks[0].sample_rate)
-    expected = [_ours(networks, temperatures, wave) for wave in waves]
+    expected = [_expected(networks, temperatures, wave) for wave in waves]
     single, batch = (_session(folder / name) for name in (SINGLE, BATCH))
     largest = 0.0
     for wave, (logits, z) in zip(waves, expected, strict=True):
@@ -85,7 +85,7 @@ def _session(file: Path) -> Any:
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
-def _ours(
+def _expected(
     networks: Sequence[Network], temperatures: Sequence[float], wave: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits [1, classes] and z [1, 64 * networks] in float32, whatever the networks were trained in."""

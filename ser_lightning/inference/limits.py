@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from html import escape
 from math import isnan, nan
 
-import numpy as np
-
 from ser_lightning.inference.exported import ExportedModel
 from ser_lightning.inference.sources import Source
 from ser_lightning.report.material import read_material
@@ -81,8 +79,13 @@ def limits(source: Source | ExportedModel) -> str:
     """
     if isinstance(source, ExportedModel):
         return harmless(source.contents.limits)
+    return describe_test(source, read_test(source))
+
+
+def describe_test(source: Source, test: Tested) -> str:
+    """How a source was tested, and its limits, in Markdown."""
     warning = [f"**{SYNTHETIC}**"] if source.results[0].synthetic else []
-    return "\n\n".join([HEADING, *warning, *_sentences(source, read_test(source)), NOT_TESTED])
+    return "\n\n".join([HEADING, *warning, *_sentences(source, test), NOT_TESTED])
 
 
 def harmless(text: str) -> str:
@@ -92,18 +95,17 @@ def harmless(text: str) -> str:
 
 def _sentences(source: Source, test: Tested) -> list[str]:
     runs, answering = len(source.all_results), source.results
-    beside = (
+    references = (
         f"UA is the mean recall of the classes: guessing gets {test.chance:.0f} %, and whoever knows only length, "
         f"silence and level of a recording {test.cues:.0f} %."
     )
     if isnan(test.ua.half):
-        beside += " Too little was tested for an interval."
+        references += " Too little was tested for an interval."
     if runs == 1:
-        return [f"Tested with UA {test.ua}, in one run. {beside}", test.caption]
-    tested = f"Tested with UA {test.ua}, the mean over the test parts of the setting's {runs} runs. {beside}"
+        return [f"Tested with UA {test.ua}, in one run. {references}", test.caption]
+    tested = f"Tested with UA {test.ua}, the mean over the test parts of the setting's {runs} runs. {references}"
     if len(answering) > 1:
         tested += " Each network was tested singly; what they say together, as here, was not."
     else:
-        ua = 100 * np.mean([result.ua for result in answering])
-        tested += f" The one that answers here has {ua:.1f} % on its own test part."
+        tested += f" The one that answers here has {100 * answering[0].ua:.1f} % on its own test part."
     return [tested, test.caption]

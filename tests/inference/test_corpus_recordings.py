@@ -10,7 +10,14 @@ import yaml
 from scipy.signal import spectrogram as reference
 
 from ser_lightning.errors import UserError
-from ser_lightning.inference.corpus_recordings import Recordings, decibels, find_recordings, spectrogram, wav
+from ser_lightning.inference.corpus_recordings import (
+    Recordings,
+    decibels,
+    find_recordings,
+    read_corpus,
+    spectrogram,
+    wav,
+)
 from ser_lightning.runs.ledger import CONFIG
 from ser_lightning.runs.study import COMMAND
 from tests.inference.explored import COUNT, SOUNDS, samples, simulate
@@ -33,7 +40,7 @@ def change_corpus(simulation, **values):
 
 
 def find(simulation, root=None):
-    return find_recordings(simulation.study, first_run(simulation), root)
+    return find_recordings(read_corpus(simulation.study, first_run(simulation), root), simulation.runs.parent / "cache")
 
 
 def test_every_utterance_has_its_own_file(simulation, tmp_path):
@@ -89,7 +96,7 @@ def test_the_demo_is_read_from_where_it_was_made(small, output):
     run = output / "runs" / "0123"
     run.mkdir(parents=True)
     (run / CONFIG).write_text(yaml.safe_dump(config.described))
-    recordings = find_recordings(output / "studies" / "demo", run)
+    recordings = find_recordings(read_corpus(output / "studies" / "demo", run), output / "cache")
     assert len(recordings.paths) == 120
     assert recordings.file(min(recordings.paths)).is_relative_to(output / "cache" / "corpora")
 

@@ -12,7 +12,7 @@ import soundfile
 
 import ser_lightning.inference.exploration as exploration_module
 from ser_lightning.errors import UserError
-from ser_lightning.inference.corpus_recordings import find_recordings
+from ser_lightning.inference.corpus_recordings import find_recordings, read_corpus
 from ser_lightning.inference.exploration import (
     Exploration,
     Maps,
@@ -38,7 +38,9 @@ def exploration(simulation):
 def open_exploration(simulation):
     material = read_material(simulation.study, simulation.runs)
     run = material.folder(material.finished(0)[0])
-    return Exploration(material, [1], find_recordings(simulation.study, run))
+    return Exploration(
+        material, [1], find_recordings(read_corpus(simulation.study, run), simulation.runs.parent / "cache")
+    )
 
 
 def content(answer):

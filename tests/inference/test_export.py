@@ -114,8 +114,8 @@ def test_audonnx_reads_it_and_says_what_predict_says_of_the_study(made, trained,
     assert model.outputs["logits"].labels == list(recognizer.classes)
     # Of more than 3 s the middle is taken inside the graph too
     assert len(wave) > 3 * RATE
-    ours = recognizer.ensemble.networks
-    pairs = [one.answer([one.normalised(one.frames(wave))])[1][0].double() for one in ours]
+    networks = recognizer.ensemble.networks
+    pairs = [one.answer([one.normalised(one.frames(wave))])[1][0].double() for one in networks]
     expected = torch.stack(
         [(one / by).softmax(0) for one, by in zip(pairs, recognizer.ensemble.temperatures, strict=True)]
     )
@@ -413,9 +413,9 @@ def test_at_a_terminal_it_asks_and_elsewhere_all_are_taken(source, monkeypatch, 
     monkeypatch.setattr(sys.stdin, "readline", lambda: next(lines), raising=False)
     chosen = export.ask(source)
     assert chosen == replace(source, results=[source.results[1]])
-    said = capsys.readouterr().err
-    assert "7 is none of them; a number from 0 to 2" in said
+    printed = capsys.readouterr().err
+    assert "7 is none of them; a number from 0 to 2" in printed
     for result in source.results:
-        assert f"{result.signature}  fold {result.fold}, UA on dev {100 * result.dev_ua:.1f} %" in said
+        assert f"{result.signature}  fold {result.fold}, UA on dev {100 * result.dev_ua:.1f} %" in printed
     # Whoever chooses by test has none any more
-    assert not any(f"{100 * result.ua:.1f}" in said for result in source.results if result.ua != result.dev_ua)
+    assert not any(f"{100 * result.ua:.1f}" in printed for result in source.results if result.ua != result.dev_ua)

@@ -79,8 +79,8 @@ def test_graphs_say_what_the_networks_say(words, waves, tmp_path):
 
 def test_classes_of_no_probability_stay_finite():
     logits = [torch.tensor([[0.0, -200.0]]), torch.tensor([[0.0, -300.0]])]
-    said = together(logits, [1.0, 1.0])
-    assert said[0].tolist() == pytest.approx([0, -200 - np.log(2)], rel=1e-6)
+    joint = together(logits, [1.0, 1.0])
+    assert joint[0].tolist() == pytest.approx([0, -200 - np.log(2)], rel=1e-6)
 
 
 def test_a_check_hears_the_shortest_the_longest_and_a_quiet_one(waves):
