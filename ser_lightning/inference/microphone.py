@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 EXTRA = "pip install 'ser-lightning[microphone]'"
 # Seconds from one answer to the next
 REFRESH = 0.25
+# Seconds without any sound, not even silence, after which a microphone is taken for gone
+PATIENCE = 5.0
 # dB below full scale where the meter begins
 QUIETEST = -60.0
 WIDTH = 40
@@ -26,7 +28,8 @@ WIDTH = 40
 def listen(recognizer: "Recognizer") -> None:
     """Show what is said of the last seconds of a microphone's sound, until Ctrl-C.
 
-    Raises `UserError` without sounddevice, PortAudio or a microphone, and where the networks need to know who speaks.
+    Raises `UserError` without sounddevice, PortAudio or a microphone, when that is unplugged, and where the networks
+    need to know who speaks.
     """
     recognizer.refuse_unknown_speakers([""])
     from rich.live import Live
@@ -97,6 +100,7 @@ def _microphone(rate: int, samples: int) -> Iterator[Iterator[np.ndarray]]:
 
     try:
         stream = sounddevice.InputStream(rate, samples, channels=1, dtype="float32", callback=keep)
+        stream.start()
     except (sounddevice.PortAudioError, ValueError) as error:
         reason = " ".join(str(error.args[0] if error.args else error).split())
         raise UserError(f"--microphone: no microphone can be opened ({reason}); is one plugged in?") from error
@@ -105,9 +109,17 @@ def _microphone(rate: int, samples: int) -> Iterator[Iterator[np.ndarray]]:
 
 
 def _newest(blocks: "queue.Queue[np.ndarray]") -> Iterator[np.ndarray]:
-    """What has come in since the last time, so that answers keep up with the sound."""
+    """What has come in since the last time, so that answers keep up with the sound.
+
+    Raises `UserError` when nothing comes any more: PortAudio itself does not tell.
+    """
     while True:
-        waiting = [blocks.get()]
+        try:
+            waiting = [blocks.get(timeout=PATIENCE)]
+        except queue.Empty:
+            raise UserError(
+                f"--microphone: it has sent nothing for {PATIENCE:.0f} s; was it unplugged, or taken by another program?"
+            ) from None
         while not blocks.empty():
             waiting.append(blocks.get())
         yield np.concatenate(waiting)

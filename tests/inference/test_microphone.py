@@ -12,6 +12,7 @@ from rich.console import Console
 from ser_lightning import Recognizer
 from ser_lightning.errors import UserError
 from ser_lightning.features.audio import read_audio
+from ser_lightning.inference import microphone
 from ser_lightning.inference.ensemble import NO_SPEECH, Answer
 from ser_lightning.inference.microphone import follow, listen, picture
 
@@ -84,4 +85,27 @@ def test_without_sounddevice_portaudio_or_a_device_there_is_one_line(recognizer,
         sys.modules, "sounddevice", SimpleNamespace(InputStream=no_device, PortAudioError=PortAudioError)
     )
     with pytest.raises(UserError, match=r"no microphone can be opened .*querying device -1"):
+        listen(recognizer)
+
+
+def test_a_microphone_that_is_unplugged_ends_it_with_one_line(recognizer, monkeypatch):
+    class Unplugged:
+        """Sends two blocks of silence, and then nothing."""
+
+        def __init__(self, rate, samples, channels, dtype, callback):
+            self.send = lambda: callback(np.zeros((samples, channels), dtype=dtype), samples, None, None)
+
+        def start(self):
+            self.send()
+            self.send()
+
+        __enter__ = start
+
+        def __exit__(self, *error):
+            self.send = None
+
+    devices = SimpleNamespace(InputStream=Unplugged, PortAudioError=RuntimeError)
+    monkeypatch.setitem(sys.modules, "sounddevice", devices)
+    monkeypatch.setattr(microphone, "PATIENCE", 0.1)
+    with pytest.raises(UserError, match="sent nothing .*unplugged"):
         listen(recognizer)
