@@ -3,7 +3,6 @@
 import os
 import platform
 import re
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from ser_lightning.components.sources import PACKAGE
 from ser_lightning.config import Config, check, choices, known_keys, launcher, nearest_key
 from ser_lightning.errors import UserError, stop
 from ser_lightning.files import absolute, explain_file
-from ser_lightning.invocation import command_line
+from ser_lightning.invocation import command_line, end_at_sigterm
 from ser_lightning.terminal import last_in_worker, lasting_output
 
 # Paths and the study's own name do not name a study: the same sweep on another disk, or trained anew, is the same.
@@ -43,7 +42,7 @@ def _compose_and_call(main: Callable[[Config], Any], config_name: str) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach the lines below instead of Hydra's own printing
     # Hydra makes a warning of what a callback raises, and goes on as if nothing had happened
     warnings.filterwarnings("error", "Callback SweepReport")
-    signal.signal(signal.SIGTERM, _terminate)
+    end_at_sigterm()
     try:
         _complete(config_name)
         _begin(_job(main, debugging), config_name)
@@ -176,11 +175,6 @@ def _add(override: str) -> None:
     """Add an override to the command line, beside the others: Hydra's parser wants them all in one place."""
     places = [place for place, word in enumerate(sys.argv) if place and "=" in word and not word.startswith("-")]
     sys.argv.insert(places[0] if places else len(sys.argv), override)
-
-
-def _terminate(number: int, frame: Any) -> None:
-    """At SIGTERM, end as at Ctrl-C: worker processes end too, loggers are closed."""
-    sys.exit(128 + number)
 
 
 def flags_first(words: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """How the user calls the commands, for usage lines and for what is printed to be typed next; and how they end."""
 
+import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -24,8 +25,14 @@ class Parser(ArgumentParser):
         stop(f"{message}; --help says what is taken", status=2)
 
 
+def end_at_sigterm() -> None:
+    """Let SIGTERM end this process as Ctrl-C does: worker processes end, loggers are closed, what is begun removed."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
 def end_clearly(main: Callable[[], object], interrupted: str = "interrupted") -> None:
     """Call the `main` of a command; what the user can mend, and Ctrl-C, ends the program with one clear line."""
+    end_at_sigterm()
     with lasting_output():
         try:
             main()

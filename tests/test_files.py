@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,8 +20,10 @@ from ser_lightning.files import (
     read_json,
     read_text,
     read_yaml,
+    write_folder,
     write_whole,
 )
+from ser_lightning.invocation import end_clearly
 
 
 def refuse(error):
@@ -207,3 +210,17 @@ def test_what_is_written_is_read(tmp_path):
     write_whole(tmp_path / "a", '{"name": "zoë"}')
     assert read_json(tmp_path / "a") == read_yaml(tmp_path / "a") == {"name": "zoë"}
     assert read_text(tmp_path / "a").encode() == read_bytes(tmp_path / "a")
+
+
+def test_sigterm_leaves_nothing_of_a_folder_that_is_being_made(tmp_path):
+    def fill(folder):
+        (folder / "weights").write_text("half")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as end:
+        end_clearly(lambda: write_folder(tmp_path / "model", fill))
+    signal.signal(signal.SIGTERM, handler)
+    assert end.value.code == 128 + signal.SIGTERM
+    assert not list(tmp_path.iterdir())
