@@ -5,6 +5,13 @@ ROOT   ?=
 ARGS   ?=
 BIN    := .venv/bin
 
+# Install Debian's packages $(2) unless the program $(1) is there; one after the other, for targets side by side
+define debian
+@command -v $(1) >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+{ echo "Installing $(2)"; flock /var/lib/apt sh -c 'apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y $(2) >/dev/null'; } || \
+echo "$(2) cannot be installed; the tests that need it will be skipped"
+endef
+
 .DEFAULT_GOAL := help
 .PHONY: help setup ray reproduce losses systems sweep bench test test-browser test-cluster faults lint format lock clean
 
@@ -51,15 +58,11 @@ test: .venv/installed  ## all tests but those of test-browser and test-cluster
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-browser: .venv/installed  ## pages in Chromium, of any width (as root; installs Debian's chromium)
-	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
-	{ echo "Installing chromium"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium >/dev/null; } || \
-	echo "chromium cannot be installed; the tests of pages will be skipped"
+	$(call debian,chromium,chromium)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser -rs $$(grep -rl 'mark\.browser' --include='test_*.py' tests)
 
 test-cluster: .venv-ray/installed  ## sweeps on a real Slurm (as root; installs Debian's slurm-wlm and munge) and on Ray
-	@command -v slurmctld >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
-	{ echo "Installing slurm-wlm and munge"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y slurm-wlm munge >/dev/null; } || \
-	echo "slurm-wlm and munge cannot be installed; the Slurm tests will be skipped"
+	$(call debian,slurmctld,slurm-wlm munge)
 	$(BIN)/python -m pytest -m cluster -rs tests/cluster
 
 faults: .venv/installed  ## faults of all kinds, and how they end; ARGS="--count 1000 --seed 1 --kinds tables,sound --show"
