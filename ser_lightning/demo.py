@@ -8,6 +8,7 @@ from ser_lightning.files import absolute
 from ser_lightning.inference.demo import load_gradio, make_page, serve
 from ser_lightning.inference.limits import limits
 from ser_lightning.inference.recognizer import Recognizer
+from ser_lightning.inference.server import add_page_options
 from ser_lightning.inference.sources import add_source_options
 from ser_lightning.invocation import Parser, command_line, end_clearly
 from ser_lightning.terminal import tell
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     app = page(
         options.model, setting=options.setting, run=options.run, trust=options.trust, output=absolute(options.output)
     )
-    serve(app, options.port, not options.no_browser)
+    serve(app, options.port, options.browser)
 
 
 def _parser() -> Parser:
@@ -41,8 +42,7 @@ def _parser() -> Parser:
         description="Open a page on this machine, to record speech or drop a file, and see what a model makes of it.",
     )
     parser.add_argument("model", metavar="MODEL", help="a study or a run, by name or folder, or an exported folder")
-    parser.add_argument("--port", type=int, help="where the page is served; default: a free port from 7860 on")
-    parser.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
+    add_page_options(parser)
     add_source_options(parser)
     return parser
 

@@ -1,9 +1,6 @@
 """See and hear what a study gets wrong: `ser explore STUDY` shows its test utterances on a page of this machine."""
 
-import os
-import sys
 import webbrowser
-from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +8,7 @@ from ser_lightning.errors import UserError
 from ser_lightning.files import absolute
 from ser_lightning.inference.corpus_recordings import Recordings, find_recordings, read_corpus
 from ser_lightning.inference.exploration import Exploration
-from ser_lightning.inference.server import LocalServer
+from ser_lightning.inference.server import LocalServer, add_page_options
 from ser_lightning.invocation import Parser, command_line, end_clearly
 from ser_lightning.report.material import Material, read_material
 from ser_lightning.runs.study import add_output_option, find_study, has_settings
@@ -25,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     server = LocalServer(explore(study, options.setting, options.root).answer, options.port)
     try:
         print(f"Explore {study.name}: {server.address}\nCtrl-C ends it", flush=True)
-        if options.browser and _has_screen():
+        if options.browser:
             webbrowser.open(server.address)
         server.serve_forever()
     except KeyboardInterrupt:
@@ -85,11 +82,6 @@ def _recordings(material: Material, job: int, root: str | None) -> Recordings | 
         return f"{error} (--root names the corpus's folder if it has moved)"
 
 
-def _has_screen() -> bool:
-    """Whether a browser would open beside the terminal, and not in it."""
-    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
 def _parser() -> Parser:
     parser = Parser(
         prog=command_line("explore"),
@@ -105,16 +97,9 @@ def _parser() -> Parser:
         help="a setting to begin with, as the report calls it; twice: two side by side; default: the best on dev",
     )
     parser.add_argument("--root", metavar="FOLDER", help="where the corpus lies, if it has moved; default: corpus.root")
-    parser.add_argument("--port", type=_port, default=0, metavar="N", help="default: a free one")
-    parser.add_argument("--no-browser", dest="browser", action="store_false", help="only print the address")
+    add_page_options(parser)
     add_output_option(parser)
     return parser
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**16:
-        raise ArgumentTypeError(f"{text} is no port; they go from 0, which is a free one, to {2**16 - 1}")
-    return int(text)
 
 
 def command() -> None:

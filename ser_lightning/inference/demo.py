@@ -94,12 +94,12 @@ def say(answers: Sequence[Answer]) -> str:
     return " ".join(sentences)
 
 
-def serve(page: Any, port: int | None, browser: bool) -> None:
-    """Show a page on this machine until Ctrl-C. Raises `UserError` where the port cannot be had."""
+def serve(page: Any, port: int, browser: bool) -> None:
+    """Show a page on this machine until Ctrl-C, at a port, 0 for a free one. Raises `UserError` where it is taken."""
     try:
         page.launch(
             server_name=HOST,
-            server_port=port,
+            server_port=port or None,
             inbrowser=browser,
             share=False,
             quiet=True,

@@ -117,9 +117,7 @@ def _newest(blocks: "queue.Queue[np.ndarray]") -> Iterator[np.ndarray]:
         try:
             waiting = [blocks.get(timeout=PATIENCE)]
         except queue.Empty:
-            raise UserError(
-                f"--microphone: it has sent nothing for {PATIENCE:.0f} s; was it unplugged, or taken by another program?"
-            ) from None
+            raise UserError(f"--microphone: nothing came from it for {PATIENCE:.0f} s; was it unplugged?") from None
         while not blocks.empty():
             waiting.append(blocks.get())
         yield np.concatenate(waiting)

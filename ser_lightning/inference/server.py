@@ -7,8 +7,10 @@ install.
 import errno
 import hmac
 import json
+import os
 import secrets
 import sys
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -53,6 +55,21 @@ class Answer:
     def refusal(cls, status: HTTPStatus, message: str) -> "Answer":
         """Why there is nothing, in a line."""
         return cls(f"{message}\n".encode(), TEXT, status)
+
+
+def add_page_options(parser: ArgumentParser) -> None:
+    """`--port`, 0 for a free one, and `--no-browser`, which goes without saying where there is no screen."""
+    parser.add_argument("--port", type=_port, default=0, metavar="N", help="default: a free one")
+    screen = sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    parser.add_argument(
+        "--no-browser", dest="browser", action="store_false", default=screen, help="only print the address"
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**16:
+        raise ArgumentTypeError(f"{text} is no port; they go from 0, which is a free one, to {2**16 - 1}")
+    return int(text)
 
 
 class LocalServer(ThreadingTCPServer):
