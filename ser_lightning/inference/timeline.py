@@ -38,7 +38,7 @@ def timeline(rows: Sequence[dict[str, Any]], classes: Sequence[str], caption: st
     # Classes are few; further ones take colours again
     colours = {name: CLASS_COLOURS[number % len(CLASS_COLOURS)] for number, name in enumerate(classes)}
     with rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 2.6), layout="constrained")
+        figure = Figure(figsize=(5.4, 2.8), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[8, 1])
         starts = np.array([row["start"] for row in rows])
         widths = np.array([row["end"] for row in rows]) - starts
@@ -55,6 +55,6 @@ def timeline(rows: Sequence[dict[str, Any]], classes: Sequence[str], caption: st
         below.spines["left"].set_visible(False)
         patches = [Patch(color=colour, label=name) for name, colour in colours.items()]
         patches.append(Patch(color=QUIET, label=NO_SPEECH))
-        figure.legend(handles=patches, loc="outside right center")
-        figure.suptitle(fill(caption, 150), fontsize=7, x=0.01, ha="left")
+        figure.legend(handles=patches, loc="outside lower center", ncols=5)
+        figure.suptitle(fill(caption, 110), fontsize=7, x=0.01, ha="left")
     return figure

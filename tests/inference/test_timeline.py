@@ -18,7 +18,7 @@ def test_areas_are_probabilities(tmp_path):
     draw_timeline(rows, ("neu", "hap"), "a.wav - a study " + "of a long name " * 20, tmp_path / "a.png")
     pixels = matplotlib.image.imread(tmp_path / "a.png")[:, :, :3]
     counts = [
-        int(np.all(np.abs(pixels - to_rgb(colour)) < 0.01, axis=2)[:, : int(0.86 * pixels.shape[1])].sum())
+        int(np.all(np.abs(pixels - to_rgb(colour)) < 0.01, axis=2)[: int(0.85 * len(pixels))].sum())
         for colour in (CLASS_COLOURS[0], CLASS_COLOURS[1], QUIET)
     ]
     # Above 1, 2 and 1 of four stretches' area; below, an eighth as high, a stretch of neu, two of hap, one of none
