@@ -12,8 +12,9 @@ from ser_lightning.identity import digest
 from ser_lightning.invocation import Parser, command_line, end_clearly
 from ser_lightning.metrics import METRICS
 from ser_lightning.report.upload import report_id, report_keys
+from ser_lightning.runs.jobs import Job
 from ser_lightning.runs.signature import flat
-from ser_lightning.runs.study import Job, add_output_option, all_studies, read_jobs, read_study, study_folder
+from ser_lightning.runs.study import add_output_option, all_studies, read_jobs, read_study, study_folder
 from ser_lightning.runs.varying import Baseline, varying_settings
 
 CURVES = ("dev/ua", "dev/loss", "train/loss", "train/softmax", "train/term", "train/lr")

@@ -11,7 +11,8 @@ from ser_lightning.inference.exploration import Exploration
 from ser_lightning.inference.server import LocalServer, add_page_options
 from ser_lightning.invocation import Parser, command_line, end_clearly
 from ser_lightning.report.material import Material, read_material
-from ser_lightning.runs.study import add_output_option, find_study, has_settings
+from ser_lightning.runs.jobs import has_settings
+from ser_lightning.runs.study import add_output_option, find_study
 from ser_lightning.terminal import tell
 
 

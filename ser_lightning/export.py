@@ -11,7 +11,7 @@ from ser_lightning.files import absolute
 from ser_lightning.inference.exported import is_export
 from ser_lightning.inference.sources import Source, add_source_options, find_source
 from ser_lightning.invocation import Parser, command_line, end_clearly
-from ser_lightning.runs.study import place_name
+from ser_lightning.runs.jobs import place_name
 from ser_lightning.terminal import tell, visible
 
 # Beside it, with a suffix, is where it is made

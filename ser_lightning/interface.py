@@ -12,9 +12,10 @@ from ser_lightning import config
 from ser_lightning.command import explain, study_override, tell_hidden
 from ser_lightning.config import Config
 from ser_lightning.errors import UserError
+from ser_lightning.runs.jobs import job_name
 from ser_lightning.runs.ledger import RunResult
 from ser_lightning.runs.signature import settings
-from ser_lightning.runs.study import begin_study, default_output, find_study, job_name, study_folder
+from ser_lightning.runs.study import begin_study, default_output, find_study, study_folder
 from ser_lightning.train import train_job
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from ser_lightning.command import run_command
 from ser_lightning.config import Config, StudyConfig, compose, reference_system
 from ser_lightning.errors import FailedRunsError, UserError
 from ser_lightning.invocation import command_line
-from ser_lightning.runs.study import REFERENCE_SYSTEM
+from ser_lightning.runs.jobs import REFERENCE_SYSTEM
 from ser_lightning.terminal import console
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ from ser_lightning.errors import UserError
 from ser_lightning.files import absolute
 from ser_lightning.invocation import Parser, command_line, end_clearly
 from ser_lightning.runs.damage import find_damage
+from ser_lightning.runs.jobs import shared_words
 from ser_lightning.runs.ledger import read_result
 from ser_lightning.runs.status import STATES, RunStatus, study_status
-from ser_lightning.runs.study import add_output_option, all_studies, known_studies, shared_words
+from ser_lightning.runs.study import add_output_option, all_studies, known_studies
 from ser_lightning.terminal import console
 
 

@@ -11,17 +11,9 @@ from ser_lightning.errors import FailedRunsError, NoSpaceError, UserError, ends_
 from ser_lightning.files import explain_file
 from ser_lightning.invocation import command_line
 from ser_lightning.runs.attempt import reason_for
+from ser_lightning.runs.jobs import REFERENCE_SYSTEM, Job, job_name, same_settings
 from ser_lightning.runs.signature import settings
-from ser_lightning.runs.study import (
-    REFERENCE_SYSTEM,
-    Job,
-    begin_study,
-    job_name,
-    read_jobs,
-    same_settings,
-    study_folder,
-    write_jobs,
-)
+from ser_lightning.runs.study import begin_study, read_jobs, study_folder, write_jobs
 
 if TYPE_CHECKING:
     from ser_lightning.runs.ledger import RunResult

@@ -25,8 +25,8 @@ from ser_lightning.metrics import HEADLINE
 from ser_lightning.report.material import Material
 from ser_lightning.report.scored import ScoredRun
 from ser_lightning.report.sections.protocol import SYNTHETIC
+from ser_lightning.runs.jobs import place_name
 from ser_lightning.runs.ledger import FEATURES, damaged, feature_values, read_features
-from ser_lightning.runs.study import place_name
 
 # Files of `pages/` by the end of their names, as browsers are told
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}

@@ -19,7 +19,8 @@ from ser_lightning.inference.recordings import Item, Sound, ahead, read_item
 from ser_lightning.inference.sources import Source, find_source
 from ser_lightning.report.calibration import temperature
 from ser_lightning.report.scored import score_runs
-from ser_lightning.runs.study import Job, default_output
+from ser_lightning.runs.jobs import Job
+from ser_lightning.runs.study import default_output
 
 
 class Recognizer:

@@ -10,19 +10,9 @@ import numpy as np
 
 from ser_lightning.errors import UserError, listing
 from ser_lightning.files import absolute
+from ser_lightning.runs.jobs import Job, has_settings, place_name, rows_of_study, short_names
 from ser_lightning.runs.ledger import CONFIG, RESULT, RunResult, read_result, read_results
-from ser_lightning.runs.study import (
-    Job,
-    add_output_option,
-    all_studies,
-    find_study,
-    has_settings,
-    place_name,
-    read_current_jobs,
-    read_study,
-    rows_of_study,
-    short_names,
-)
+from ser_lightning.runs.study import add_output_option, all_studies, find_study, read_current_jobs, read_study
 
 # Where a study's folder lies below `paths.output`: studies/NAME
 RUNS = "runs"

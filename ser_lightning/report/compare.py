@@ -16,7 +16,7 @@ from ser_lightning.report.scored import ScoredRun, on_same_divisions
 from ser_lightning.report.statistics import holm
 from ser_lightning.report.summary import counted
 from ser_lightning.report.tables import show_number, show_p, with_halves
-from ser_lightning.runs.study import Job
+from ser_lightning.runs.jobs import Job
 from ser_lightning.runs.varying import settings_key
 
 

@@ -9,8 +9,8 @@ from ser_lightning.metrics import METRICS
 from ser_lightning.report.samples import add_detectable, difference_row
 from ser_lightning.report.scored import ScoredRun, pairs
 from ser_lightning.report.statistics import holm
+from ser_lightning.runs.jobs import Job
 from ser_lightning.runs.signature import flat
-from ser_lightning.runs.study import Job
 from ser_lightning.runs.varying import Baseline, varying_settings
 
 

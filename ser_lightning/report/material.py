@@ -17,18 +17,10 @@ from ser_lightning.report.comparison import differences, references
 from ser_lightning.report.scored import ScoredRun, score_runs
 from ser_lightning.report.summary import Provenance, average, column_names, provenance, speakers_by_id
 from ser_lightning.report.tables import FEW
+from ser_lightning.runs.jobs import REFERENCE_SYSTEM, Job, rows_of_study, short_names
 from ser_lightning.runs.seal import read_with_seal, seal_file
 from ser_lightning.runs.signature import flat
-from ser_lightning.runs.study import (
-    REFERENCE_SYSTEM,
-    UTTERANCES,
-    Job,
-    Purpose,
-    read_current_jobs,
-    read_study,
-    rows_of_study,
-    short_names,
-)
+from ser_lightning.runs.study import UTTERANCES, Purpose, read_current_jobs, read_study
 from ser_lightning.runs.varying import Baseline, say
 
 # References that are answered for one by one; of more, the best job alone.

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from ser_lightning.metrics import METRICS, confusion_counts
+from ser_lightning.runs.jobs import Job
 from ser_lightning.runs.ledger import PREDICTIONS, RunResult, damaged, read_results, read_table
-from ser_lightning.runs.study import Job
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.samples import score_row
 from ser_lightning.report.scored import ScoredRun, signatures
 from ser_lightning.report.statistics import QUESTIONS
+from ser_lightning.runs.jobs import REFERENCE_SYSTEM, Job
 from ser_lightning.runs.ledger import (
     CONFIG,
     FEATURES,
@@ -29,7 +30,6 @@ from ser_lightning.runs.ledger import (
 )
 from ser_lightning.runs.schedule import steps_of, steps_per_epoch
 from ser_lightning.runs.signature import flat
-from ser_lightning.runs.study import REFERENCE_SYSTEM, Job
 from ser_lightning.runs.varying import short_keys, show_value, varying_settings
 
 # Columns of tables that a setting of one's own may be called like; such a one keeps its dots.

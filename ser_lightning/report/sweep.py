@@ -18,19 +18,10 @@ from ser_lightning.config import Config, LoggerConfig, compose, reference_system
 from ser_lightning.errors import UserError, stop
 from ser_lightning.files import explain_file
 from ser_lightning.report.failure import keep_failure
+from ser_lightning.runs.jobs import REFERENCE_SYSTEM, Job, job_name, replications, same_settings
 from ser_lightning.runs.signature import settings
 from ser_lightning.runs.status import job_status
-from ser_lightning.runs.study import (
-    REFERENCE_SYSTEM,
-    Job,
-    begin_study,
-    job_name,
-    read_jobs,
-    replications,
-    same_settings,
-    study_folder,
-    write_jobs,
-)
+from ser_lightning.runs.study import begin_study, read_jobs, study_folder, write_jobs
 from ser_lightning.runs.varying import varying_settings
 
 # States of a run after a sweep that are an error of it; the others only where the sweep itself was to finish the run

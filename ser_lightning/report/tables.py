@@ -11,7 +11,7 @@ from rich.table import Table
 from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.samples import SHORT
 from ser_lightning.report.summary import setting_columns
-from ser_lightning.runs.study import REFERENCE_SYSTEM
+from ser_lightning.runs.jobs import REFERENCE_SYSTEM
 from ser_lightning.runs.varying import show_value, spell
 from ser_lightning.terminal import console
 

@@ -10,10 +10,11 @@ from ser_lightning.errors import UserError
 from ser_lightning.files import parse_yaml, read_text
 from ser_lightning.runs.attempt import read_attempt
 from ser_lightning.runs.damage import damage_beside
+from ser_lightning.runs.jobs import Job, place_name
 from ser_lightning.runs.ledger import DamagedRunError, read_result
 from ser_lightning.runs.readouts import read_failures
 from ser_lightning.runs.signature import flat
-from ser_lightning.runs.study import Job, place_name, read_jobs
+from ser_lightning.runs.study import read_jobs
 
 STATES = ("done", "damaged", "running", "failed", "interrupted", "missing", "replaced")
 

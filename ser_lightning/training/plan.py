@@ -19,12 +19,13 @@ from ser_lightning.features import FeatureStore, build_store
 from ser_lightning.features.sound import measure_corpus, remarks
 from ser_lightning.identity import digest
 from ser_lightning.runs.code import describe_other_code, is_current
+from ser_lightning.runs.jobs import Job
 from ser_lightning.runs.ledger import RunResult, read_result
 from ser_lightning.runs.readouts import missing_readouts, readout_names
 from ser_lightning.runs.schedule import Schedule, make_schedule
 from ser_lightning.runs.seal import read_with_seal, write_with_seal
 from ser_lightning.runs.signature import origin, settings, signature
-from ser_lightning.runs.study import SPLIT, UTTERANCES, Job, study_lock
+from ser_lightning.runs.study import SPLIT, UTTERANCES, study_lock
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from ser_lightning.errors import UserError
 from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.runs.attempt import BEAT, read_attempt
+from ser_lightning.runs.jobs import Job, place_name
 from ser_lightning.runs.ledger import RunResult
 from ser_lightning.runs.signature import settings
-from ser_lightning.runs.study import Job, place_name, read_jobs, study_folder
+from ser_lightning.runs.study import read_jobs, study_folder
 from ser_lightning.runs.varying import Baseline, describe_settings, name_parts
 from ser_lightning.terminal import console
 from ser_lightning.training.tracking import whereabouts

@@ -13,8 +13,9 @@ from ser_lightning.identity import digest
 from ser_lightning.metrics import confusion_counts
 from ser_lightning.report.scored import Outputs, ScoredRun, score_runs
 from ser_lightning.report.summary import average
+from ser_lightning.runs.jobs import Job
 from ser_lightning.runs.ledger import FEATURES, METRICS, PREDICTIONS, RunResult
-from ser_lightning.runs.study import UTTERANCES, Job, write_job
+from ser_lightning.runs.study import UTTERANCES, write_job
 
 CLASSES = ["neu", "ang", "hap", "sad"]
 

@@ -11,8 +11,9 @@ from ser_lightning.report.material import read_material
 from ser_lightning.report.scored import score_runs
 from ser_lightning.report.statistics import detectable, with_ends
 from ser_lightning.report.summary import speakers_by_id
+from ser_lightning.runs.jobs import Job
 from ser_lightning.runs.ledger import RESULT
-from ser_lightning.runs.study import Job, write_job
+from ser_lightning.runs.study import write_job
 from ser_lightning.runs.varying import Baseline
 from tests.report.simulated import CLASSES, predictions, settings_of
 

@@ -11,7 +11,8 @@ from ser_lightning.invocation import end_clearly
 from ser_lightning.report.__main__ import main as report_command
 from ser_lightning.report.sweep import SweepReport
 from ser_lightning.runs.attempt import Attempt
-from ser_lightning.runs.study import Job, Purpose, read_jobs, read_study, write_job, write_jobs
+from ser_lightning.runs.jobs import Job
+from ser_lightning.runs.study import Purpose, read_jobs, read_study, write_job, write_jobs
 from tests.report.simulated import Simulation, predictions, settings_of
 
 RIGHT = predictions([(name, name) for name in ("neu", "ang", "hap", "sad")])

@@ -200,7 +200,8 @@ def test_a_report_of_a_damaged_run_is_refused_in_a_line_that_names_the_file(simu
 def test_a_report_leaves_out_jobs_of_another_corpus_in_a_line(tmp_path):
     from ser_lightning.report.material import read_material
     from ser_lightning.report.sections.protocol import warnings
-    from ser_lightning.runs.study import Job, write_jobs
+    from ser_lightning.runs.jobs import Job
+    from ser_lightning.runs.study import write_jobs
 
     simulation = Simulation(tmp_path)
     for lam, corpus in ((0.3, "old"), (0.0, "new")):

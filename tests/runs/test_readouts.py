@@ -12,10 +12,11 @@ from sklearn.neighbors import NearestCentroid
 
 from ser_lightning.config import compose
 from ser_lightning.errors import FailedRunsError, UserError
+from ser_lightning.runs.jobs import Job
 from ser_lightning.runs.ledger import read_features, read_outputs, read_readout
 from ser_lightning.runs.readouts import fit_and_score, read_out, readout_names
 from ser_lightning.runs.status import study_status
-from ser_lightning.runs.study import Job, read_jobs, write_job, write_jobs
+from ser_lightning.runs.study import read_jobs, write_job, write_jobs
 from ser_lightning.training.job import train_all
 from ser_lightning.training.plan import plan_job, record
 from ser_lightning.training.progress import StudyProgress

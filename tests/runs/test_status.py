@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from ser_lightning.runs.attempt import Attempt, attempt, read_attempt, run_lock
+from ser_lightning.runs.jobs import Job
 from ser_lightning.runs.status import study_status
-from ser_lightning.runs.study import Job, write_job
+from ser_lightning.runs.study import write_job
 from tests.report.simulated import Simulation, predictions, settings_of
 
 RIGHT = predictions([(name, name) for name in ("neu", "ang", "hap", "sad")])

@@ -8,12 +8,19 @@ from itertools import product
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ser_lightning.config import compose
 from ser_lightning.errors import UserError
 from ser_lightning.runs import study
+from ser_lightning.runs.jobs import (
+    Job,
+    distinct_jobs,
+    job_name,
+    join_names,
+    pool_seeds,
+    replications,
+    undecided,
+)
 from ser_lightning.runs.ledger import RESULT
 from ser_lightning.runs.signature import settings
 from ser_lightning.runs.status import study_status
@@ -22,24 +29,14 @@ from ser_lightning.runs.study import (
     JOBS,
     SPLIT,
     STUDY,
-    Job,
     Purpose,
     all_studies,
     begin_study,
-    distinct_jobs,
-    job_name,
-    join_jobs,
-    join_names,
     known_papers,
-    mixed_origins,
-    pool_seeds,
     read_current_jobs,
     read_jobs,
     read_study,
-    replications,
-    short_names,
     study_folder,
-    undecided,
     write_command,
     write_job,
     write_jobs,
@@ -130,20 +127,6 @@ def test_a_command_that_was_refused_leaves_no_study(tmp_path):
     (study_folder(tmp_path, "refused") / "jobs" / "0").mkdir(parents=True)
     write_jobs(study_folder(tmp_path, "begun"), [job(0.3)])
     assert list(all_studies(tmp_path)) == ["begun"]
-
-
-def test_rows_of_other_code_of_the_same_part_are_named():
-    rows = [
-        Job(f"{loss} {lam}", parts_of(loss, lam), origin={"loss": version, "loss.words": "w", "corpus": "c"})
-        for loss, lam, version in (("mine", 0.1, "a1"), ("mine", 1.0, "b2"), ("center", 0.1, "c3"))
-    ]
-    assert mixed_origins(rows) == ["the code of loss=mine"]
-    assert mixed_origins(rows[1:]) == []
-    # another file by another name is a setting that varies
-    named = [parts_of("mine", 0.1, **{"loss.words": name}) for name in ("a.txt", "b.txt", "b.txt")]
-    files = [Job("", one, origin={"loss.words": content}) for one, content in zip(named, "xyz", strict=True)]
-    assert mixed_origins(files[:2]) == []
-    assert mixed_origins(files) == ["the content of loss.words"]
 
 
 def test_a_failure_is_told_and_forgotten_when_the_job_is_tried_again(tmp_path):
@@ -423,15 +406,6 @@ def test_a_fold_that_failed_is_not_forgotten_for_one_that_did_not(tmp_path):
     assert read_jobs(tmp_path)[0].failure is None
 
 
-def test_a_joined_job_is_called_by_what_both_set_or_as_it_is_called_now():
-    def joined(former, now):
-        return join_jobs(Job(former, {}, ["a"], [[0, 0]]), Job(now, {}, ["a"], [[0, 0]])).name
-
-    assert joined("corpus=emodb loss.lam=0", "loss.lam=0 loss=mine") == "loss.lam=0"
-    assert joined("plain softmax", "regularised softmax") == "regularised softmax"
-    assert joined("plain seed=1", "regular seed=1") == "regular seed=1"
-
-
 def test_runs_that_were_not_known_yet_are_replaced_without_being_dropped(tmp_path, caplog):
     places = [[0, 0], [0, 1]]
     waiting = Job("island", {"lam": "chosen"}, [undecided("island", 0, fold) for fold in range(2)], places)
@@ -444,25 +418,3 @@ def test_runs_that_were_not_known_yet_are_replaced_without_being_dropped(tmp_pat
     # A candidate of the same settings is another job
     write_jobs(tmp_path, [replace(job, candidate_of="island")])
     assert [one.candidate_of for one in read_jobs(tmp_path)] == [None, "island"]
-
-
-def test_long_names_leave_out_what_others_tell():
-    front = "corpus=emodb features=pretrained features.layers=3 features.padding=30s"
-    names = ["corpus=emodb features=egemaps model=none head=svm"]
-    names += [
-        f"{front} normalise={by} model=statistics model.dropout=0.3 loss.lam={lam}" for by in "ab" for lam in "01"
-    ]
-    assert short_names([Job(name, {}) for name in names]) == [
-        "features=egemaps",
-        *(f"features=pretrained normalise={by} loss.lam={lam}" for by in "ab" for lam in "01"),
-    ]
-    assert short_names([Job(names[1], {})]) == [names[1]]
-
-
-WORDS = [f"{key}={value}" for key in "abcdefgh" for value in "01"]
-
-
-@given(st.lists(st.frozensets(st.sampled_from(WORDS), min_size=1), unique=True, min_size=2, max_size=6))
-def test_short_names_tell_jobs_apart(words):
-    names = [" ".join(sorted(several)) for several in words]
-    assert len(set(short_names([Job(name, {}) for name in names]))) == len(names)

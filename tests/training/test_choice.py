@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from ser_lightning.errors import UserError
+from ser_lightning.runs.jobs import UNDECIDED
 from ser_lightning.runs.signature import flat
-from ser_lightning.runs.study import UNDECIDED
 from ser_lightning.training.choice import (
     CHOSEN,
     Setting,

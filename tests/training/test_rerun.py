@@ -10,10 +10,10 @@ from ser_lightning.errors import UserError
 from ser_lightning.runs.attempt import Watch
 from ser_lightning.runs.code import code_digest
 from ser_lightning.runs.damage import find_damage
+from ser_lightning.runs.jobs import job_name
 from ser_lightning.runs.ledger import LAST, SCHEMA, read_outputs, read_result
 from ser_lightning.runs.seal import record_seal
 from ser_lightning.runs.signature import settings
-from ser_lightning.runs.study import job_name
 from ser_lightning.training.job import Failure, set_damaged_aside, train_all, train_once
 from ser_lightning.training.plan import note_other_code, plan_job
 from ser_lightning.training.progress import StudyProgress

@@ -7,8 +7,8 @@ from ser_lightning.metrics import METRICS
 from ser_lightning.papers.icassp2019 import numbers
 from ser_lightning.report.material import Material
 from ser_lightning.report.scored import signatures
+from ser_lightning.runs.jobs import REFERENCE_SYSTEM, Job
 from ser_lightning.runs.signature import flat
-from ser_lightning.runs.study import REFERENCE_SYSTEM, Job
 
 # What the paper varies.
 VARIED = {"features.name", "loss.lam", "loss.alpha"}

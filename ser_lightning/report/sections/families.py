@@ -12,7 +12,7 @@ from ser_lightning.report.figures import forest
 from ser_lightning.report.material import Material
 from ser_lightning.report.statistics import QUESTIONS
 from ser_lightning.report.tables import capitalised, show_number, show_p, with_halves
-from ser_lightning.runs.study import REFERENCE_SYSTEM
+from ser_lightning.runs.jobs import REFERENCE_SYSTEM
 
 EXPLAINED = (
     "Points of UA against each reference, paired by division and seed, ± half of the 95 % interval for {meaning}. "

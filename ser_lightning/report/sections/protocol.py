@@ -12,8 +12,9 @@ from ser_lightning.report.document import Block, Code, Section, Text
 from ser_lightning.report.looks import later_pairs, shared_pairs
 from ser_lightning.report.material import Material
 from ser_lightning.report.summary import Provenance, ScoredRun, counted, describe_protocol, listed, setting_columns
+from ser_lightning.runs.jobs import mixed_origins
 from ser_lightning.runs.signature import flat
-from ser_lightning.runs.study import COMMAND, mixed_origins
+from ser_lightning.runs.study import COMMAND
 
 SYNTHETIC = "The corpus is synthetic speech, made to try the program: its numbers say nothing about people."
 

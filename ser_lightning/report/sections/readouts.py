@@ -14,8 +14,8 @@ from ser_lightning.report.material import Material
 from ser_lightning.report.samples import Pair, difference_row, score_row
 from ser_lightning.report.scored import Outputs, ScoredRun
 from ser_lightning.report.tables import with_half, with_halves
+from ser_lightning.runs.jobs import Job
 from ser_lightning.runs.ledger import read_readout, readout_file
-from ser_lightning.runs.study import Job
 
 EXPLAINED = (
     "A read-out is another classifier, fitted to the features z of a finished run's training part in place of the "

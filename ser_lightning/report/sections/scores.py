@@ -13,7 +13,7 @@ from ser_lightning.report.material import Material
 from ser_lightning.report.samples import SHORT, refusals
 from ser_lightning.report.statistics import QUESTIONS
 from ser_lightning.report.tables import capitalised, show_intervals, show_scores, show_settings
-from ser_lightning.runs.study import REFERENCE_SYSTEM
+from ser_lightning.runs.jobs import REFERENCE_SYSTEM
 from ser_lightning.runs.varying import spell
 
 INTERVALS = (

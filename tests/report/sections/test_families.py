@@ -9,7 +9,8 @@ from statsmodels.stats.multitest import multipletests
 
 from ser_lightning.report.material import read_material
 from ser_lightning.report.sections import answer, choices, families, features, scores
-from ser_lightning.runs.study import REFERENCE_SYSTEM, Purpose, undecided, write_job, write_study
+from ser_lightning.runs.jobs import REFERENCE_SYSTEM, undecided
+from ser_lightning.runs.study import Purpose, write_job, write_study
 from tests.report.simulated import CLASSES, Simulation, predictions, settings_of
 
 NAMES = ["plain", "softmax", "centre", "island", "ring"]
