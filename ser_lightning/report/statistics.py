@@ -5,7 +5,8 @@ Three questions are asked of one mean over runs, and each has another answer:
 - *repeat*: what would the same corpus give, divided and trained anew? From the spread over runs.
 - *same people*: what would new recordings of these speakers give? From the spread over runs and over utterances.
 - *new people*: what would other speakers give? From the spread over runs and over speakers; only where the tested
-  speakers are not in training.
+  speakers are not in training. Where all runs test the same speakers, from the spread over these alone: it is an
+  interval for other speakers given what was trained.
 
 The variance of a mean over terms that are alike in two ways, by speaker and by run, is the sum of the two clustered
 variances less that of the clusters' intersections (Cameron, Gelbach, Miller, Journal of Business & Economic Statistics
@@ -69,6 +70,13 @@ class Sample:
     def question(self) -> str:
         """The one that the study answers first."""
         return "new people" if self.apart else "same people"
+
+    @property
+    def given(self) -> str:
+        """What an interval for new people is conditional on; empty where runs test groups of their own."""
+        if self.groups > 1:
+            return ""
+        return "given this training part" if len(self.scores) == 1 else "given these training parts"
 
     @cached_property
     def groups(self) -> int:
@@ -276,7 +284,7 @@ def _refusal(sample: Sample, question: str) -> str:
         return "who spoke is not known of all utterances" if sample.apart is None else "their voices are trained on"
     if sample.speakers_tested < (FEWEST if sample.paired else FEWEST_FOR_A_SCORE):
         return _too_few_speakers(sample)
-    if runs == 1:
+    if sample.groups == 1:
         return ""
     groups = min(sample.speakers_tested, sample.groups)
     if groups < FEWEST:
@@ -318,7 +326,7 @@ def _variance(sample: Sample, question: str) -> tuple[float, int]:
         squared = two_way(sample.terms, sample.utterances, sample.divisions)
         counted = min(sample.repetitions, MOST_REPETITIONS)
         return squared + variance(sample.terms, sample.divisions) * (sample.repetitions / counted - 1), freedom
-    if len(sample.scores) == 1:
+    if sample.groups == 1:
         return variance(sample.terms, sample.speakers), freedom
     return two_way(sample.terms, sample.speakers, sample.divisions), freedom
 
@@ -330,6 +338,6 @@ def _freedom(sample: Sample, question: str, repetitions: int) -> int:
     if question == "same people":
         return sample.folds - 1 + min(repetitions, MOST_REPETITIONS) - 1
     # Of a difference in one repetition the larger of two estimates is on the safe side already, each speaker being
-    # tested once; of a single run there is no other unit
-    safe = len(sample.scores) == 1 or (sample.paired and repetitions == 1)
+    # tested once; where all runs test the same speakers there is no other unit
+    safe = sample.groups == 1 or (sample.paired and repetitions == 1)
     return (sample.speakers_tested if safe else min(sample.speakers_tested, sample.folds)) - 1

@@ -243,11 +243,6 @@ def test_one_official_division_counts_its_speakers():
     assert estimate(four, "new people").refusal == "4 speakers tested, where an interval needs 5"
 
 
-def test_the_same_test_speakers_in_every_run_are_one_group():
-    sample = sample_of(halves_around(SCORES), speakers=[np.arange(200) // 20] * 5)
-    assert estimate(sample, "new people").refusal.startswith("1 group ")
-
-
 def test_four_folds_are_too_few_for_new_people_however_often_they_are_drawn():
     """Of eight speakers in other pairs every time."""
     rng = np.random.default_rng(0)
@@ -435,3 +430,24 @@ def test_holm_by_hand():
 def test_holm_is_that_of_statsmodels(seed):
     p = np.random.default_rng(seed).beta(0.3, 2, 9)
     assert holm(p) == multipletests(p, method="holm")[1].tolist()
+
+
+def test_trainings_that_test_the_same_speakers_have_an_interval_over_these():
+    """As after three trainings on one corpus, with other dev parts, each tested on another corpus of ten speakers."""
+    rights = np.random.default_rng(0).integers(0, 101, (3, 10)).astype(float)  # [runs, speakers], percent
+
+    def trained(runs, speakers):
+        codes = [np.arange(speakers)] * runs
+        return replace(sample_of(rights[:runs, :speakers], codes, codes, partitions=range(runs)), paired=False)
+
+    interval = estimate(trained(3, 10), "new people")
+    usual = stats.ttest_1samp(rights.mean(axis=0), 0).confidence_interval(0.95)
+    assert (interval.low, interval.high, interval.freedom) == pytest.approx((usual.low, usual.high, 9))
+    assert trained(3, 10).given == "given these training parts"
+    assert trained(1, 10).given == "given this training part"
+    assert estimate(trained(3, 9), "new people").refusal == "9 speakers tested, where an interval needs 10"
+    # Each training tests others
+    apart = [np.arange(10) + 10 * run for run in range(3)]
+    sample = sample_of(rights, apart, apart)
+    assert estimate(sample, "new people").refusal.startswith("3 groups ")
+    assert sample.given == ""

@@ -9,7 +9,7 @@ from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.chapter import Group
 from ser_lightning.report.document import Block, Section, Table, Text
 from ser_lightning.report.material import Material
-from ser_lightning.report.samples import pair_refusals
+from ser_lightning.report.samples import difference_samples, pair_refusals
 from ser_lightning.report.scored import pairs
 from ser_lightning.report.sections.scores import intervals
 from ser_lightning.report.statistics import QUESTIONS
@@ -183,8 +183,8 @@ def _sentences(material: Material, row: dict[Any, Any] | None, group: Group) -> 
     number = f"{counted(int(row['runs']), 'pair')} of runs"
     if row["divisions"] < row["runs"]:
         number += f" on {counted(int(row['divisions']), 'division')}"
+    common = pairs(material.jobs[other], material.jobs[reference], material.scored)
     if np.isnan(row["ua_half"]):
-        common = pairs(material.jobs[other], material.jobs[reference], material.scored)
         why = pair_refusals(common, material.speaker_of)[material.question]
         return [f"Not known{place}, {number}: no interval for {QUESTIONS[material.question]}, {why}.", f"{scores}."]
     ends = f"{row['ua'] - row['ua_half']:+.1f} to {row['ua'] + row['ua_half']:+.1f}"
@@ -193,8 +193,9 @@ def _sentences(material: Material, row: dict[Any, Any] | None, group: Group) -> 
     scope = (
         f"on {material.facts.corpus} under the {material.facts.protocol} protocol, for {QUESTIONS[material.question]}"
     )
-    if row["divisions"] == 1:
-        scope += ", given this training part"
+    if material.question == "new people":
+        given = difference_samples(common, material.speaker_of)[HEADLINE].given
+        scope += f", {given}" if given else ""
     numbers = (
         f"{label} against {baseline} changes UA{place} by {row['ua']:+.1f} points {scope} (95 % interval {ends}; {p}; "
         f"{number})."

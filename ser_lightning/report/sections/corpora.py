@@ -148,8 +148,8 @@ def _interval(sample: Sample) -> tuple[Interval, str]:
     for question in QUESTIONS:
         interval = estimate(sample, question)
         if not interval.refusal:
-            given = ", given this training part" if len(sample.scores) == 1 else ""
-            return interval, f"for {QUESTIONS[question]}{given}"
+            given = sample.given if question == "new people" else ""
+            return interval, ", ".join(filter(None, [f"for {QUESTIONS[question]}", given]))
     return first, f"none: {first.refusal}"
 
 
