@@ -183,8 +183,9 @@ def uses(config: Config) -> list[str]:
 
     Such as the known voices that select, the speech that a front end was pretrained on, or that of tested speakers.
     """
-    parts = [part for part in (config.split, config.features, config.normalise) if hasattr(part.load(), "uses")]
-    return [phrase for part in parts if (phrase := part.make().uses)]
+    # Of an object, for what it uses may hang on its settings; a protocol or front end need not say anything
+    parts = [part.make() for part in (config.split, config.features, config.normalise)]
+    return [phrase for part in parts if (phrase := getattr(part, "uses", ""))]
 
 
 def forget_corpora() -> None:

@@ -11,7 +11,7 @@ from ser_lightning import doctor
 from ser_lightning.config import FeaturesConfig, compose
 from ser_lightning.errors import UserError
 from ser_lightning.features import LogMel
-from ser_lightning.training.plan import plan_job, prepare
+from ser_lightning.training.plan import plan_job, prepare, uses
 from tests.corpora.test_containers import content_of, flac, patched
 
 
@@ -85,3 +85,11 @@ def test_the_doctor_says_of_odd_recordings_what_a_training_says(odd, capsys):
     assert (stop.value.code, "4 recordings cannot be used" in end) == (1, True)
     assert all(f"{name}: {why}" in said for name, why in UNUSABLE.items())
     assert "Very quiet (peak more than 60 dB below full scale): 1: quiet.wav" in said
+
+
+def test_what_numbers_rest_on_beyond_the_protocol_is_told_of_every_part():
+    assert uses(compose([])) == []
+    known = "selected on a tenth of the training speakers' utterances"
+    unlabelled = "normalised by 5 utterances of each tested speaker, unlabelled (transductive)"
+    words = ["split=speaker", "split.dev=utterances", "normalise=speaker", "normalise.utterances=5"]
+    assert uses(compose(words)) == [known, unlabelled]
