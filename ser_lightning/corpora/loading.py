@@ -27,8 +27,9 @@ class Corpus(Protocol):
 
     A corpus that is not real speech says `synthetic = True`. One that is made, not given, has a method `make(folder)`
     that fills a new folder, which then is its root; a `version` is raised when it makes something else. One that joins
-    others says `joins = True`, and has for a root the folder in which those that are made are kept. One that reads a
-    table may say in a `summary` what it has read, and in `doubts`, a sentence each, what may be meant otherwise.
+    others says `joins = True`, has for a root the folder in which those that are made are kept, and names them in
+    `uses`, a phrase for captions. One that reads a table may say in a `summary` what it has read, and in `doubts`, a
+    sentence each, what may be meant otherwise.
     """
 
     def load(self, root: Path) -> pd.DataFrame:

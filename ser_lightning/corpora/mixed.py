@@ -27,6 +27,7 @@ class Mixed:
     def __init__(self, *, roots: dict[str, Optional[str]]) -> None:
         self.roots = roots
         self.synthetic = False
+        self.uses = f"corpora joined: {', '.join(roots)}"
 
     def load(self, root: Path) -> pd.DataFrame:
         """The utterances of all corpora that have a class; `root` is where those that are made are kept.

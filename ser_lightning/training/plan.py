@@ -181,10 +181,11 @@ def prepare(config: Config) -> tuple[Manifest, FeatureStore]:
 def uses(config: Config) -> list[str]:
     """What numbers rest on beyond what the protocol's name tells, a phrase each.
 
-    Such as the known voices that select, the speech that a front end was pretrained on, or that of tested speakers.
+    Such as corpora that are joined, the known voices that select, the speech that a front end was pretrained on, or
+    that of tested speakers.
     """
-    # Of an object, for what it uses may hang on its settings; a protocol or front end need not say anything
-    parts = [part.make() for part in (config.split, config.features, config.normalise)]
+    # Of an object, for what it uses may hang on its settings; most parts need not say anything
+    parts = [part.make() for part in (config.corpus, config.split, config.features, config.normalise)]
     return [phrase for part in parts if (phrase := getattr(part, "uses", ""))]
 
 

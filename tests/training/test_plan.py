@@ -93,3 +93,5 @@ def test_what_numbers_rest_on_beyond_the_protocol_is_told_of_every_part():
     unlabelled = "normalised by 5 utterances of each tested speaker, unlabelled (transductive)"
     words = ["split=speaker", "split.dev=utterances", "normalise=speaker", "normalise.utterances=5"]
     assert uses(compose(words)) == [known, unlabelled]
+    mixed = ["corpus=mixed", "corpus.name=both", "corpus.roots={emodb: a, ravdess: b}", "split=corpus"]
+    assert uses(compose(mixed)) == ["corpora joined: emodb, ravdess"]
