@@ -1,6 +1,6 @@
 """Settings compared on the same divisions: effect, interval, p-value, and what the study could have seen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import pandas as pd
@@ -14,13 +14,16 @@ from ser_lightning.runs.signature import flat
 from ser_lightning.runs.varying import Baseline, varying_settings
 
 
-def references(jobs: Sequence[Job], scored: Mapping[str, ScoredRun], baseline: Baseline) -> dict[int, int]:
+def references(
+    jobs: Sequence[Job], scored: Mapping[str, ScoredRun], baseline: Baseline, described: Set[int] = frozenset()
+) -> dict[int, int]:
     """What each job is compared with: the baseline's job with else the same settings, or the study's first job where
-    no job is of the baseline, finished or not: what is tested must not change while the study runs. Jobs without a
-    finished run, and references themselves, are left out."""
-    finished = [number for number, job in enumerate(jobs) if any(name in scored for name in job.runs)]
+    the baseline tells none from the others: what is tested must not change while the study runs. Jobs without a
+    finished run, those that are `described` alone, and references themselves, are left out."""
+    tested = [number for number in range(len(jobs)) if number not in described]
+    finished = [number for number in tested if any(name in scored for name in jobs[number].runs)]
     candidates = [number for number in finished if baseline.has(jobs[number].settings)]
-    if any(baseline.has(job.settings) for job in jobs):
+    if tells_apart(baseline, [jobs[number] for number in tested]):
         ignored = baseline.keys([job.settings for job in jobs])
         # A seed is no setting, and jobs that differ in it alone are one without it
         ignored = [*ignored, "seed"]
@@ -33,6 +36,11 @@ def references(jobs: Sequence[Job], scored: Mapping[str, ScoredRun], baseline: B
         for number, reference in choices.items()
         if reference is not None and set(jobs[number].runs) != set(jobs[reference].runs)
     }
+
+
+def tells_apart(baseline: Baseline, jobs: Sequence[Job]) -> bool:
+    """Whether some of the jobs, finished or not, are of the baseline, and others not."""
+    return len({baseline.has(job.settings) for job in jobs}) > 1
 
 
 def _reference(

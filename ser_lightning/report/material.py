@@ -13,7 +13,7 @@ import pandas as pd
 from ser_lightning.errors import UserError
 from ser_lightning.metrics import METRICS
 from ser_lightning.report.chapter import Chapter, Group, open_chapter
-from ser_lightning.report.comparison import differences, references
+from ser_lightning.report.comparison import differences, references, tells_apart
 from ser_lightning.report.scored import ScoredRun, score_runs
 from ser_lightning.report.summary import Provenance, average, column_names, provenance, speakers_by_id
 from ser_lightning.report.tables import FEW
@@ -119,9 +119,11 @@ class Material:
         """What each job is compared with: job -> reference, by their numbers."""
         if self.purpose.references:
             return self.compared_with(self.purpose.references[0])
-        described = {job for name in self.purpose.described for job in self.named(name)}
-        others = references(self.jobs, self.scored, self.baseline)
-        return {job: reference for job, reference in others.items() if not {job, reference} & described}
+        return references(self.jobs, self.scored, self.baseline, self._described)
+
+    @cached_property
+    def _described(self) -> set[int]:
+        return {job for name in self.purpose.described for job in self.named(name)}
 
     def compared_with(self, name: str) -> dict[int, int]:
         """The jobs that stand in one table with the reference of this name: job -> reference, by their numbers.
@@ -156,9 +158,8 @@ class Material:
     @property
     def against_baseline(self) -> bool:
         """Whether jobs are compared with the baseline's, or one that is named, not with the first for want of it."""
-        return bool(self.purpose.references) or any(
-            self.baseline.has(self.jobs[reference].settings) for reference in self.compared.values()
-        )
+        tested = [job for number, job in enumerate(self.jobs) if number not in self._described]
+        return bool(self.purpose.references) or tells_apart(self.baseline, tested)
 
     @cached_property
     def chapter(self) -> Chapter | None:

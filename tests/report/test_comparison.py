@@ -55,6 +55,19 @@ def test_without_lambda_zero_the_first_job_is_the_reference(simulation):
     assert references(jobs, score_runs(jobs, simulation.runs), SOFTMAX) == {1: 0, 2: 0}
 
 
+def test_where_all_have_the_baseline_the_first_job_is_the_reference(simulation):
+    """As of normalisations that are swept with lambda = 0; what is described alone does not count."""
+    jobs = [
+        add(simulation, number, settings_of(features, 0.0, 0.5), [RIGHT])
+        for number, features in enumerate(("logmel", "logstft"))
+    ]
+    jobs.append(add(simulation, 2, settings_of("logmel", 0.3, 0.5), [RIGHT]))
+    scored = score_runs(jobs, simulation.runs)
+    assert references(jobs[:2], scored, SOFTMAX) == {1: 0}
+    assert references(jobs, scored, SOFTMAX, described={2}) == {1: 0}
+    assert references(jobs, scored, SOFTMAX) == {2: 0}
+
+
 def test_nothing_else_is_the_reference_while_softmax_alone_is_unfinished(simulation):
     simulated = [simulation.add_job(0, "softmax", settings_of("logmel", 0.0, 0.5))]
     simulated += [

@@ -45,8 +45,9 @@ def claim(material: Material) -> str:
         )
     if not material.against_baseline:
         baseline = " ".join(material.purpose.baseline)
-        absent = f"; none has the study's baseline, {baseline}" if baseline else ""
-        return f"Other settings change UA against the first, {reference}{absent}."
+        number = "all have" if any(material.baseline.has(job.settings) for job in material.jobs) else "none has"
+        why = f"; {number} the study's baseline, {baseline}" if baseline else ""
+        return f"Other settings change UA against the first, {reference}{why}."
     if material.chapter and material.chapter.claim:
         return material.chapter.claim
     varied = ", ".join(spell(word) for word in material.columns.values()) or "settings"
@@ -105,7 +106,7 @@ def _counts(rows: pd.DataFrame, place: str = "") -> str:
         return ""
     better, worse = (int(((p < SHOWN) & (sign * rows["ua"] > 0)).sum()) for sign in (1, -1))
     return (
-        f"Of {p.notna().sum()} settings compared{place}, {better} have a higher UA and {worse} a lower one, p below "
+        f"Of {p.notna().sum()} settings compared{place}, UA is higher with {better} and lower with {worse}, p below "
         f"{SHOWN:g} after correction for their number (Holm)."
     )
 

@@ -305,7 +305,7 @@ def test_many_settings_need_more(tmp_path):
     # What would have been shown is by the same rule
     detectable = optimize.brentq(lambda difference: power(difference, error, 4, 0.05 / 5) - 0.8, 5, 100)
     assert f"A true difference of {detectable:.1f} points would have been shown" in among[1]
-    assert among[-1].startswith("Of 5 settings compared, 0 have a higher UA and 0 a lower one")
+    assert among[-1].startswith("Of 5 settings compared, UA is higher with 0 and lower with 0,")
 
 
 # How the setting that is answered for was chosen
@@ -382,7 +382,7 @@ def test_without_softmax_alone_the_first_setting_is_the_measure(simulation, pape
         f"Other settings change UA against the first, {word} = 0.1; none has the study's baseline, loss.lam=0."
     )
     counts, farthest, scores = answer(material)
-    assert counts.startswith("Of 2 settings compared, 0 have a higher UA and 1 a lower one")
+    assert counts.startswith("Of 2 settings compared, UA is higher with 0 and lower with 1,")
     assert farthest.startswith(
         f"Farthest away: No, it is worse: {word} = 0.9 against {word} = 0.1 changes UA by -24.0 points on demo"
     )
