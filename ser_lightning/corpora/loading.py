@@ -57,10 +57,16 @@ def load_manifest(config: CorpusConfig, cache: Path, shortest: float = 0.0) -> M
     return manifest
 
 
+def make_corpus(config: CorpusConfig) -> Corpus:
+    """The configured corpus, of which nothing has been read."""
+    labels = [label for labels in config.classes.values() for label in labels] if config.classes else None
+    made: Corpus = config.make(labels=labels)
+    return made
+
+
 def read_rows(config: CorpusConfig, cache: Path) -> tuple[Corpus, pd.DataFrame]:
     """The configured corpus, and its rows as it gives them; `cache` and errors as of `load_manifest`."""
-    labels = [label for labels in config.classes.values() for label in labels] if config.classes else None
-    corpus: Corpus = config.make(labels=labels)
+    corpus = make_corpus(config)
     with blamed(config):
         root = _root(config, corpus, cache)
         try:

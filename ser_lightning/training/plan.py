@@ -10,6 +10,7 @@ import pandas as pd
 
 from ser_lightning.config import Config
 from ser_lightning.corpora import Manifest, load_manifest
+from ser_lightning.corpora.loading import make_corpus
 from ser_lightning.corpora.manifest import refuse_empty_classes, utterances_csv
 from ser_lightning.data.audit import audit_splits
 from ser_lightning.data.leakage import FoldAudit
@@ -185,7 +186,7 @@ def uses(config: Config) -> list[str]:
     that of tested speakers.
     """
     # Of an object, for what it uses may hang on its settings; most parts need not say anything
-    parts = [part.make() for part in (config.corpus, config.split, config.features, config.normalise)]
+    parts = [make_corpus(config.corpus), *(part.make() for part in (config.split, config.features, config.normalise))]
     return [phrase for part in parts if (phrase := getattr(part, "uses", ""))]
 
 

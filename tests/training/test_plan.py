@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from ser_lightning import doctor
-from ser_lightning.config import FeaturesConfig, compose
+from ser_lightning.config import FeaturesConfig, choices, compose
 from ser_lightning.errors import UserError
 from ser_lightning.features import LogMel
 from ser_lightning.training.plan import plan_job, prepare, uses
@@ -85,6 +85,13 @@ def test_the_doctor_says_of_odd_recordings_what_a_training_says(odd, capsys):
     assert (stop.value.code, "4 recordings cannot be used" in end) == (1, True)
     assert all(f"{name}: {why}" in said for name, why in UNUSABLE.items())
     assert "Very quiet (peak more than 60 dB below full scale): 1: quiet.wav" in said
+
+
+@pytest.mark.parametrize("corpus", sorted(set(choices()["corpus"]) - {"mixed"}))
+def test_nothing_more_is_told_of_a_corpus_that_joins_none(corpus):
+    """Of every one in conf/, whatever its constructor takes."""
+    words = ["corpus.root=a", "corpus.name=one", *(["corpus.table=a.csv"] if corpus == "table" else [])]
+    assert uses(compose([f"corpus={corpus}", *words])) == []
 
 
 def test_what_numbers_rest_on_beyond_the_protocol_is_told_of_every_part():
