@@ -100,6 +100,7 @@ def _microphone(rate: int, samples: int) -> Iterator[Iterator[np.ndarray]]:
 
     try:
         stream = sounddevice.InputStream(rate, samples, channels=1, dtype="float32", callback=keep)
+        # Here, for what it may refuse; the `with` below finds it started
         stream.start()
     except (sounddevice.PortAudioError, ValueError) as error:
         reason = " ".join(str(error.args[0] if error.args else error).split())

@@ -123,7 +123,10 @@ class Material:
 
     @cached_property
     def _described(self) -> set[int]:
-        return {job for name in self.purpose.described for job in self.named(name)}
+        return self._all_named(self.purpose.described)
+
+    def _all_named(self, names: Sequence[str]) -> set[int]:
+        return {job for name in names for job in self.named(name)}
 
     def compared_with(self, name: str) -> dict[int, int]:
         """The jobs that stand in one table with the reference of this name: job -> reference, by their numbers.
@@ -132,12 +135,13 @@ class Material:
         """
         references = self.purpose.references
         others = [*references[: references.index(name)], *self.purpose.described] if name in references else []
+        left_out = self._all_named(others)
         return {
             job: reference
             for reference in self.named(name)[:1]
             for job in range(len(self.jobs))
             if job != reference and self.finished(job) and self.finished(reference)
-            if job not in {number for other in others for number in self.named(other)}
+            if job not in left_out
         }
 
     @cached_property

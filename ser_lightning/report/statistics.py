@@ -231,8 +231,9 @@ def after(sample: Sample, question: str, repetitions: int) -> tuple[float, int]:
     clusters = sample.speakers if new_people else sample.utterances
     both = variance(sample.terms, clusters * (int(sample.divisions.max()) + 1) + sample.divisions)
     lasting = max(0.0, variance(sample.terms, clusters) - both)
-    # As `two_way`: at least what either kind of cluster has alone
-    passing = max(both, variance(sample.terms, sample.divisions))
+    # As `two_way`: at least what either kind of cluster has alone; given the training parts runs are none
+    given = new_people and sample.given
+    passing = both if given else max(both, variance(sample.terms, sample.divisions))
     counted = repetitions if new_people else min(repetitions, MOST_REPETITIONS)
     error = float(np.sqrt(lasting + passing * sample.repetitions / counted))
     return error, _freedom(sample, question, repetitions)

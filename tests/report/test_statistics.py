@@ -13,6 +13,7 @@ from ser_lightning.report.statistics import (
     QUESTIONS,
     Interval,
     Sample,
+    after,
     detectable,
     estimate,
     holm,
@@ -443,6 +444,8 @@ def test_trainings_that_test_the_same_speakers_have_an_interval_over_these():
     interval = estimate(trained(3, 10), "new people")
     usual = stats.ttest_1samp(rights.mean(axis=0), 0).confidence_interval(0.95)
     assert (interval.low, interval.high, interval.freedom) == pytest.approx((usual.low, usual.high, 9))
+    # As many trainings again have this error
+    assert after(trained(3, 10), "new people", 3) == (pytest.approx(interval.error), 9)
     assert trained(3, 10).given == "given these training parts"
     assert trained(1, 10).given == "given this training part"
     assert estimate(trained(3, 9), "new people").refusal == "9 speakers tested, where an interval needs 10"

@@ -12,15 +12,7 @@ import pytest
 from ser_lightning.config import compose
 from ser_lightning.errors import UserError
 from ser_lightning.runs import study
-from ser_lightning.runs.jobs import (
-    Job,
-    distinct_jobs,
-    job_name,
-    join_names,
-    pool_seeds,
-    replications,
-    undecided,
-)
+from ser_lightning.runs.jobs import Job, distinct_jobs, job_name, join_names, pool_seeds, replications, undecided
 from ser_lightning.runs.ledger import RESULT
 from ser_lightning.runs.signature import settings
 from ser_lightning.runs.status import study_status

@@ -37,7 +37,8 @@ def claim(material: Material) -> str:
     if not material.compared:
         several = len(material.jobs) > 1
         return "None yet." if several else "None: the study has a single setting."
-    reference = material.label(next(iter(material.compared.values())))
+    first = next(iter(material.compared.values()))
+    reference = material.label(first)
     if material.purpose.references:
         return (
             f"Another setting recognises better than {reference}: the same utterances and divisions into parts, once "
@@ -45,7 +46,7 @@ def claim(material: Material) -> str:
         )
     if not material.against_baseline:
         baseline = " ".join(material.purpose.baseline)
-        number = "all have" if any(material.baseline.has(job.settings) for job in material.jobs) else "none has"
+        number = "all have" if material.baseline.has(material.jobs[first].settings) else "none has"
         why = f"; {number} the study's baseline, {baseline}" if baseline else ""
         return f"Other settings change UA against the first, {reference}{why}."
     if material.chapter and material.chapter.claim:

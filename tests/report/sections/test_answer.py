@@ -389,3 +389,16 @@ def test_without_softmax_alone_the_first_setting_is_the_measure(simulation, pape
     p = effect(errors[0.1], errors[0.9])[2]
     assert f"{interval(errors[0.1], errors[0.9])}; p = {p:.2g}, {2 * p:.2g} for all comparisons; 5 pairs" in farthest
     assert scores == f"UA is 55.0 % with {word} = 0.9 and 79.0 % with {word} = 0.1."
+
+
+@pytest.mark.parametrize(("lam", "described", "words"), [(0.3, 0.0, "none has"), (0.0, 0.3, "all have")])
+def test_what_is_described_alone_does_not_count_among_those_that_have_the_baseline(simulation, lam, described, words):
+    for number, (features, value) in enumerate((("logmel", lam), ("logstft", lam), ("logmel", described))):
+        settings = settings_of(features, value, 0.5)
+        simulation.add_job(number, f"setting {number}", settings, folds=range(5))
+        finish(simulation, settings, [4, 4, 4, 4, 5])
+    purpose = Purpose(("loss.lam=0",), None, described=("setting 2",))
+    write_study(simulation.study, purpose, [job.settings for job in read_jobs(simulation.study)])
+    material = read_material(simulation.study, simulation.runs)
+    assert material.compared == {1: 0}
+    assert claim(material).endswith(f"; {words} the study's baseline, loss.lam=0.")
