@@ -16,6 +16,10 @@ from ser_lightning.config import compose
 from ser_lightning.corpora import load_manifest
 from ser_lightning.corpora.iemocap import CODES, RELEASE
 from ser_lightning.errors import UserError
+from ser_lightning.runs.ledger import read_result
+from ser_lightning.training.job import train_all
+from ser_lightning.training.plan import plan_job
+from ser_lightning.training.progress import StudyProgress
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 TITLE = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
@@ -304,6 +308,25 @@ def test_a_turn_in_two_label_files(release):
     assert "2 utterances are labelled more than once" in message
     assert "Ses01F_impro01.txt, line 3" in message
     assert "Ses01F_impro01 (1).txt, line 3" in message
+
+
+# A training
+
+
+def test_a_training_from_the_label_files_to_the_result(tmp_path):
+    """Two turns of each class of all ten speakers, every step of the way; by the paper's protocol."""
+    for session in range(1, 6):
+        turns = [(f"Ses0{session}F_impro01_{sex}00{number}", number) for sex in "FM" for number in range(8)]
+        names = {name: ["neu", "ang", "exc", "sad"][number % 4] for name, number in turns}
+        write_dialogue(tmp_path, f"Ses0{session}F_impro01", "".join(block(*pair) for pair in names.items()), names)
+    words = [SUBSET, "split.folds=[0]", "trainer.max_steps=2", "batching.size=4", "trainer.workers=1", "logger=csv"]
+    config = compose(["corpus=iemocap", f"corpus.root={tmp_path}", f"paths.output={tmp_path / 'out'}", *words])
+    (planned,) = plan_job(config)
+    with StudyProgress([planned]) as progress:
+        (result,) = train_all([planned], progress)
+    assert read_result(tmp_path / "out" / "runs" / planned.signature) == result
+    assert (result.corpus, result.synthetic, result.protocol) == ("iemocap", False, "paper")
+    assert (result.classes, sum(result.utterances.values())) == (["neu", "ang", "hap", "sad"], 80)
 
 
 # The counts of the full release
