@@ -56,8 +56,9 @@ def make_splits(manifest: Manifest, config: SplitConfig) -> list[Split]:
             )
         for fold in range(len(roles)) if config.folds is None else config.folds:
             if fold >= len(roles):
+                there = "fold 0 alone" if len(roles) == 1 else f"the folds 0 to {len(roles) - 1}"
                 raise UserError(
-                    f"split.folds={fold}: the {config.name} protocol has the folds 0 to {len(roles) - 1} here"
+                    f"split.folds={fold}: the {config.name} protocol has {there} here; split.folds=null takes all"
                 )
             role = roles[fold]
             if config.max_train is not None:

@@ -134,7 +134,7 @@ def test_swapped_folds_test_what_the_others_selected_on():
 
 
 def test_a_fold_that_there_is_not():
-    with pytest.raises(UserError, match=r"split\.folds=5: the paper protocol has the folds 0 to 4 here"):
+    with pytest.raises(UserError, match=r"split\.folds=5: the paper protocol has the folds 0 to 4 here; split\.folds="):
         one_split(corpus(400), PAPER, fold=5)
 
 
@@ -398,6 +398,8 @@ def test_the_corpus_s_own_partition_is_one_fold(caplog):
     (other,) = make_splits(manifest, changed(OFFICIAL, test="test2"))
     assert other.ids("test") == part.index[part == "Test2"].tolist()
     assert other.ids("train") == split.ids("train")
+    with pytest.raises(UserError, match=r"folds=1: the official protocol has fold 0 alone here; split\.folds=null"):
+        one_split(manifest, OFFICIAL, fold=1)
 
 
 @pytest.mark.parametrize(
