@@ -52,9 +52,7 @@ class TrainingConfig(BaseModel):
     batch_size: Annotated[int, says("utterances per batch", ge=1)]
     learning_rate: Annotated[float, says("Adam's step size", gt=0)]
     study_folds: Annotated[
-        list[Annotated[int, Field(ge=0, le=4)]],
-        AfterValidator(_distinct),
-        says("folds of the whole study, `reproduce`"),
+        Numbers | None, says("which folds `reproduce` runs; null: all that the protocol has", min_length=1)
     ]
     note: Annotated[Text, says("a sentence on why these values, stated in every report")]
 

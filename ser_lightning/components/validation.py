@@ -65,7 +65,7 @@ def _explain(model: type[BaseModel], error: Mapping[str, Any], prefix: str, chos
         beside = known if len(keys) == 1 else ()
         return unknown_key(path, chosen, [above + name for name in (*inner.model_fields, *beside)])
     if kind == "too_short" and not value:
-        return f"{path} is empty: name at least one, e.g. {path}=[0]"
+        return f"{path} is empty: name at least one" + (f" ({meaning})" if meaning else "")
     if kind == "string_too_short":
         return f"{path} is empty: give it a name"
     if kind == "literal_error":

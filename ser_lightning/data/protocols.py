@@ -179,7 +179,9 @@ class Text(Speaker):
         _require(manifest, texts[~free], 3, "sentences", "split=text")
         sentences = min(self.groups, texts[~free].nunique())
         voice = deal(manifest, speakers, self.groups, self.seed, repeat)
-        words = deal(manifest, texts, sentences, self.seed, repeat)
+        written = replace(manifest, table=manifest.table[~free].reset_index(drop=True))
+        words = np.full(len(manifest), -1)
+        words[~free] = deal(written, written.table["text_id"], sentences, self.seed, repeat)
         folds = []
         for k in range(self.groups):
             after = (k + 1) % self.groups
@@ -363,12 +365,7 @@ class AcrossCorpora:
 
         Raises `UserError` where the corpus is one, lacks those that are named, or none is left to train or be tested.
         """
-        names = sorted(set(manifest.table["corpus"]))
-        if len(names) < 2 or "" in names:
-            raise UserError(
-                f"{manifest.corpus}: split=corpus needs several corpora, and of each utterance its own: corpus=mixed, "
-                "or a table with a column corpus"
-            )
+        names = _several(manifest, "split=corpus")
         for key, chosen in (("train", self.train), ("test", self.test)):
             if foreign := sorted(set(chosen) - set(names)):
                 raise UserError(f"{manifest.corpus}: split.{key}: {foreign[0]} is none of {listing(names)}")
@@ -393,6 +390,17 @@ class AcrossCorpora:
         words = ", and of the ".join(f"{unit} of {listing(names)}" for unit, names in sorted(selecting.items()))
         log.info("%s: tested on %s; a share of %g of the %s selects", manifest.corpus, tested, self.dev, words)
         return role
+
+
+def _several(manifest: Manifest, words: str) -> list[str]:
+    """The corpora of a manifest, by name. Raises `UserError` where there is one, or that of an utterance is unknown."""
+    names = sorted(set(manifest.table["corpus"]))
+    if len(names) < 2 or "" in names:
+        raise UserError(
+            f"{manifest.corpus}: {words} needs several corpora, and of each utterance its own: corpus=mixed, or a "
+            "table with a column corpus"
+        )
+    return names
 
 
 class CorpusPairs:
@@ -425,20 +433,27 @@ class CorpusPairs:
 
         Raises `UserError` as `AcrossCorpora` and, where corpora are tested within themselves, as `Speaker`.
         """
-        corpora = manifest.table["corpus"]
-        folds: list[np.ndarray] = []
-        for tested in sorted(set(corpora)):
+        names, folds = _several(manifest, "split=pairs"), list[np.ndarray]()
+        for tested in names:
             if self.within:
-                folds += self._within(manifest, (corpora == tested).to_numpy(), repeat)
-            others = [name for name in sorted(set(corpora)) if name != tested]
+                folds += self._within(manifest, tested, repeat)
+            others = [name for name in names if name != tested]
             for training in [[name] for name in others] + [others] * (len(others) > 1):
                 pair = AcrossCorpora(train=training, test=[tested], dev=self.dev, seed=self.seed)
                 folds += [*pair.divide(manifest, repeat)]
         return np.stack(folds)
 
-    def _within(self, manifest: Manifest, own: np.ndarray, repeat: int) -> list[np.ndarray]:
-        """The roles [utterances] of each fold of one corpus, whose utterances are `own` [utterances]."""
-        alone = replace(manifest, table=manifest.table[own].reset_index(drop=True))
+    def _within(self, manifest: Manifest, name: str, repeat: int) -> list[np.ndarray]:
+        """The roles [utterances] of each fold of one corpus."""
+        own = (manifest.table["corpus"] == name).to_numpy()
+        alone = replace(manifest, corpus=name, table=manifest.table[own].reset_index(drop=True))
+        speakers = alone.table["speaker"]
+        if (speakers == "").any() or speakers.nunique() < self.within:
+            known = "some are unknown" if (speakers == "").any() else f"there are {speakers.nunique()}"
+            raise UserError(
+                f"{manifest.corpus}: split.within={self.within} divides each corpus by speakers, and of {name} "
+                f"{known}; split.within=0 tests no corpus within itself"
+            )
         folds = []
         for roles in Speaker(groups=self.within, seed=self.seed).divide(alone, repeat):
             folds.append(np.full(len(manifest), "", dtype="<U5"))

@@ -226,19 +226,18 @@ def _audit(results: Sequence[RunResult]) -> FoldAudit:
 
 
 def _refuse_mixture(results: Sequence[RunResult]) -> None:
-    # Of a limited training part, or where not all corpora are in every fold, runs use what their division leaves them
-    limited = any(
-        result.settings["split"].get("max_train") or result.settings["split"].get("name") == "pairs"
-        for result in results
-    )
-    kinds = {
-        f"{result.corpus} ({'' if limited else f'{sum(result.utterances.values())} utterances of '}"
-        f"{' '.join(result.classes)}), {result.protocol} protocol"
-        for result in results
-    }
-    if len(kinds) > 1:
+    # A protocol may leave utterances out, of each fold others; a limit of the training part may differ between settings
+    limited = any(result.settings["split"].get("max_train") for result in results)
+    kinds: dict[tuple[int, int], set[str]] = {}
+    for result in results:
+        size = "" if limited else f"{sum(result.utterances.values())} utterances of "
+        kind = f"{result.corpus} ({size}{' '.join(result.classes)}), {result.protocol} protocol"
+        kinds.setdefault((result.repeat, result.fold), set()).add(kind)
+    named = {(result.corpus, tuple(result.classes), result.protocol) for result in results}
+    mixed = set().union(*kinds.values()) if len(named) > 1 else max(kinds.values(), key=len)
+    if len(mixed) > 1:
         raise UserError(
-            f"one study, different corpora or protocols: {'; '.join(sorted(kinds))}. Give each a study of its own "
+            f"one study, different corpora or protocols: {'; '.join(sorted(mixed))}. Give each a study of its own "
             "(study.name=)"
         )
 

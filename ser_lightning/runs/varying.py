@@ -122,9 +122,11 @@ def symbols(text: str) -> str:
 
     >>> symbols("lambda = 0.3, alphabet = 2")
     '𝜆 = 0.3, alphabet = 2'
+    >>> symbols("log-Mel\\nlambda = 0")
+    'log-Mel\\n𝜆 = 0'
     """
-    lines = fill(text, 44, break_on_hyphens=False)
-    return re.sub(r"(?<![\w.])(lambda|alpha)(?![\w.])", lambda word: ITALIC[word[0]], lines)
+    lines = [fill(line, 44, break_on_hyphens=False) for line in text.split("\n")]
+    return re.sub(r"(?<![\w.])(lambda|alpha)(?![\w.])", lambda word: ITALIC[word[0]], "\n".join(lines))
 
 
 @dataclass(frozen=True)

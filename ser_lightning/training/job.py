@@ -119,7 +119,8 @@ def _read_out(planned: Sequence[PlannedRun], progress: "StudyProgress") -> list[
     """Compute the read-outs that finished runs are asked for and lack; returns what failed."""
     unread = {(run.signature, *run.unread.values()): run for run in planned if run.unread and run.finished}
     if unread:
-        progress.console.print(f"Fitting read-outs: {', '.join(planned[0].config.readout)}")
+        readouts = dict.fromkeys(name for run in unread.values() for name in run.unread)
+        progress.console.print(f"Fitting read-outs: {', '.join(readouts)}")
     failures = []
     for run, reasons in _side_by_side(list(unread.values()), _read_out_once):
         failures += [Failure(run.signature, reason, readout=True) for reason in reasons]

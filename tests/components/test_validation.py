@@ -40,7 +40,7 @@ def check(**values):
         ({"columns": {"path": [1]}}, "corpus.columns.path=[1]: must be text (where it lies)"),
         ({}, "corpus.columns is not set"),
         ({"columns": {}, "counts": {"a": 2.0}}, "corpus.counts.a=2.0: must be a whole number"),
-        ({"columns": {}, "folds": []}, "corpus.folds is empty: name at least one, e.g. corpus.folds=[0]"),
+        ({"columns": {}, "folds": []}, "corpus.folds is empty: name at least one"),
         ({"columns": {}, "folds": [0, -1]}, "corpus.folds=-1: must be at least 0"),
     ],
 )

@@ -486,4 +486,3 @@ def test_the_paper_s_schedule():
     # Steps: tests/runs/test_schedule.py
     assert (training.epochs, training.check_epochs) == (25.324, None)
     assert (training.batch_size, training.learning_rate) == (32, 3e-4)
-    assert training.study_folds == [0, 1, 2, 3, 4]

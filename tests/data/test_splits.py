@@ -209,7 +209,8 @@ def test_repetitions_are_other_divisions_as_long_as_there_are_others():
 @given(seed=st.integers(0, 1000))
 def test_neither_voice_nor_sentence_of_a_part_is_in_another(seed):
     manifest = corpus(2000, seed)
-    manifest.table.loc[::3, "text_id"] = ""
+    # More than any sentence has, as IEMOCAP's improvised turns
+    manifest.table.loc[manifest.table.index % 5 < 3, "text_id"] = ""
     for split in make_splits(manifest, changed(TEXT, seed=seed)):
         for column in ("speaker", "text_id"):
             train, dev, test = (facts(manifest, split, part, column) - {""} for part in ("train", "dev", "test"))
@@ -217,6 +218,7 @@ def test_neither_voice_nor_sentence_of_a_part_is_in_another(seed):
         # speech without a text goes by its speaker, so that all of the tested speakers' is tested
         free = manifest.table[(manifest.table["text_id"] == "")]
         speakers = facts(manifest, split, "test", "speaker")
+        assert facts(manifest, split, "test", "text_id") - {""}
         assert set(free.loc[free["speaker"].isin(speakers), "id"]) <= set(split.ids("test"))
 
 
@@ -554,3 +556,16 @@ def test_pairs_of_corpora_without_any_within_itself_and_with_too_few_groups():
     assert len(make_splits(manifest, changed(PAIRS, within=0))) == 2
     with pytest.raises(UserError, match=r"split.within=2: testing, selecting and training need 3 groups"):
         make_splits(manifest, changed(PAIRS, within=2))
+
+
+def test_pairs_want_several_corpora_and_within_each_known_speakers_enough():
+    with pytest.raises(UserError, match="split=pairs needs several corpora, and of each utterance its own"):
+        make_splits(joined(a=10), changed(PAIRS, within=0))
+    manifest = joined(a=10, b=4)
+    with pytest.raises(
+        UserError, match=r"split.within=5 divides each corpus by speakers, and of b there are 4; split."
+    ):
+        make_splits(manifest, PAIRS)
+    manifest.table.loc[manifest.table.index[-1], "speaker"] = ""
+    with pytest.raises(UserError, match=r"of b some are unknown; split\.within=0 tests no corpus within itself"):
+        make_splits(manifest, PAIRS)

@@ -250,17 +250,26 @@ def test_corpora_and_protocols_are_never_mixed(simulation, other):
         provenance(jobs, simulation.runs)
 
 
-def test_runs_with_a_limited_training_part_may_use_unlike_numbers_of_utterances(simulation):
-    limited = {**SETTINGS, "split": {**SETTINGS["split"], "max_train": 182}}
-    jobs = [simulation.add_job(0, "one", limited, folds=[0, 1])]
+@pytest.mark.parametrize(("most", "mixed"), [(None, True), (182, False)])
+def test_folds_may_use_unlike_numbers_of_utterances_and_settings_on_a_fold_if_training_is_limited(
+    simulation, most, mixed
+):
+    """As those of split=text, which leaves others out of each; a corpus that has grown is another."""
+    settings = [
+        {**settings_of("logmel", lam, 0.5), "split": {**SETTINGS["split"], "max_train": most}} for lam in (0, 1)
+    ]
+    jobs = [simulation.add_job(number, f"loss.lam={number}", one, folds=[0, 1]) for number, one in enumerate(settings)]
     for fold, recordings in enumerate((FIRST, FIRST.iloc[:-1])):
-        simulation.finish(limited, 0, fold, recordings)
-    assert provenance(jobs, simulation.runs).finished == 2
-    more = simulation.add_job(1, "other", SETTINGS, folds=[0, 1])
-    for fold, recordings in enumerate((FIRST, FIRST.iloc[:-1])):
-        simulation.finish(SETTINGS, 0, fold, recordings)
-    with pytest.raises(UserError, match="different corpora or protocols"):
-        provenance([more], simulation.runs)
+        simulation.finish(settings[0], 0, fold, recordings)
+        simulation.finish(settings[1], 0, fold, FIRST)
+    assert provenance(jobs[:1], simulation.runs).finished == 2
+    if mixed:
+        with pytest.raises(
+            UserError, match=r"different corpora or protocols: demo \(\d+ utterances of .*; demo \(\d+ utt"
+        ):
+            provenance(jobs, simulation.runs)
+    else:
+        assert provenance(jobs, simulation.runs).finished == 4
 
 
 def test_without_a_finished_run_there_is_nothing_to_report(simulation):

@@ -93,6 +93,8 @@ def _answers(material: Material) -> list[str]:
         largest = max(rows.values(), key=lambda row: abs(row[HEADLINE]))
         pair = [largest["reference"], largest["job"]]
         sentences = _sentences(material, largest, Group({job: material.label(job) for job in pair}))
+    else:
+        sentences = ["Not known: no division has been run with two settings, so that they cannot be compared in pairs."]
     if counts := _counts(material.differences):
         if material.against_baseline:
             return [*sentences, counts, *_other_references(material)]

@@ -95,10 +95,10 @@ def _trivial_cues(material: Material) -> str | None:
     cues = 100 * material.facts.audit.cue_ua
     if cues < low:
         return None
+    interval = "" if np.isnan(half) else f", in an interval from {low:.1f} %"
     return (
         f"A random forest that knows only length, silence at the ends, peak and level of a recording reaches a UA of "
-        f"{cues:.0f} %, where the best network has {best:.1f} %, in an interval from {low:.1f} %: the "
-        "recordings may give the classes away."
+        f"{cues:.0f} %, where the best network has {best:.1f} %{interval}: the recordings may give the classes away."
     )
 
 

@@ -391,6 +391,18 @@ def test_without_softmax_alone_the_first_setting_is_the_measure(simulation, pape
     assert scores == f"UA is 55.0 % with {word} = 0.9 and 79.0 % with {word} = 0.1."
 
 
+def test_settings_on_other_divisions_each_are_not_compared(simulation):
+    """Such as those that differ in how many utterances train."""
+    for number, alpha in enumerate([0.1, 0.5]):
+        settings = settings_of("logmel", 0.3, alpha)
+        simulation.add_job(number, f"loss.alpha={alpha}", settings, folds=[number])
+        simulation.finish(settings, 0, number, with_errors(4, number))
+    material = read_material(simulation.study, simulation.runs)
+    (words,) = answer(material)
+    assert words == "Not known: no division has been run with two settings, so that they cannot be compared in pairs."
+    assert words in markdown_report(compile_report(material))
+
+
 @pytest.mark.parametrize(("lam", "described", "words"), [(0.3, 0.0, "none has"), (0.0, 0.3, "all have")])
 def test_what_is_described_alone_does_not_count_among_those_that_have_the_baseline(simulation, lam, described, words):
     for number, (features, value) in enumerate((("logmel", lam), ("logstft", lam), ("logmel", described))):

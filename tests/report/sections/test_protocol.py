@@ -46,7 +46,7 @@ def test_without_an_interval_the_mean_is_what_cues_are_held_against(simulation):
     # Recalls of a quarter, and the cues' UA is 30 %
     simulation.finish(settings, 0, 0, predictions([(name, "neu") for name in CLASSES]))
     lines = warnings(read_material(simulation.study, simulation.runs))
-    assert any("reaches a UA of 30 %, where the best network has 25.0 %" in line for line in lines)
+    assert any("reaches a UA of 30 %, where the best network has 25.0 %: the recordings" in line for line in lines)
 
 
 def test_runs_that_make_no_step_are_told_apart(simulation):
