@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from ser_lightning.components.groups import PARTS, SEVERAL, hidden_choices, register
 from ser_lightning.components.sources import PACKAGE
-from ser_lightning.config import Config, check, choices, known_keys, launcher, nearest_key
+from ser_lightning.config import CLASSES, MERGED, Config, check, choices, known_keys, launcher, nearest_key
 from ser_lightning.errors import UserError, stop
 from ser_lightning.files import absolute, explain_file
 from ser_lightning.invocation import command_line, end_at_sigterm
@@ -100,7 +100,7 @@ def _job(main: Callable[[Config], Any], debugging: bool) -> Callable[[Any], Any]
             if launcher():
                 last_in_worker()
                 _settle_in(HydraConfig.get().runtime.cwd)
-            return main(check(composed))
+            return main(check(composed, HydraConfig.get().overrides.task))
         except UserError as error:
             # In a sweep, what `main` lets through is to stop the other jobs too: Hydra would go on with them.
             stop(error)
@@ -286,6 +286,8 @@ def explain(error: Exception) -> str:
         return f"{error.override} cannot be read; quote a value with brackets, commas or the like: \"key='value'\""
     unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
     if unknown:
+        if unknown.group(1) == CLASSES:
+            return MERGED
         close = nearest_key(unknown.group(1))
         if close == unknown.group(1) and "." in unknown.group(1):
             group, choice, *_ = unknown.group(1).split(".")

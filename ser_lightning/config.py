@@ -26,6 +26,12 @@ from ser_lightning.files import absolute
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+CLASSES = "corpus.classes"
+MERGED = (
+    f"{CLASSES}={{...}} changes classes of the corpus's file and leaves its others as they are: '~{CLASSES}.NAME' "
+    f"leaves one out, '+{CLASSES}.NAME=[labels]' adds one"
+)
+
 
 def says(meaning: str, **ranges: Any) -> Any:
     """A key's meaning and, as pydantic names them, its range."""
@@ -331,12 +337,13 @@ PARTS: dict[str, type[Part]] = {
 }
 
 
-def check(composed: "DictConfig") -> Config:
-    """A composed configuration, checked, `paths.output` absolute.
+def check(composed: "DictConfig", overrides: Sequence[str] = ()) -> Config:
+    """A configuration that was composed with these overrides, checked, `paths.output` absolute.
 
     Raises `UserError` naming the first key that is unknown, missing, of the wrong type or out of range.
     """
     values = _plain(composed)
+    _refuse_added_classes(values, overrides)
     paths = values.get("paths")
     output = paths.get("output") if isinstance(paths, dict) else None
     if output is None or isinstance(output, dict | list) or not str(output).strip():
@@ -358,6 +365,19 @@ def check(composed: "DictConfig") -> Config:
     }
     parts[SEVERAL] = {place.removeprefix(f"{SEVERAL}."): parts.pop(place) for place in readouts}
     return validate(Config, {**values, **parts})
+
+
+def _refuse_added_classes(values: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """Raise `UserError` where `corpus.classes={...}` leaves others of the corpus's file, with which Hydra merges it."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    words = [word.lstrip("+~") for word in overrides if word.lstrip("+~").startswith(CLASSES)]
+    for word in words:
+        given = OverridesParser.create().parse_override(word).value() if word.startswith(f"{CLASSES}=") else None
+        if isinstance(given, dict):
+            single = {one.removeprefix(f"{CLASSES}.").partition("=")[0] for one in words}
+            if set(values["corpus"]["classes"] or ()) - set(map(str, given)) - single:
+                raise UserError(MERGED)
 
 
 def _plain(composed: "DictConfig") -> dict[str, Any]:
@@ -390,10 +410,10 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> Config
     from hydra.core.global_hydra import GlobalHydra
 
     if GlobalHydra.instance().is_initialized():
-        return check(hydra_compose(config_name, list(overrides)))
+        return check(hydra_compose(config_name, list(overrides)), overrides)
     register()
     with initialize(config_path=None, version_base="1.3"):
-        return check(hydra_compose(config_name, list(overrides)))
+        return check(hydra_compose(config_name, list(overrides)), overrides)
 
 
 def reference_system(config: Config, overrides: Sequence[str], config_name: str = "train") -> Config | None:

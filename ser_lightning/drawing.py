@@ -20,9 +20,9 @@ BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
     "#000000",
 )
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
-# Neighbours far apart in brightness too: clouds of small points have no dashes to tell them by.
-CLASS_COLOURS = (BLUE, ORANGE, BLACK, GREEN, PURPLE, VERMILLION, SKY)
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# As many as corpora have classes; neighbours far apart in brightness too: clouds of small points have no dashes.
+CLASS_COLOURS = (BLUE, ORANGE, BLACK, GREEN, PURPLE, VERMILLION, SKY, "#8C8C8C")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1)))
 
 STYLE: dict[Any, Any] = {

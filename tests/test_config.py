@@ -75,6 +75,23 @@ def test_bad_values_are_named(override, message):
     assert "\n" not in str(error.value)
 
 
+def test_classes_are_changed_one_by_one():
+    """Hydra merges what is given with what the file has, so that classes that were to be left out stayed."""
+    savee = ["corpus=savee", "corpus.root=x"]
+    with pytest.raises(
+        UserError, match=r"leaves its others as they are: '~corpus\.classes\.NAME' leaves one out, '\+corpus"
+    ):
+        compose([*savee, "corpus.classes={neu: [neutral], ang: [anger]}"])
+    whole = {"neu": ["neutral"], "ang": ["anger"], "hap": ["happiness"], "sad": ["sadness", "fear"]}
+    assert compose([*savee, f"corpus.classes={whole}".replace("'", "")]).corpus.classes == whole
+    fewer = compose(
+        [*savee, "corpus.classes={ang: [anger], sad: [sadness]}", "~corpus.classes.neu", "~corpus.classes.hap"]
+    )
+    assert fewer.corpus.classes == {"ang": ["anger"], "sad": ["sadness"]}
+    more = compose([*savee, "corpus.classes.hap=[surprise]", "+corpus.classes.fear=[fear]"]).corpus.classes
+    assert (more["hap"], more["fear"], more["neu"]) == (["surprise"], ["fear"], ["neutral"])
+
+
 def test_the_nearest_key():
     assert nearest_key("loss.lamda") == "loss.lam"
     assert nearest_key("split.fold") == "split.folds"

@@ -106,6 +106,7 @@ def test_one_configuration_ends_with_its_mean_over_folds(run_module, output):
         (["corpus=iemodb"], "there is no corpus=iemodb; choose one of audformat, cremad, cremad_all, demo,"),
         (["readout=null"], "readout=null: choose one of centers, elm, svm, svm_rbf; readout=[] is none"),
         (["split.groups=3"], "split.groups is not a setting of the split that was chosen"),
+        (["corpus=savee", "corpus.classes={joy: [happiness]}"], "corpus.classes={...} changes classes of the corpus"),
         (["split.folds=[7]"], "split.folds=7: the paper protocol has the folds 0 to 4 here; split.folds=null"),
         (["corpus=emodb", "corpus.root=/a (b)"], "corpus.root=/a (b) cannot be read; quote a value"),
         (["loss.alpha=1.5"], "loss.alpha=1.5: must be at most 1"),

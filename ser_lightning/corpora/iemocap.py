@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import Field
 
 from ser_lightning.corpora.licences import Licence
-from ser_lightning.corpora.manifest import RATINGS
+from ser_lightning.corpora.manifest import RATINGS, SCENES
 from ser_lightning.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -67,6 +67,8 @@ class IEMOCAP:
     """
 
     licence = Licence("a release form that each user signs")
+    # A script is a scene that two play, of up to sixty lines each
+    texts = SCENES
 
     def __init__(
         self,

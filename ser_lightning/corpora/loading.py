@@ -1,6 +1,7 @@
 """What a corpus is, and from a configured one to its manifest."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -9,7 +10,7 @@ import pandas as pd
 from ser_lightning.components import blamed
 from ser_lightning.config import CorpusConfig
 from ser_lightning.contents import make_sealed_folder
-from ser_lightning.corpora.manifest import Manifest, build_manifest, refuse_other_rows
+from ser_lightning.corpora.manifest import SENTENCES, Manifest, build_manifest, refuse_other_rows
 from ser_lightning.errors import UserError
 from ser_lightning.files import absolute
 from ser_lightning.identity import digest
@@ -29,7 +30,8 @@ class Corpus(Protocol):
     that fills a new folder, which then is its root; a `version` is raised when it makes something else. One that joins
     others says `joins = True`, has for a root the folder in which those that are made are kept, and names them in
     `uses`, a phrase for captions. One that reads a table may say in a `summary` what it has read, and in `doubts`, a
-    sentence each, what may be meant otherwise.
+    sentence each, what may be meant otherwise. One whose texts are scenes of many lines, not sentences, says
+    `texts = SCENES` (`corpora.manifest`).
     """
 
     def load(self, root: Path) -> pd.DataFrame:
@@ -53,6 +55,7 @@ def load_manifest(config: CorpusConfig, cache: Path, shortest: float = 0.0) -> M
     corpus, rows = read_rows(config, cache)
     with blamed(config):
         manifest = build_manifest(rows, config, shortest, bool(getattr(corpus, "synthetic", False)))
+        manifest = replace(manifest, texts=getattr(corpus, "texts", SENTENCES))
     tell(corpus, config)
     return manifest
 

@@ -29,6 +29,7 @@ PARTITION = ("part", "corpus")
 RATINGS = ("valence", "activation", "dominance")
 COLUMNS = ("id", "path", "raw_label", "label", *DESCRIPTION, *PARTITION, "transcript", "votes", *RATINGS, "seconds")
 
+SENTENCES, SCENES = "sentences", "scenes"
 ABSENT = "the file does not exist"
 # Labels that may each be a class even of a small corpus
 MANY = 10
@@ -43,7 +44,7 @@ class Manifest:
     test1), `corpus` (of several in one), `transcript` (each "" where unknown), `votes` (evaluator -> the raw labels
     chosen; empty where unknown), `valence`, `activation`, `dominance` (the evaluators' means on the corpus's scale; NaN
     where unknown), `seconds`. `left_out` says of the unusable ones why (id -> reason), `inexact` what in the header of
-    a usable one does not fit its file.
+    a usable one does not fit its file. `texts` says what text ids name: sentences, or scenes.
     """
 
     corpus: str
@@ -52,6 +53,7 @@ class Manifest:
     synthetic: bool = False
     left_out: dict[str, str] = field(default_factory=dict)
     inexact: dict[str, str] = field(default_factory=dict)
+    texts: str = SENTENCES
 
     def __len__(self) -> int:
         return len(self.table)
@@ -197,6 +199,12 @@ def _map_labels(rows: pd.DataFrame, config: CorpusConfig) -> pd.DataFrame:
         _refuse_many_labels(rows["raw_label"], len(mapping), config)
     else:
         mapping = _class_of(config.classes, config.name)
+    if both := [label for label in ignored if label in mapping]:
+        name = mapping[both[0]]
+        raise UserError(
+            f"{config.name}: label '{both[0]}' is in corpus.ignore and belongs to the class {name} too; take it out of "
+            f"one of the two, e.g. by '~corpus.classes.{name}'"
+        )
     unknown = rows[~rows["raw_label"].isin([*mapping, *ignored])]
     if len(unknown):
         labels = listing([f"'{label}'" for label in sorted(set(unknown["raw_label"]))])

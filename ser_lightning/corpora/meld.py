@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from ser_lightning.corpora.columns import read_columns
+from ser_lightning.corpora.licences import Licence
 from ser_lightning.errors import UserError, listing
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,9 @@ MISSING = ("train_dia125_utt3", "dev_dia110_utt7")
 
 class MELD:
     """MELD (Poria et al. 2019)."""
+
+    # Of its tables; whose the series is, it does not say
+    licence = Licence("GPL 3.0")
 
     def load(self, root: Path) -> pd.DataFrame:
         """The utterances of MELD.

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ser_lightning.config import CorpusConfig, choices, compose
 from ser_lightning.corpora.loading import read_rows, tell
-from ser_lightning.corpora.manifest import label_rows, name_doubts
+from ser_lightning.corpora.manifest import SCENES, SENTENCES, label_rows, name_doubts
 from ser_lightning.errors import UserError
 
 # Names that mean something within their corpus alone
@@ -26,7 +26,7 @@ class Mixed:
 
     def __init__(self, *, roots: dict[str, Optional[str]]) -> None:
         self.roots = roots
-        self.synthetic = False
+        self.synthetic, self.texts = False, SENTENCES
         self.uses = f"corpora joined: {', '.join(roots)}"
 
     def load(self, root: Path) -> pd.DataFrame:
@@ -50,6 +50,9 @@ class Mixed:
             tell(corpus, config)
             name_doubts(written, rows, config)
             self.synthetic |= bool(getattr(corpus, "synthetic", False))
+            # What is said of both must be true of either
+            if getattr(corpus, "texts", SENTENCES) == SCENES:
+                self.texts = SCENES
             local = {column: (name + "/" + rows[column]).where(rows[column] != "", "") for column in LOCAL}
             tables.append(rows[list(KEPT)].assign(**local, raw_label=rows["label"], corpus=name))
         return pd.concat(tables, ignore_index=True)

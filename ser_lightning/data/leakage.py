@@ -17,13 +17,16 @@ class FoldAudit:
 
     Attributes:
         utterances: of the test part.
-        speaker: share whose speaker is also in training.
+        speaker: share whose speaker is also in training, of those whose speaker is known; take likewise.
         dialogue: share whose dialogue is also in training.
         sentence: share whose sentence (text id) is also in training.
         audio: share whose very samples are also in training.
         copy: share of which training has a copy, trimmed, scaled or encoded anew, see `features.fingerprint`.
         take: share whose speaker says the same sentence in the same class in training too.
-        dev_speaker, dev_take, dev_copy: the same shares with the dev part, by which parameters are selected.
+        dev_speaker, dev_take, dev_copy, dev_dialogue: the same shares with the dev part, by which parameters are
+            selected.
+        scene: share whose scene, of many lines, is also in training, where that is what a text id names; sentence and
+            take are unknown then.
         length_drift: Kolmogorov-Smirnov distance of the lengths of test and training, in [0, 1].
         class_drift: total variation distance of the class shares of test and training, in [0, 1].
         cue_ua: UA on the test part that length, silences, peak and level reach without any spectrogram.
@@ -45,6 +48,8 @@ class FoldAudit:
     dev_speaker: float | None = None
     dev_take: float | None = None
     dev_copy: float | None = None
+    dev_dialogue: float | None = None
+    scene: float | None = None
 
 
 def average_audit(audits: Iterable[FoldAudit]) -> FoldAudit:
@@ -93,6 +98,7 @@ def audit_line(audit: FoldAudit) -> str:
     nouns = {
         "speakers": audit.speaker,
         "dialogues": audit.dialogue,
+        "scenes": audit.scene,
         "sentences": audit.sentence,
         "takes": audit.take,
         "recordings": max(audit.audio, audit.copy or 0.0),
@@ -106,8 +112,8 @@ def dev_line(audit: FoldAudit) -> str:
     >>> dev_line(FoldAudit(60, 0.0, None, 0.5, 0.0, 0.1, 0.1, 0.3, 0.25, 0.0, 0.0, 1.0, 0.5, 0.0))
     'test shares with dev: speakers 100 %, takes 50 %, recordings 0 %'
     """
-    nouns = {"speakers": audit.dev_speaker, "takes": audit.dev_take, "recordings": audit.dev_copy}
-    shares = _list(nouns)
+    nouns = {"speakers": audit.dev_speaker, "dialogues": audit.dev_dialogue, "takes": audit.dev_take}
+    shares = _list({**nouns, "recordings": audit.dev_copy})
     return f"test shares with dev: {shares}" if shares else ""
 
 

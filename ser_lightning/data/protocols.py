@@ -300,6 +300,7 @@ class Official:
         seed: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
         self.test, self.dev, self.seed = test, dev, seed
+        self.uses = f"tested on its part {test}" if test else ""
 
     def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
         """The roles [1, utterances]; they are the same in every repetition unless the dev part is drawn.

@@ -56,6 +56,7 @@ def show_leaks(splits: Sequence[Split], audits: Sequence[FoldAudit]) -> list[str
     shares = {
         "speakers": "speaker",
         "dialogues": "dialogue",
+        "scenes": "scene",
         "sentences": "sentence",
         "takes": "take",
         "recordings": "copy",

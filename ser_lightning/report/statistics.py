@@ -235,7 +235,9 @@ def after(sample: Sample, question: str, repetitions: int) -> tuple[float, int]:
     given = new_people and sample.given
     passing = both if given else max(both, variance(sample.terms, sample.divisions))
     counted = repetitions if new_people else min(repetitions, MOST_REPETITIONS)
-    error = float(np.sqrt(lasting + passing * sample.repetitions / counted))
+    # As `estimate`: at least what one utterance of each run makes
+    least = sample.least * sample.repetitions / counted
+    error = float(np.sqrt(max(lasting + passing * sample.repetitions / counted, least)))
     return error, _freedom(sample, question, repetitions)
 
 

@@ -190,6 +190,8 @@ def _refuse_mixture(jobs: list[Config]) -> None:
             raise UserError(
                 "the protocol (split) differs between the jobs of this sweep; give each protocol its own sweep"
             )
+        if job.split.own.get("test") != first.split.own.get("test"):
+            raise UserError("split.test differs between the jobs of this sweep; give each its own sweep")
         if _identity(job) != _identity(first):
             raise UserError("the corpus differs between the jobs of this sweep; give each corpus its own sweep")
 

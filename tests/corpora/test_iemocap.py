@@ -326,6 +326,8 @@ def test_a_training_from_the_label_files_to_the_result(tmp_path):
         (result,) = train_all([planned], progress)
     assert read_result(tmp_path / "out" / "runs" / planned.signature) == result
     assert (result.corpus, result.synthetic, result.protocol) == ("iemocap", False, "paper")
+    # Improvised, so that no script is known
+    assert (result.audit["scene"], result.audit["sentence"], result.audit["dev_dialogue"]) == (None, None, 1.0)
     assert (result.classes, sum(result.utterances.values())) == (["neu", "ang", "hap", "sad"], 80)
 
 

@@ -68,6 +68,13 @@ def test_a_label_under_two_classes(corpus):
         corpus("corpus.classes={a: [happy], b: [happy, sad]}")
 
 
+def test_a_label_that_is_ignored_and_has_a_class(corpus):
+    with pytest.raises(
+        UserError, match=r"'sad' is in corpus.ignore and belongs to the class b too; .*'~corpus.classes.b'"
+    ):
+        corpus("corpus.classes={a: [happy], b: [sad]}", "corpus.ignore=[sad]")
+
+
 def test_a_class_without_utterances(corpus):
     with pytest.raises(UserError, match="no usable utterance of class fear"):
         corpus("corpus.classes={a: [happy], b: [sad], fear: [fear]}")

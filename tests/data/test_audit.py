@@ -1,6 +1,7 @@
 """The leak audit finds what was planted, and is quiet on a clean corpus."""
 
 import errno
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 import ser_lightning.data.audit
 from ser_lightning.contents import read_sealed, write_sealed
 from ser_lightning.corpora import Manifest
+from ser_lightning.corpora.manifest import SCENES
 from ser_lightning.data.audit import audit_split, audit_splits
 from ser_lightning.data.leakage import FoldAudit, audit_line, average_audit, copies_line, dev_line, findings
 from ser_lightning.data.splits import Split
@@ -107,6 +109,29 @@ def test_shares_by_hand(clean):
     manifest.table.loc[0, "dialogue"] = "d1"
     audit = audit_split(manifest, sound, split)
     assert (audit.speaker, audit.sentence, audit.dialogue) == (0.1, 0.5, 0.5)
+
+
+def test_unknown_speakers_are_nobody_and_not_somebody_else(clean):
+    manifest, sound, split = clean
+    manifest.table.loc[300:309, "speaker"] = "s0"
+    # Of the 30 who are known ten are trained on
+    manifest.table.loc[330:399, "speaker"] = ""
+    audit = audit_split(manifest, sound, split)
+    assert (audit.speaker, audit.dev_speaker, audit.sentence) == (pytest.approx(1 / 3), 0.0, 1.0)
+    manifest.table.loc[300:329, "speaker"] = ""
+    audit = audit_split(manifest, sound, split)
+    assert (audit.speaker, audit.take, audit.dev_speaker) == (None, None, None)
+
+
+def test_other_lines_of_a_scene_are_no_takes(clean):
+    manifest, sound, split = clean
+    manifest.table.loc[300:309, "speaker"] = "s0"
+    manifest.table["dialogue"] = "d1"
+    assert audit_split(manifest, sound, split).take == 0.1
+    audit = audit_split(replace(manifest, texts=SCENES), sound, split)
+    assert (audit.scene, audit.sentence, audit.take, audit.dev_take) == (1.0, None, None, None)
+    assert "speakers 10 %, dialogues 100 %, scenes 100 %, recordings 0 %" in audit_line(audit)
+    assert dev_line(audit) == "test shares with dev: speakers 0 %, dialogues 100 %, recordings 0 %"
 
 
 def test_copies_that_are_not_equal_are_found(clean):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ser_lightning.metrics import METRICS
-from ser_lightning.report.tables import latex, print_table, say_p, show_intervals, show_p, with_half
+from ser_lightning.report.tables import latex, markdown, print_table, say_p, show_intervals, show_p, with_half
 
 
 def test_latex_says_what_the_table_says():
@@ -20,6 +20,11 @@ def test_latex_says_what_the_table_says():
     assert r"\{x\} & -- & 1e-3 \\" in lines
     rules = [line for line in lines if line.endswith("rule")]
     assert rules == [r"\toprule", r"\midrule", r"\bottomrule"]
+
+
+def test_a_bar_in_markdown_begins_no_cell():
+    header, _, row = markdown(pd.DataFrame({"a|b": ["c|d"], "n": [1]})).splitlines()
+    assert (header.replace(" ", ""), row.replace(" ", "")) == (r"|a\|b|n|", r"|c\|d|1|")
 
 
 def test_p_values_are_rounded_for_reading():

@@ -102,3 +102,4 @@ def test_what_numbers_rest_on_beyond_the_protocol_is_told_of_every_part():
     assert uses(compose(words)) == [known, unlabelled]
     mixed = ["corpus=mixed", "corpus.name=both", "corpus.roots={emodb: a, ravdess: b}", "split=corpus"]
     assert uses(compose(mixed)) == ["corpora joined: emodb, ravdess"]
+    assert uses(compose(["split=official", "split.test=test2"])) == ["tested on its part test2"]

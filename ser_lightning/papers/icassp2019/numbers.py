@@ -15,6 +15,8 @@ PROTOCOL = "paper"
 
 # Training steps by input, the author's.
 STEPS = {"logmel": 3520, "logstft": 2920}
+# Settings that these steps were made with.
+TRAINING = {"batching.size": 32, "optimizer.learning_rate": 3e-4, "features.max_seconds": 14}
 
 # Utterances of each class, in the paper's order.
 COUNTS = {"neu": 1708, "ang": 1103, "hap": 1636, "sad": 1084}

@@ -16,6 +16,8 @@ VARIED = {"features.name", "loss.lam", "loss.alpha"}
 # The parts and settings that it has; those that a job does not name are the same, and with lambda = 0 there is no loss.
 PARTS = {
     "features.name": ("logmel", "logstft"),
+    "normalise.name": ("training",),
+    "augment.name": ("none",),
     "model.name": ("crnn",),
     "head.name": ("linear",),
     "loss.name": ("center",),
@@ -35,13 +37,15 @@ def of_its_kind(material: Material) -> bool:
 
 def is_comparable(material: Material) -> bool:
     """Whether the numbers of such a study may stand beside the published ones: corpus, classes, protocol, all whole,
-    and as many training steps."""
+    and as many training steps of the same kind."""
     facts = material.facts
     jobs = _own(material)
     if any(flat(job.settings).get("split.max_train") for job in jobs):
         return False
     results = [material.scored[name].result for name in signatures(jobs) if name in material.scored]
     if any(result.steps != numbers.STEPS[result.settings["features"]["name"]] for result in results):
+        return False
+    if any(flat(result.settings).get(key) != value for result in results for key, value in numbers.TRAINING.items()):
         return False
     same = (facts.corpus, facts.protocol, facts.synthetic) == (numbers.CORPUS, numbers.PROTOCOL, False)
     return same and facts.class_counts == numbers.COUNTS

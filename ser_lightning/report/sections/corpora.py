@@ -21,14 +21,15 @@ from ser_lightning.runs.seal import read_with_seal
 from ser_lightning.runs.study import SPLIT
 
 EXPLAINED = (
-    "A row is what was trained on, a column what is tested; where both are one corpus, speakers are apart within it. "
-    "UA in percent ± half of its 95 % interval; guessing has {chance:.0f} %. The table of pairs below says what each "
-    "interval is for, and what test and training share; speakers and sentences of two corpora never count as the same. "
-    "All other sections average over every training, within a corpus and across."
+    "A row is what was trained on, a column what is tested. UA in percent ± half of its 95 % interval; guessing has "
+    "{chance:.0f} %. The table of pairs below says what each interval is for, and what test and training share. All "
+    "other sections average over every training, within a corpus and across."
 )
 
 # What is trained on -> what is tested
 Pair = tuple[str, str]
+# Between corpora that are trained on together
+PLUS = " + "
 
 
 def section(material: Material) -> Section | None:
@@ -69,11 +70,15 @@ def sentences(material: Material) -> list[str]:
 def _sentences(rows: pd.DataFrame, chance: float) -> list[str]:
     words = []
     for name, own in rows.groupby("setting", sort=False) if len(rows) else []:
-        is_within = own["train"] == own["test"]
-        across, within = own.loc[~is_within, HEADLINE], own.loc[is_within, HEADLINE]
+        trainings = [train.split(PLUS) for train in own["train"]]
+        has_own = np.array([test in names for test, names in zip(own["test"], trainings, strict=True)])
+        alone = np.array([len(names) == 1 for names in trainings])
+        across, within, both = (own.loc[rows, HEADLINE] for rows in (~has_own, has_own & alone, has_own & ~alone))
+        apart = ", speakers apart," if (own.loc[within.index, "speakers"] == 0).all() else ""
         several = f" with {name}" if rows["setting"].nunique() > 1 else ""
         parts = [f"trained on others UA is {_ends(across)}"] if len(across) else []
-        parts += [f"trained on the tested corpus, speakers apart, UA is {_ends(within)}"] if len(within) else []
+        parts += [f"trained on the tested corpus{apart} UA is {_ends(within)}"] if len(within) else []
+        parts += [f"trained on the tested corpus and others UA is {_ends(both)}"] if len(both) else []
         sentence = f"{'; '.join(parts)}{several} (guessing: {chance:.0f} %)."
         words.append(capitalised(sentence))
     return words
@@ -88,8 +93,8 @@ def pair_rows(material: Material) -> pd.DataFrame:
 
     Columns: setting, train ("a", or "b + c"), test, runs, utterances (tested), train_utterances (mean over runs); in
     percent ua, half and ends of its 95 % interval (half, low, high), what that is for (interval), and chance; of the
-    leak audit, as shares, what test shares with training (speakers, sentences, recordings), and the UA that length,
-    silence and level reach (cue_ua).
+    leak audit, as shares, what test shares with training (speakers, scenes, sentences, recordings), and the UA that
+    length, silence and level reach (cue_ua).
     """
     places = _places(material)
     rows = []
@@ -98,7 +103,7 @@ def pair_rows(material: Material) -> pd.DataFrame:
         for run in material.finished(job):
             if (place := (run.result.repeat, run.result.fold)) in places:
                 cells.setdefault(places[place], []).append(run)
-        order = sorted(cells, key=lambda pair: (" + " in pair[0], pair))
+        order = sorted(cells, key=lambda pair: (PLUS in pair[0], pair))
         rows += [
             {"setting": name, "train": pair[0], "test": pair[1], **_numbers(cells[pair], material)} for pair in order
         ]
@@ -117,7 +122,7 @@ def _places(material: Material) -> Mapping[tuple[int, int], Pair]:
     if (names["test"].map(len) > 1).any():
         return {}
     pairs = zip(names.index.to_list(), names["train"], names["test"], strict=True)
-    return {place: (" + ".join(sorted(train)), test[0]) for place, train, test in pairs}
+    return {place: (PLUS.join(sorted(train)), test[0]) for place, train, test in pairs}
 
 
 def _numbers(runs: list[ScoredRun], material: Material) -> dict[str, Any]:
@@ -136,6 +141,7 @@ def _numbers(runs: list[ScoredRun], material: Material) -> dict[str, Any]:
         "interval": meaning,
         "chance": 100 * audit.chance,
         "speakers": audit.speaker,
+        "scenes": audit.scene,
         "sentences": audit.sentence,
         "recordings": max(audit.audio, audit.copy or 0.0),
         "cue_ua": audit.cue_ua,
@@ -167,7 +173,8 @@ def _show(rows: pd.DataFrame, several: bool) -> pd.DataFrame:
     shown[f"{METRICS[HEADLINE].label} (%)"] = [with_half(mean, half) for mean, half in halves]
     shown["95 % interval"] = rows["interval"]
     shown["guessing"] = rows["chance"].map(lambda number: show_number(number, 0))
-    for column in ("speakers", "sentences", "recordings"):
+    known = [name for name in ("speakers", "scenes", "sentences") if rows[name].notna().any()]
+    for column in (*known, "recordings"):
         shown[f"{column} shared"] = ["–" if pd.isna(share) else percent(share) for share in rows[column]]
     shown["by length, silence, level"] = rows["cue_ua"].map(percent)
     return shown

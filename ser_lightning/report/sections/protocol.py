@@ -107,14 +107,14 @@ def section(material: Material) -> Section:
     facts = material.facts
     counts = ", ".join(f"{name} {number}" for name, number in facts.class_counts.items())
     left_out = f"{facts.left_out} unusable recordings were left out" if facts.left_out else "none was left out"
+    takes = "" if facts.audit.take is None else " A take is the same speaker, sentence and class once more."
     blocks: list[Block] = [
         Text(f"Corpus: {corpus_name(facts)}, {facts.utterances} utterances ({counts}); {left_out}."),
         Text(
             f"Protocol: {facts.protocol} ({describe_protocol(facts.protocol)}), {counted(facts.folds, 'fold')} x "
             f"{counted(facts.repeats, 'repetition')}; {facts.finished} of {facts.planned} runs. "
-            f"Leak audit: {'; '.join(filter(None, (audit_line(facts.audit), dev_line(facts.audit))))}. A take is the "
-            "same speaker, sentence and class once more. What a random forest reaches by length, silence at the ends, "
-            "peak and level, the recordings give away."
+            f"Leak audit: {'; '.join(filter(None, (audit_line(facts.audit), dev_line(facts.audit))))}.{takes} What a "
+            "random forest reaches by length, silence at the ends, peak and level, the recordings give away."
         ),
         Text(f"Training: {_training(facts)} It took {duration(facts.seconds)} in all."),
         Text(f"Environment: {facts.device}; precision: {facts.precision}; {facts.versions}."),

@@ -84,6 +84,19 @@ def test_beside_runs_that_were_trained_for_other_numbers_of_steps_they_do_not_st
     assert "fig3b" in {picture.name for picture in study_report.pictures}
 
 
+@pytest.mark.parametrize("key", ["batching.size", "optimizer.learning_rate", "features.max_seconds"])
+def test_beside_trainings_of_another_kind_they_do_not_stand(tmp_path, key):
+    assert not has_papers_numbers(
+        report(tmp_path, [parts_of("center", lam, **{key: 8}) for lam in (0.0, 0.3)], folds=5)
+    )
+
+
+@pytest.mark.parametrize(("key", "part"), [("normalise.name", "speaker"), ("augment.name", "spec")])
+def test_beside_a_study_all_of_whose_jobs_have_other_parts_there_is_no_chapter(tmp_path, key, part):
+    study_report = report(tmp_path, [parts_of("center", lam, **{key: part}) for lam in (0.0, 0.3)], folds=5)
+    assert study_report.facts["paper"] is None
+
+
 def test_the_shipped_study_of_the_paper_trains_for_its_numbers_of_steps():
     epochs = {
         "logmel": yaml.safe_load((CONF / "corpus" / "iemocap.yaml").read_text())["training"]["epochs"],
@@ -104,8 +117,10 @@ def test_the_shipped_study_of_the_paper_trains_for_its_numbers_of_steps():
         parts_of("center", 0.3, **{"features.name": "cochleagram"}),
         parts_of("center", 0.3, **{"loss.rule": "wen"}),
         parts_of("center", 0.3, **{"optimizer.learning_rate": 0.01}),
+        parts_of("center", 0.3, **{"normalise.name": "speaker"}),
+        parts_of("center", 0.3, **{"augment.name": "spec"}),
     ],
-    ids=["loss", "network", "head", "front end", "rule", "learning rate"],
+    ids=["loss", "network", "head", "front end", "rule", "learning rate", "normalisation", "augmentation"],
 )
 def test_beside_anything_else_that_varies_there_is_no_chapter(tmp_path, other):
     study_report = report(tmp_path, [parts_of("center", 0.0), parts_of("center", 0.3), other])

@@ -14,8 +14,8 @@ from tests.report.simulated import CLASSES, Simulation, predictions, settings_of
 FOLDS = [("a", "b", [4] * 10), ("b", "a", [2] * 5 + [4] * 5), ("a", "a", [3] * 10)]
 
 
-def simulate(tmp_path, pairs=FOLDS):
-    simulation = Simulation(tmp_path, corpus="both", protocol="pairs", speaker=0.0)
+def simulate(tmp_path, pairs=FOLDS, speaker=0.0):
+    simulation = Simulation(tmp_path, corpus="both", protocol="pairs", speaker=speaker)
     settings = settings_of("logmel", 0.3, 0.5)
     simulation.add_job(0, "the setting", settings, folds=range(len(pairs)))
     divisions, utterances = [], {}
@@ -68,6 +68,15 @@ def test_the_sentence_sets_other_corpora_beside_the_own(tmp_path):
         "Trained on others UA is 75.0 to 100.0 %; trained on the tested corpus, speakers apart, UA is 75.0 % "
         "(guessing: 25 %)."
     ]
+
+
+def test_what_is_trained_on_with_others_is_told_apart_and_speakers_only_where_they_are(tmp_path):
+    pairs = [("ab", "a", [4] * 10), ("b", "a", [2] * 10), ("a", "a", [3] * 10)]
+    (words,) = corpora.sentences(simulate(tmp_path, pairs, speaker=0.1))
+    assert words == (
+        "Trained on others UA is 50.0 %; trained on the tested corpus UA is 75.0 %; trained on the tested corpus and "
+        "others UA is 100.0 % (guessing: 25 %)."
+    )
 
 
 def test_what_several_corpora_train_is_a_row_below_the_single_ones(tmp_path):
