@@ -9,6 +9,7 @@ from ser_lightning.files import absolute
 from ser_lightning.inference.corpus_recordings import Recordings, find_recordings, read_corpus
 from ser_lightning.inference.exploration import Exploration
 from ser_lightning.inference.server import LocalServer, add_page_options
+from ser_lightning.inference.sources import add_root_option
 from ser_lightning.invocation import Parser, command_line, end_clearly
 from ser_lightning.report.material import Material, read_material
 from ser_lightning.runs.jobs import has_settings
@@ -32,13 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         server.server_close()
 
 
-def explore(study: Path, names: Sequence[str] = (), root: str | None = None) -> Exploration:
+def explore(study: Path, names: Sequence[str] = (), roots: Sequence[str] = ()) -> Exploration:
     """A study, read for its page; what the page begins with and lacks is said on stderr.
 
     Args:
         study: its folder.
         names: one or two settings to begin with; none: the one with the best mean dev UA.
-        root: where its corpus lies, if no longer where it was.
+        roots: where its corpus lies, if no longer where it was, see `read_corpus`.
 
     Raises `UserError` where it cannot be read, or has no such setting.
     """
@@ -50,7 +51,7 @@ def explore(study: Path, names: Sequence[str] = (), root: str | None = None) -> 
     if not names and len(finished) > 1:
         best = material.names[chosen[0]]
         tell(f"Setting: {best}, the best of {len(finished)} by mean dev UA; the page has all")
-    recordings = _recordings(material, chosen[0], root)
+    recordings = _recordings(material, chosen[0], roots)
     if isinstance(recordings, str):
         tell(f"Recordings cannot be heard: {recordings}")
     exploration = Exploration(material, chosen, recordings)
@@ -73,14 +74,14 @@ def find_setting(material: Material, name: str) -> int:
     return material.best(finished)
 
 
-def _recordings(material: Material, job: int, root: str | None) -> Recordings | str:
+def _recordings(material: Material, job: int, roots: Sequence[str]) -> Recordings | str:
     try:
-        corpus = read_corpus(material.study, material.folder(material.finished(job)[0]), root)
+        corpus = read_corpus(material.study, material.folder(material.finished(job)[0]), roots)
         return find_recordings(corpus, material.runs.parent / "cache")
     except UserError as error:
-        if root is not None:
+        if roots:
             raise
-        return f"{error} (--root names the corpus's folder if it has moved)"
+        return f"{error} (--root says where the corpus lies if it has moved)"
 
 
 def _parser() -> Parser:
@@ -97,7 +98,7 @@ def _parser() -> Parser:
         metavar="NAME",
         help="a setting to begin with, as the report calls it; twice: two side by side; default: the best on dev",
     )
-    parser.add_argument("--root", metavar="FOLDER", help="where the corpus lies, if it has moved; default: corpus.root")
+    add_root_option(parser)
     add_page_options(parser)
     add_output_option(parser)
     return parser

@@ -9,7 +9,7 @@ from pathlib import Path
 from ser_lightning.errors import UserError
 from ser_lightning.files import absolute
 from ser_lightning.inference.exported import is_export
-from ser_lightning.inference.sources import Source, add_source_options, find_source
+from ser_lightning.inference.sources import Source, add_root_option, add_source_options, find_source
 from ser_lightning.invocation import Parser, command_line, end_clearly
 from ser_lightning.runs.jobs import place_name
 from ser_lightning.terminal import tell, visible
@@ -104,7 +104,7 @@ def _parser() -> Parser:
         help="the model's licence, as Hugging Face names it, e.g. cc-by-nc-4.0; default: the corpus's own, where it "
         "has one that can be passed on",
     )
-    parser.add_argument("--root", metavar="FOLDER", help="where the corpus lies, if it has moved; default: corpus.root")
+    add_root_option(parser)
     add_source_options(parser)
     return parser
 

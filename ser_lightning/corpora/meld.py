@@ -62,7 +62,11 @@ class MELD:
                 raise UserError(f"{listing(files, ' and ')} may each be {name}; remove all but one")
         if silent:
             log.warning("MELD: %d videos lack their sound: %s. %s", len(silent), listing(silent), _remedy(root))
-        paths = [str(sounds[name][0] if sounds[name] else root / f"{name}.wav") for name in table["id"]]
+        # Of a video that lacks its sound where that would be, of what is not there at all where the parts are
+        lacking = {name: recordings[name][0].with_suffix(".wav") for name in silent}
+        paths = [
+            str(sounds[name][0] if sounds[name] else lacking.get(name, root / f"{name}.wav")) for name in table["id"]
+        ]
         return table.assign(path=paths)
 
 

@@ -20,7 +20,8 @@ class Normalisation(Protocol):
 
     What is left is normalised by the mean and deviation of the training part's frames. A class that uses something of
     tested speakers says so in `uses`, a sentence that then stands in every caption, since the protocol alone does not
-    tell it.
+    tell it. One that cannot do without speakers may have a static method `refuse_unknown(speakers)`, which is asked
+    before frames are computed.
 
     Attributes:
         uses: what is used of tested speakers beyond the utterance that is classified; '' where nothing is.
@@ -90,16 +91,21 @@ class Speaker:
         number = "all utterances" if utterances is None else f"{utterances} utterances"
         self.uses = f"normalised by {number} of each tested speaker, unlabelled (transductive)"
 
-    def shift_and_scale(self, statistics: Statistics, speakers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and deviation of each utterance's speaker.
-
-        Raises `UserError` where a speaker is unknown.
-        """
+    @staticmethod
+    def refuse_unknown(speakers: np.ndarray) -> None:
+        """Raise `UserError` where a speaker [utterances] is unknown, ''."""
         unknown = int((speakers == "").sum())
         if unknown:
             raise UserError(
                 f"normalise=speaker: the speaker of {unknown} utterances is unknown; normalise=utterance needs none"
             )
+
+    def shift_and_scale(self, statistics: Statistics, speakers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation of each utterance's speaker.
+
+        Raises `UserError` where a speaker is unknown.
+        """
+        self.refuse_unknown(speakers)
         shift, scale = np.empty_like(statistics.sums), np.empty_like(statistics.sums)
         rng = np.random.default_rng(SEED)
         for name in sorted(set(speakers.tolist())):

@@ -15,7 +15,7 @@ from ser_lightning.components.groups import Choice, all_choices
 from ser_lightning.components.part import CODE, TARGET
 from ser_lightning.config import CorpusConfig
 from ser_lightning.corpora.loading import Corpus, read_rows
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, listing
 from ser_lightning.features.audio import RATE, BadRecordingError, decode, read_audio
 from ser_lightning.files import absolute, parse_yaml, read_text
 from ser_lightning.runs.ledger import CONFIG, damaged, read_sealed
@@ -98,15 +98,15 @@ def decibels(wave: np.ndarray) -> np.ndarray:
     return np.round(255 * (1 + level / FLOOR_DB)).astype(np.uint8)
 
 
-def read_corpus(study: Path | None, run: Path, root: str | None = None) -> CorpusConfig:
+def read_corpus(study: Path | None, run: Path, roots: Sequence[str] = ()) -> CorpusConfig:
     """The corpus that a run was made of, by its config.yaml; its class is one of `conf/` or of the user's ./conf.
 
     Args:
         study: the folder of a study that has the run; None: there is none.
         run: the folder of a finished run.
-        root: where the corpus lies, if no longer where it was.
+        roots: where the corpus lies, if no longer where it was; of those that are joined NAME=FOLDER each that moved.
 
-    Raises `UserError` where the corpus is none that is known here.
+    Raises `UserError` where the corpus is none that is known here, or has no such root.
     """
     try:
         values: dict[str, Any] = dict(parse_yaml(read_sealed(run, CONFIG).decode())["corpus"])
@@ -122,12 +122,28 @@ def read_corpus(study: Path | None, run: Path, root: str | None = None) -> Corpu
         raise UserError(
             f"the corpus {name} is not known here; give the command in the folder that has its conf/corpus/"
         )
-    values |= {TARGET: _target(chosen, choices), CODE: None} | ({"root": root} if root else {})
+    values |= {TARGET: _target(chosen, choices), CODE: None} | (_moved(values, roots) if roots else {})
     code = chosen.code
     if code is None:
         return CorpusConfig.read(values)
     folder = code.write(run.parent.parent / "cache")
     return CorpusConfig.read({**values, CODE: code.digest}, folder)
+
+
+def _moved(values: Mapping[str, Any], roots: Sequence[str]) -> dict[str, Any]:
+    """What of a corpus's settings is another now."""
+    joined = values.get("roots")
+    if not isinstance(joined, dict):
+        if len(roots) > 1:
+            raise UserError(f"--root is given {len(roots)} times, and {values['name']} has one folder")
+        return {"root": roots[0]}
+    folders = dict(word.partition("=")[::2] for word in roots)
+    if not all(name in joined and folder for name, folder in folders.items()):
+        raise UserError(
+            f"--root {roots[0]}: {values['name']} joins {listing(list(joined), ' and ')}; say which has moved, --root "
+            f"{next(iter(joined))}=FOLDER"
+        )
+    return {"roots": joined | folders}
 
 
 def _corpora_typed(study: Path | None) -> list[str]:

@@ -74,6 +74,18 @@ def add_source_options(parser: ArgumentParser) -> None:
     add_output_option(parser)
 
 
+def add_root_option(parser: ArgumentParser) -> None:
+    """Let a command be told where the corpus lies, see `read_corpus` of `corpus_recordings`."""
+    parser.add_argument(
+        "--root",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="where the corpus lies, if it has moved; of corpora that are joined NAME=FOLDER, once for each; default: "
+        "where it was",
+    )
+
+
 def find_source(word: str, output: Path, setting: str = "", run: str = "") -> Source:
     """The runs that answer for a study, by its name or folder, or for a run, by its signature or folder.
 

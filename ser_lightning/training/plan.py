@@ -166,6 +166,9 @@ def prepare(config: Config) -> tuple[Manifest, FeatureStore]:
         cache = Path(config.paths.output) / "cache"
         seconds, fewest = _least(config)
         manifest = load_manifest(config.corpus, cache, seconds)
+        # Frames may take hours
+        if refuse_unknown := getattr(config.normalise.load(), "refuse_unknown", None):
+            refuse_unknown(manifest.table["speaker"].to_numpy())
         store = build_store(manifest, config.features, cache)
         # A front end may leave silence out
         few = {

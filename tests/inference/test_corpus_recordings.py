@@ -9,6 +9,7 @@ import soundfile
 import yaml
 from scipy.signal import spectrogram as reference
 
+from ser_lightning.config import compose
 from ser_lightning.errors import UserError
 from ser_lightning.inference.corpus_recordings import (
     Recordings,
@@ -39,8 +40,10 @@ def change_corpus(simulation, **values):
     file.write_text(yaml.safe_dump(config))
 
 
-def find(simulation, root=None):
-    return find_recordings(read_corpus(simulation.study, first_run(simulation), root), simulation.runs.parent / "cache")
+def find(simulation, *roots):
+    return find_recordings(
+        read_corpus(simulation.study, first_run(simulation), roots), simulation.runs.parent / "cache"
+    )
 
 
 def test_every_utterance_has_its_own_file(simulation, tmp_path):
@@ -63,6 +66,31 @@ def test_a_corpus_that_has_moved(simulation, tmp_path):
     with pytest.raises(UserError, match=r"mine|there is no folder .*/corpus; corpus.root must name"):
         find(simulation)
     assert find(simulation, str(tmp_path / "elsewhere")).file("u00") == tmp_path / "elsewhere" / "r00.wav"
+    with pytest.raises(UserError, match="--root is given 2 times, and table has one folder"):
+        find(simulation, "a", "b")
+
+
+def test_of_corpora_that_are_joined_each_may_have_moved(tmp_path):
+    for name, files in (
+        ("emodb", [f"03a01{code}a.wav" for code in "WLEAFTN"]),
+        ("savee", ["JE_a01.wav", "JE_n01.wav"]),
+    ):
+        (tmp_path / name).mkdir()
+        for file in files:
+            soundfile.write(tmp_path / name / file, np.linspace(-0.5, 0.5, 8000), 16_000)
+    words = ["corpus.name=two", "corpus.roots={emodb: gone, savee: gone too}"]
+    run = tmp_path / "runs" / "0123"
+    run.mkdir(parents=True)
+    (run / CONFIG).write_text(yaml.safe_dump(compose(["corpus=mixed", *words]).described))
+    study = tmp_path / "studies" / "two"
+    study.mkdir(parents=True)
+    (study / COMMAND).write_text("python -m ser_lightning.train corpus=mixed corpus.name=two\n")
+    moved = [f"{name}={tmp_path / name}" for name in ("emodb", "savee")]
+    recordings = find_recordings(read_corpus(study, run, moved), tmp_path / "cache")
+    assert recordings.file("savee/JE_n01") == tmp_path / "savee" / "JE_n01.wav"
+    for wrong in (str(tmp_path), "tess=x", "savee="):
+        with pytest.raises(UserError, match="two joins emodb and savee; say which has moved, --root emodb=FOLDER"):
+            read_corpus(study, run, [wrong])
 
 
 def test_a_corpus_of_a_file_that_another_one_is_based_on(tmp_path):

@@ -85,11 +85,11 @@ def test_a_corpus_that_is_not_there_is_told_in_a_line(simulation, tmp_path, caps
     exploration = explore(simulation.study, ["loss.lam=0"])
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Recordings cannot be heard: table: there is no folder")
-    assert line.endswith("(--root names the corpus's folder if it has moved)")
+    assert line.endswith("(--root says where the corpus lies if it has moved)")
     assert isinstance(exploration.recordings, str)
-    assert len(explore(simulation.study, root=str(tmp_path / "moved")).recordings.paths) == 48
+    assert len(explore(simulation.study, roots=[str(tmp_path / "moved")]).recordings.paths) == 48
     with pytest.raises(UserError, match="there is no folder"):
-        explore(simulation.study, root=str(tmp_path / "nowhere"))
+        explore(simulation.study, roots=[str(tmp_path / "nowhere")])
 
 
 def test_what_is_no_study(tmp_path):

@@ -38,6 +38,20 @@ def test_what_a_front_end_leaves_too_little_of_for_the_encoder_is_left_out(tmp_p
     assert "1 of 12 recordings are left out. 11.wav: 30 frames" in caplog.text
 
 
+def test_unknown_speakers_are_refused_before_frames_are_computed(tmp_path):
+    for number in range(4):
+        soundfile.write(tmp_path / f"{number}.wav", np.full(16_000, 0.1), 16_000)
+    (tmp_path / "t.csv").write_text("path,label,speaker\n0.wav,a,one\n1.wav,b,one\n2.wav,a,\n3.wav,b,\n")
+    words = ["corpus=table", f"corpus.root={tmp_path}", "corpus.table=t.csv", f"paths.output={tmp_path / 'out'}"]
+    with pytest.raises(
+        UserError, match="normalise=speaker: the speaker of 2 utterances is unknown; normalise=utteranc"
+    ):
+        prepare(compose([*words, "normalise=speaker"]))
+    assert not [*(tmp_path / "out").rglob("*.npy"), *(tmp_path / "out").rglob("*logmel*")]
+    assert len(prepare(compose(words))[1].rows) == 4
+    assert [*(tmp_path / "out").rglob("*logmel*")]
+
+
 @pytest.fixture
 def odd(tmp_path):
     """Thirty seconds of noise in two classes, and a recording of each odd kind; the words that name the corpus."""
