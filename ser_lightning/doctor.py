@@ -19,6 +19,7 @@ def main(config: Config) -> None:
     from ser_lightning.data.audit import audit_splits
     from ser_lightning.data.splits import make_splits, write_splits
     from ser_lightning.features.sound import measure_corpus
+    from ser_lightning.identity import digest
     from ser_lightning.report import examination
 
     cache = Path(config.paths.output) / "cache"
@@ -32,7 +33,9 @@ def main(config: Config) -> None:
         print("The counts of every speaker, kind and code are those of the full release.")
     splits = make_splits(manifest, config.split)
     ills += examination.show_leaks(splits, audit_splits(manifest, sound, splits, cache))
-    division = Path(config.paths.output) / "splits" / f"{config.corpus.name}-{config.split.name}.csv"
+    # Another division by the same protocol must not take the place of one that is trained on
+    name = f"{config.corpus.name}-{config.split.name}-{digest([split.digest for split in splits])}.csv"
+    division = Path(config.paths.output) / "splits" / name
     write_splits(splits, division)
     print(f"This division: {division} (to train on it: split=file split.table=...)")
     if ills:

@@ -32,7 +32,9 @@ def test_a_sound_corpus_is_called_so(run_module, tmp_path):
     assert "table: 120 utterances" in done.stdout
     assert "Sample rates: 16000 Hz (120); channels: 1 (120)" in done.stdout
     assert "test shares with training: speakers 0 %, recordings 0 %" in done.stdout
-    division = pd.read_csv(tmp_path / "out" / "splits" / "table-speaker.csv")
+    (file,) = (tmp_path / "out" / "splits").glob("table-speaker-*.csv")
+    assert f"This division: {file} (to train on it: split=file split.table=...)" in done.stdout
+    division = pd.read_csv(file)
     assert division.groupby("fold")["part"].value_counts().unstack().to_numpy().tolist() == [[40, 40, 40]] * 3
 
 

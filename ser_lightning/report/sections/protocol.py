@@ -106,7 +106,7 @@ def section(material: Material) -> Section:
     """Corpus, protocol, training, audit, environment, configuration, command."""
     facts = material.facts
     counts = ", ".join(f"{name} {number}" for name, number in facts.class_counts.items())
-    left_out = f"{facts.left_out} unusable recordings were left out" if facts.left_out else "none was left out"
+    left_out = f"{facts.left_out} unusable recordings were left out" if facts.left_out else "no recording was unusable"
     takes = "" if facts.audit.take is None else " A take is the same speaker, sentence and class once more."
     blocks: list[Block] = [
         Text(f"Corpus: {corpus_name(facts)}, {facts.utterances} utterances ({counts}); {left_out}."),
