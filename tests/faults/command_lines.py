@@ -16,7 +16,8 @@ import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize
 from hydra._internal.utils import get_args_parser
-from omegaconf import OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf, open_dict
 
 from ser_lightning import command, status
 from ser_lightning.components.groups import register
@@ -231,7 +232,10 @@ def composing(jobs: list[dict[str, Any]]) -> Callable[..., Any]:
                     if options.multirun:
                         jobs.extend(sweep(config_name, options.overrides))
                     else:
-                        composed = hydra_compose(config_name, options.overrides)
+                        composed = hydra_compose(config_name, options.overrides, return_hydra_config=True)
+                        HydraConfig.instance().set_config(composed)
+                        with open_dict(composed):
+                            del composed["hydra"]
                         job(composed)
 
             return begin
