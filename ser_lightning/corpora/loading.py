@@ -1,7 +1,6 @@
 """What a corpus is, and from a configured one to its manifest."""
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -54,8 +53,8 @@ def load_manifest(config: CorpusConfig, cache: Path, shortest: float = 0.0) -> M
     """
     corpus, rows = read_rows(config, cache)
     with blamed(config):
-        manifest = build_manifest(rows, config, shortest, bool(getattr(corpus, "synthetic", False)))
-        manifest = replace(manifest, texts=getattr(corpus, "texts", SENTENCES))
+        synthetic, texts = bool(getattr(corpus, "synthetic", False)), getattr(corpus, "texts", SENTENCES)
+        manifest = build_manifest(rows, config, shortest, synthetic, texts)
     tell(corpus, config)
     return manifest
 

@@ -105,7 +105,11 @@ def refuse_other_rows(rows: object, source: str) -> None:
 
 
 def build_manifest(
-    rows: pd.DataFrame, config: CorpusConfig, shortest: float = 0.0, synthetic: bool = False
+    rows: pd.DataFrame,
+    config: CorpusConfig,
+    shortest: float = 0.0,
+    synthetic: bool = False,
+    texts: str = SENTENCES,
 ) -> Manifest:
     """Map labels to classes, look at every file's header, and hand on what is usable.
 
@@ -137,7 +141,7 @@ def build_manifest(
             f"{config.name}: {classes[0]} is the only class, and there must be two or more; see corpus.classes and "
             "corpus.ignore, or the labels that the corpus gives"
         )
-    everything = Manifest(config.name, classes, rows[list(COLUMNS)], synthetic, inexact=inexact)
+    everything = Manifest(config.name, classes, rows[list(COLUMNS)], synthetic, inexact=inexact, texts=texts)
     manifest = everything.without(problems, config.max_bad_share)
     refuse_empty_classes(manifest)
     name_doubts(written, rows, config)

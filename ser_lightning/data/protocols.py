@@ -179,7 +179,7 @@ class Text(Speaker):
         _require(manifest, texts[~free], 3, "sentences", "split=text")
         sentences = min(self.groups, texts[~free].nunique())
         voice = deal(manifest, speakers, self.groups, self.seed, repeat)
-        written = replace(manifest, table=manifest.table[~free].reset_index(drop=True))
+        written = _part(manifest, ~free)
         words = np.full(len(manifest), -1)
         words[~free] = deal(written, written.table["text_id"], sentences, self.seed, repeat)
         folds = []
@@ -216,7 +216,7 @@ def set_aside(manifest: Manifest, training: np.ndarray, share: float, seed: int,
     They are whole speakers, dealt by `deal`, where each is known and there are enough for the share; else utterances,
     dealt by `deal_utterances`. The share is one of a whole number of parts.
     """
-    own = replace(manifest, table=manifest.table[training].reset_index(drop=True))
+    own = _part(manifest, training)
     speakers, parts, rng = own.table["speaker"], round(1 / share), np.random.default_rng([seed, repeat])
     if (speakers != "").all() and speakers.nunique() >= parts:
         unit, part = "speakers", deal(own, speakers, parts, seed, repeat)
@@ -393,17 +393,6 @@ class AcrossCorpora:
         return role
 
 
-def _several(manifest: Manifest, words: str) -> list[str]:
-    """The corpora of a manifest, by name. Raises `UserError` where there is one, or that of an utterance is unknown."""
-    names = sorted(set(manifest.table["corpus"]))
-    if len(names) < 2 or "" in names:
-        raise UserError(
-            f"{manifest.corpus}: {words} needs several corpora, and of each utterance its own: corpus=mixed, or a "
-            "table with a column corpus"
-        )
-    return names
-
-
 class CorpusPairs:
     """Each corpus is tested after training on each other one; of three or more also on all others; and within itself.
 
@@ -447,7 +436,7 @@ class CorpusPairs:
     def _within(self, manifest: Manifest, name: str, repeat: int) -> list[np.ndarray]:
         """The roles [utterances] of each fold of one corpus."""
         own = (manifest.table["corpus"] == name).to_numpy()
-        alone = replace(manifest, corpus=name, table=manifest.table[own].reset_index(drop=True))
+        alone = replace(_part(manifest, own), corpus=name)
         speakers = alone.table["speaker"]
         if (speakers == "").any() or speakers.nunique() < self.within:
             known = "some are unknown" if (speakers == "").any() else f"there are {speakers.nunique()}"
@@ -535,6 +524,22 @@ def _refuse(path: Path, rows: pd.DataFrame, column: str, why: str) -> None:
 
 def _roles(dev: np.ndarray, test: np.ndarray) -> np.ndarray:
     return np.where(test, "test", np.where(dev, "dev", "train"))
+
+
+def _several(manifest: Manifest, words: str) -> list[str]:
+    """The corpora of a manifest, by name. Raises `UserError` where there is one, or that of an utterance is unknown."""
+    names = sorted(set(manifest.table["corpus"]))
+    if len(names) < 2 or "" in names:
+        raise UserError(
+            f"{manifest.corpus}: {words} needs several corpora, and of each utterance its own: corpus=mixed, or a "
+            "table with a column corpus"
+        )
+    return names
+
+
+def _part(manifest: Manifest, chosen: np.ndarray) -> Manifest:
+    """The manifest of the chosen utterances [utterances] alone."""
+    return replace(manifest, table=manifest.table[chosen].reset_index(drop=True))
 
 
 def _known(manifest: Manifest, column: str) -> pd.Series:

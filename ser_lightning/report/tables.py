@@ -46,11 +46,12 @@ def csv(table: pd.DataFrame, caption: str) -> str:
 
 def markdown(shown: pd.DataFrame) -> str:
     """A table of text as Markdown."""
+
     # A bar would begin another cell
-    escaped = shown.map(lambda cell: str(cell).replace("|", r"\|")).rename(
-        columns=lambda name: str(name).replace("|", r"\|")
-    )
-    return str(escaped.to_markdown(index=False, disable_numparse=True))
+    def escape(word: object) -> str:
+        return str(word).replace("|", r"\|")
+
+    return str(shown.map(escape).rename(columns=escape).to_markdown(index=False, disable_numparse=True))
 
 
 def print_table(summary: pd.DataFrame, caption: str) -> None:

@@ -117,9 +117,10 @@ def _train(
 
 def _read_out(planned: Sequence[PlannedRun], progress: "StudyProgress") -> list[Failure]:
     """Compute the read-outs that finished runs are asked for and lack; returns what failed."""
-    unread = {(run.signature, *run.unread.values()): run for run in planned if run.unread and run.finished}
+    lacking = [(run, names) for run in planned if (names := run.unread) and run.finished]
+    unread = {(run.signature, *names.values()): run for run, names in lacking}
     if unread:
-        readouts = dict.fromkeys(name for run in unread.values() for name in run.unread)
+        readouts = dict.fromkeys(name for _, names in lacking for name in names)
         progress.console.print(f"Fitting read-outs: {', '.join(readouts)}")
     failures = []
     for run, reasons in _side_by_side(list(unread.values()), _read_out_once):
