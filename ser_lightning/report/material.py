@@ -204,6 +204,12 @@ class Material:
         """A job's finished runs."""
         return [self.scored[name] for name in self.jobs[job].runs if name in self.scored]
 
+    def has_probabilities(self, job: int) -> bool:
+        """Whether a softmax loss trained a job's logits. An SVM's and a nearest mean's are scores, of any scale."""
+        settings = self.jobs[job].settings
+        trained = settings.get("model", {}).get("trained", True)
+        return bool(trained and settings.get("loss", {}).get("softmax", 1))
+
     def folder(self, run: ScoredRun) -> Path:
         """Where a run lies."""
         return self.runs / run.result.signature

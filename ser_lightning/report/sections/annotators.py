@@ -16,8 +16,9 @@ EXPLAINED = (
     "Strata: the share of an utterance's evaluators who chose its class, all, more than half, or half and fewer; an "
     "utterance counts in every run that tested it. Any evaluator: share of utterances whose recognised class at least "
     "one evaluator chose. Cross-entropy: of the recogniser's probabilities with the distribution of votes over the "
-    "classes, nats; nothing can be below the votes' own entropy. Left-out evaluator: how often one evaluator names "
-    "what the others agree on. It is no limit: where two of three agree, only the third is judged, and fails."
+    "classes, nats, where a softmax loss trained them; nothing can be below the votes' own entropy. Left-out "
+    "evaluator: how often one evaluator names what the others agree on. It is no limit: where two of three agree, only "
+    "the third is judged, and fails."
 )
 
 
@@ -36,6 +37,8 @@ def section(material: Material) -> Section | None:
             logits = np.concatenate([run.logits for run in runs])
             people = analyse(utterances, tested, logits, material.classes, class_of)
             rows.append({"setting": material.label(job), **_numbers(people)})
+            if not material.has_probabilities(job):
+                rows[-1]["cross_entropy"] = np.nan
     numbers = pd.DataFrame(rows)
     title = "UA, percent, by agreement of the evaluators, and what the votes say"
     person = (

@@ -38,26 +38,34 @@ EXPLAINED = (
 )
 # Where no other fold has test utterances of its own
 ALONE = "Without another fold the temperature is fitted to the dev part, which flatters: it may make calibration worse."
+SCORES = "its scores are no probabilities, since no softmax loss trained them."
 
 
-def section(material: Material) -> Section:
-    """Reliability of the shown settings, before and after temperature scaling."""
+def section(material: Material) -> Section | None:
+    """Reliability of the shown settings, before and after temperature scaling; None where none has probabilities."""
     blocks: list[Block] = [Text(EXPLAINED.format(meaning=QUESTIONS[material.question]), aside=True)]
     rows: list[dict[str, Any]] = []
     remarks: list[str] = []
     for group in material.shown:
         diagrams: dict[str, tuple[Reliability, Reliability]] = {}
         for job, label in group.labels.items():
+            if not material.has_probabilities(job):
+                remarks.append(f"{material.label(job)}: {SCORES}")
+                continue
             runs = material.finished(job)
             fitted = [temperature(run, runs) for run in runs]
             diagrams[label] = _pooled(runs, [1.0] * len(runs)), _pooled(runs, fitted)
             rows.append({"setting": material.label(job), **_numbers(material, runs, fitted)})
             remarks += _remarks(material.label(job), runs, fitted)
+        if not diagrams:
+            continue
         title = f"Reliability{group.place}, before and after temperature scaling, test utterances of all runs"
         draw = partial(reliability_diagram, diagrams, material.facts.caption)
         blocks.append(Picture(f"calibration{group.suffix}", title, draw))
-        if len(group.jobs) == 2:
+        if len(diagrams) == len(group.jobs) == 2:
             blocks += _change(material, group.jobs)
+    if not rows:
+        return None
     numbers = pd.DataFrame(rows)
     blocks.insert(1, Table("calibration", "Calibration", numbers, _show(numbers)))
     return Section("Calibration", [*blocks, *map(Text, remarks)])

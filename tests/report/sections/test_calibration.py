@@ -1,6 +1,7 @@
 """The table of calibration by hand: ten utterances of a run, some of them recognised wrongly, all with one
 probability."""
 
+from dataclasses import replace
 from math import log
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy import stats
 
 from ser_lightning.report.calibration import COLDEST, HOTTEST, temperature
 from ser_lightning.report.material import read_material
-from ser_lightning.report.sections.calibration import ALONE, section
+from ser_lightning.report.sections.calibration import ALONE, SCORES, section
 from tests.report.simulated import CLASSES, settings_of
 
 SETTINGS = [settings_of("logmel", lam, 0.5) for lam in (0.0, 0.3)]
@@ -35,9 +36,9 @@ def odds(probability):
 DEV = sure(0.7, wrong=2)
 
 
-def study_of(simulation, *jobs, planned=None, repeats=1, dev=DEV):
+def study_of(simulation, *jobs, planned=None, repeats=1, dev=DEV, all_settings=SETTINGS):
     """A study of softmax and centre loss, of which these runs are finished: (probability, wrong) fold by fold."""
-    for number, (settings, runs) in enumerate(zip(SETTINGS, jobs, strict=False)):
+    for number, (settings, runs) in enumerate(zip(all_settings, jobs, strict=False)):
         job = simulation.add_job(
             number,
             f"loss.lam={settings['loss']['lam']:g}",
@@ -133,6 +134,28 @@ def test_without_a_common_division_nothing_is_said_of_a_change(simulation):
     numbers, sentences = numbers_of(study_of(simulation, [(0.7, 0), None], [None, (0.7, 0)]))
     assert len(numbers) == 2
     assert not any("against" in words for words in sentences)
+
+
+def softmax_left_out(settings):
+    """Of the total loss, as two-step systems have it."""
+    return {**settings, "loss": {**settings["loss"], "softmax": 0.0}}
+
+
+def not_trained(settings):
+    """As statistics of frames and a head that is fitted to them have it."""
+    return {**settings, "model": {"trained": False}}
+
+
+@pytest.mark.parametrize("change", [softmax_left_out, not_trained])
+def test_scores_that_no_softmax_loss_trained_are_no_probabilities(simulation, change):
+    material = study_of(
+        simulation, [(0.7, 3), (0.7, 1)], [(0.9, 2), (0.7, 1)], all_settings=[SETTINGS[0], change(SETTINGS[1])]
+    )
+    scored = replace(material, selection=(0, 1))
+    numbers, sentences = numbers_of(scored)
+    assert numbers["overconfidence"].tolist() == pytest.approx([-10])
+    assert sentences == [f"{material.label(1)}: {SCORES}"]
+    assert section(replace(material, selection=(1,))) is None
 
 
 # Temperatures
