@@ -11,7 +11,7 @@ from ser_lightning.runs.ledger import (
     CONFIG,
     FEATURES,
     LAST,
-    PREDICTIONS,
+    NEEDED,
     READOUTS,
     DamagedRunError,
     RunResult,
@@ -21,8 +21,6 @@ from ser_lightning.runs.ledger import (
 )
 from ser_lightning.runs.seal import Seal, check_archive
 
-# Without one of these a run cannot be reported.
-NEEDED = (CONFIG, PREDICTIONS, FEATURES)
 MISSING = "is missing"
 
 
@@ -33,7 +31,7 @@ class Damage:
     Attributes:
         file: which.
         reason: what is wrong with it, e.g. 'is missing'.
-        fatal: whether the run has to be trained anew; not for want of what no report needs, as its parameters.
+        fatal: whether the run has to be trained anew; not for want of what a report can do without, as its parameters.
     """
 
     file: Path
@@ -88,11 +86,11 @@ def _check(file: Path, seal: Seal, thorough: bool) -> None:
 
 def _unsealed(folder: Path, thorough: bool) -> Iterator[Damage]:
     """Of a run of an earlier version: what is so damaged that it cannot be read."""
-    for name in NEEDED:
+    for name in (*NEEDED, FEATURES):
         file = folder / name
         read = partial(read_yaml, file) if name == CONFIG else partial(read_table, folder, name)
         if damage := _look(file, read if thorough else file.stat):
-            yield damage
+            yield replace(damage, fatal=name in NEEDED) if damage.reason == MISSING else damage
 
 
 def _readouts(folder: Path) -> Iterator[Damage]:

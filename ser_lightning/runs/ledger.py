@@ -35,6 +35,8 @@ METRICS, CONFIG = "metrics.csv", "config.yaml"
 BEST, LAST = "best.ckpt", "last.ckpt"
 # What a result seals beside itself.
 SEALED = (CONFIG, METRICS, BEST, PREDICTIONS, FEATURES)
+# Without one of these a run cannot be reported. The others may be deleted, which saves 99 % of its space.
+NEEDED = (CONFIG, PREDICTIONS)
 # The folder of a run's read-outs.
 READOUTS = "readouts"
 # Beside the runs' folders: those of runs that were trained anew since.
@@ -268,8 +270,10 @@ def damaged(folder: Path, file: str, error: Exception) -> UserError:
         return UserError(
             f"{folder / file} cannot be read ({error.strerror or error}); mend that and repeat the command"
         )
-    reason = "is missing" if isinstance(error, FileNotFoundError) else f"is damaged ({' '.join(str(error).split())})"
-    return DamagedRunError(folder / file, reason, sealed=bool(read_seals(folder)))
+    missing = isinstance(error, FileNotFoundError)
+    reason = "is missing" if missing else f"is damaged ({' '.join(str(error).split())})"
+    trained_anew = file in NEEDED or not missing
+    return DamagedRunError(folder / file, reason, sealed=trained_anew and bool(read_seals(folder)))
 
 
 def read_table(folder: Path, name: str) -> "pa.Table":

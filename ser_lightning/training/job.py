@@ -65,8 +65,8 @@ def train_all(
 def set_damaged_aside(planned: Sequence[PlannedRun]) -> None:
     """Find the finished runs of which a file is not what was written, and move their folders aside, in a line for each.
 
-    They count as missing then. What no report needs, as parameters that were deleted, is named only. Raises `UserError`
-    where a file cannot be read for another reason.
+    They count as missing then. What a report can do without, as parameters that were deleted, is named only. Raises
+    `UserError` where a file cannot be read for another reason.
     """
     for folder in {run.signature: run.folder for run in planned}.values():
         damages = find_damage(folder)

@@ -276,6 +276,14 @@ def test_a_run_without_curves_is_named_and_the_rest_reported(small):
     assert report.records["runs"]["signature"].tolist() == [lost, kept]
 
 
+def test_a_run_without_features_is_named_and_the_rest_reported(small):
+    kept, lost = (job.runs[0] for job in read_jobs(small.study))
+    (small.runs / lost / FEATURES).unlink()
+    report, text, _ = compiled(small)
+    assert f"The features z are left out, features.parquet being missing: {lost}." in text
+    assert report.records["runs"]["signature"].tolist() == [kept, lost]
+
+
 def test_a_damaged_result_is_named(small):
     (small.runs / read_jobs(small.study)[1].runs[0] / RESULT).write_text('{"signature": "abc"')
     with pytest.raises(UserError, match=r"result.json is damaged .*; repeat the study's command, which sets"):

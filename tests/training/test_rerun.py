@@ -115,7 +115,10 @@ def truncate(file):
 
 DAMAGES = {
     "a bit of predictions.parquet": (lambda folder: flip(folder / "predictions.parquet"), "bytes are not those"),
-    "features.parquet is gone": (lambda folder: (folder / "features.parquet").unlink(), "features.parquet is missing"),
+    "predictions are gone": (
+        lambda folder: (folder / "predictions.parquet").unlink(),
+        "predictions.parquet is missing",
+    ),
     "a bit of best.ckpt": (lambda folder: flip(folder / "best.ckpt"), "best.ckpt is damaged"),
     "result.json cut": (lambda folder: truncate(folder / "result.json"), "result.json is damaged"),
     "result.json empty": (lambda folder: (folder / "result.json").write_text(""), "result.json is damaged"),
@@ -152,14 +155,15 @@ def test_a_damaged_run_is_trained_anew_and_gives_what_it_gave(run):
     assert find_damage(run.folder) == []
 
 
-def test_parameters_that_were_deleted_are_missed_and_the_run_is_kept(run, caplog):
-    whole = (run.folder / "best.ckpt").read_bytes()
-    (run.folder / "best.ckpt").unlink()
+@pytest.mark.parametrize("name", ["best.ckpt", "features.parquet", "metrics.csv"])
+def test_what_a_report_can_do_without_is_missed_and_the_run_is_kept(run, name, caplog):
+    whole = (run.folder / name).read_bytes()
+    (run.folder / name).unlink()
     before = content(run.folder)
     train(run)
     assert content(run.folder) == before
-    assert f"{run.folder / 'best.ckpt'} is missing; the run is kept without it" in caplog.messages
-    (run.folder / "best.ckpt").write_bytes(whole)
+    assert f"{run.folder / name} is missing; the run is kept without it" in caplog.messages
+    (run.folder / name).write_bytes(whole)
 
 
 def test_what_is_not_the_run_s_own_stays_when_it_starts_again(run):

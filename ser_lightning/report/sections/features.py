@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ser_lightning.errors import listing
 from ser_lightning.report.chapter import Group
 from ser_lightning.report.compactness import compactness
 from ser_lightning.report.document import Block, Picture, Section, Table, Text
@@ -30,6 +31,10 @@ EXPLAINED = (
 def section(material: Material) -> Section:
     """Features of one fold on their principal components, twice, and the compactness over all runs."""
     groups = _groups(material)
+    if lacking := _without_features(material, groups):
+        return Section(
+            "Features", [Text(f"The features z are left out, {FEATURES} being missing: {listing(lacking)}.")]
+        )
     blocks = [picture for group in groups for picture in _pictures(material, group)]
     if not blocks:
         words = "The features z are left out: the shown settings have no finished run of the same fold yet."
@@ -50,6 +55,12 @@ def _groups(material: Material) -> list[Group]:
         Group({job: material.label(job) for job in page}, suffix=f"_{number}" * (number > 1))
         for number, page in enumerate(pages, start=1)
     ]
+
+
+def _without_features(material: Material, groups: list[Group]) -> list[str]:
+    """The runs whose features were deleted, which a result does not depend on."""
+    folders = [material.folder(run) for group in groups for job in group.jobs for run in material.finished(job)]
+    return [folder.name for folder in folders if not (folder / FEATURES).exists()]
 
 
 def _pictures(material: Material, group: Group) -> list[Block]:
