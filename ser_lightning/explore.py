@@ -77,11 +77,11 @@ def find_setting(material: Material, name: str) -> int:
 def _recordings(material: Material, job: int, roots: Sequence[str]) -> Recordings | str:
     try:
         corpus = read_corpus(material.study, material.folder(material.finished(job)[0]), roots)
-        return find_recordings(corpus, material.runs.parent / "cache")
+        return find_recordings(corpus, material.runs.parent / "cache", bool(roots))
     except UserError as error:
         if roots:
             raise
-        return f"{error} (--root says where the corpus lies if it has moved)"
+        return str(error)
 
 
 def _parser() -> Parser:

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     terms = find_terms(corpus, options.license)
     for warning in terms.warnings:
         tell(f"warning: {warning}")
-    waves = read_checked(find_recordings(corpus, source.runs.parent / "cache"))
+    waves = read_checked(find_recordings(corpus, source.runs.parent / "cache", bool(options.root)))
     recognizer = Recognizer.of_source(source, trust=options.trust)
     if reason := recognizer.familiar.reason:
         tell(f"the export cannot know the study's own recordings: {reason}")

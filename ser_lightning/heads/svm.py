@@ -1,5 +1,7 @@
 """A linear support vector machine on z, fitted and not trained; and how C is chosen, which the read-outs share."""
 
+import logging
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,8 +17,12 @@ if TYPE_CHECKING:
 
 # Values of C to be chosen from by the dev part
 GRID = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
+# Iterations after which a linear machine is stopped
+STEPS = 10_000
 # A deviation of z that is rounding, where frames have one of 1
 SAME = 1e-5
+
+log = logging.getLogger(__name__)
 
 
 class SVM(nn.Module):
@@ -80,7 +86,7 @@ def linear_machine(C: float) -> "Pipeline":
     from sklearn.svm import LinearSVC
 
     # The primal problem has one solution, which is found without random numbers
-    return scaled(LinearSVC(C=C, class_weight="balanced", dual=False, max_iter=10_000))
+    return scaled(LinearSVC(C=C, class_weight="balanced", dual=False, max_iter=STEPS))
 
 
 def scaled(machine: Any) -> "Pipeline":
@@ -100,16 +106,23 @@ def fit_machine(
 ) -> "Pipeline":
     """The machine that `make` makes for C, fitted to features z [utterances, features] and class indices.
 
-    Without C the one of `GRID` with the highest UA on `dev`, the smallest of equals.
+    Without C the one of `GRID` with the highest UA on `dev`, the smallest of equals. A warning says where that one was
+    stopped before its boundary was found.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.metrics import balanced_accuracy_score
 
-    if C is not None:
-        return make(C).fit(z, labels)
-    machines = [make(value).fit(z, labels) for value in GRID]
-    # By the largest score: of the votes of pairs the machine would predict another class at times
-    ua = [balanced_accuracy_score(dev[1], class_scores(machine, dev[0]).argmax(axis=1)) for machine in machines]
-    return machines[int(np.argmax(ua))]
+    values = GRID if C is None else (C,)
+    with warnings.catch_warnings(category=ConvergenceWarning, action="ignore"):
+        machines = [make(value).fit(z, labels) for value in values]
+    best = 0
+    if C is None:
+        # By the largest score: of the votes of pairs the machine would predict another class at times
+        ua = [balanced_accuracy_score(dev[1], class_scores(machine, dev[0]).argmax(axis=1)) for machine in machines]
+        best = int(np.argmax(ua))
+    if 0 < machines[best][-1].max_iter <= np.max(machines[best][-1].n_iter_):
+        log.warning("SVM, C=%g: stopped after %d iterations, before its boundary was found", values[best], STEPS)
+    return machines[best]
 
 
 def class_scores(machine: "Pipeline", z: np.ndarray) -> np.ndarray:

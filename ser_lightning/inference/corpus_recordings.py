@@ -55,9 +55,20 @@ class Recordings:
         return file
 
 
-def find_recordings(config: CorpusConfig, cache: Path) -> Recordings:
-    """The recordings of a corpus; `cache` is where one that is made is kept. Raises `UserError` where there is none."""
-    corpus, rows = read_rows(config, cache)
+def find_recordings(config: CorpusConfig, cache: Path, moved: bool = False) -> Recordings:
+    """The recordings of a corpus.
+
+    Args:
+        config: the corpus.
+        cache: where one that is made is kept.
+        moved: whether the user said by --root where it lies.
+
+    Raises `UserError` where it has none, or does not lie there.
+    """
+    try:
+        corpus, rows = read_rows(config, cache)
+    except UserError as error:
+        raise error if moved else UserError(f"{error} (--root says where the corpus lies if it has moved)") from error
     paths = dict(zip(rows["id"], map(str, rows["path"]), strict=True))
     return Recordings(paths, [folder.resolve() for folder in _folders(config, corpus, cache)])
 

@@ -47,6 +47,24 @@ def test_features_that_are_all_alike_are_refused():
         SVM(6, 3).fit(1e-7 * z, labels, (z, labels))
 
 
+@pytest.mark.parametrize("C, words", [(100.0, ["SVM, C=100: stopped after 3 iterations"]), (1e-6, [])])
+def test_a_machine_that_was_stopped_is_told_in_a_line_of_ours(C, words, monkeypatch, caplog, recwarn):
+    monkeypatch.setattr("ser_lightning.heads.svm.STEPS", 3)
+    z, labels = features(3)
+    SVM(6, 3, C=C).fit(z, labels, (z, labels))
+    assert [message.partition(", before")[0] for message in caplog.messages] == words
+    assert len(recwarn) == 0
+
+
+def test_of_several_machines_only_the_one_that_is_chosen_is_told_of(monkeypatch, caplog):
+    monkeypatch.setattr("ser_lightning.heads.svm.STEPS", 3)
+    monkeypatch.setattr("ser_lightning.heads.svm.GRID", (1e-6, 100.0))
+    z, labels = features(3)
+    # The smallest of equals is taken
+    SVM(6, 3).fit(z, labels, (z[:1], labels[:1]))
+    assert caplog.messages == []
+
+
 def test_it_predicts_without_scikit_learn():
     code = (
         "import sys, torch; from ser_lightning.heads.svm import SVM; SVM(6, 3)(torch.ones(2, 6)); print(*sys.modules)"

@@ -88,7 +88,7 @@ def test_a_corpus_that_is_not_there_is_told_in_a_line(simulation, tmp_path, caps
     assert line.endswith("(--root says where the corpus lies if it has moved)")
     assert isinstance(exploration.recordings, str)
     assert len(explore(simulation.study, roots=[str(tmp_path / "moved")]).recordings.paths) == 48
-    with pytest.raises(UserError, match="there is no folder"):
+    with pytest.raises(UserError, match=r"there is no folder .* must name the corpus's folder$"):
         explore(simulation.study, roots=[str(tmp_path / "nowhere")])
 
 

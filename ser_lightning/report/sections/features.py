@@ -32,9 +32,8 @@ def section(material: Material) -> Section:
     """Features of one fold on their principal components, twice, and the compactness over all runs."""
     groups = _groups(material)
     if lacking := _without_features(material, groups):
-        return Section(
-            "Features", [Text(f"The features z are left out, {FEATURES} being missing: {listing(lacking)}.")]
-        )
+        words = f"The features z are left out, {FEATURES} being missing: {listing(lacking)}."
+        return Section("Features", [Text(words)])
     blocks = [picture for group in groups for picture in _pictures(material, group)]
     if not blocks:
         words = "The features z are left out: the shown settings have no finished run of the same fold yet."
