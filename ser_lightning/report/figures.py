@@ -229,7 +229,7 @@ def corpus_map(panels: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]], chance: 
         for axes, (title, (values, halves)) in zip(row, panels.items(), strict=True):
             _draw_means(axes, values.to_numpy(), halves.to_numpy(), (min(chance, high), high))
             axes.set_title(title)
-            axes.set_xticks(range(len(values.columns)), list(values.columns))
+            name_columns(axes, list(values.columns))
             axes.set_yticks(range(len(values)), list(values.index))
             axes.set_xlabel("tested")
             axes.set_ylabel("trained on")
@@ -299,6 +299,12 @@ def _places(values: Sequence[float]) -> dict[float, float]:
 
 def _extent(place: Mapping[float, float]) -> float:
     return (max(place.values()) - min(place.values())) or 1.0
+
+
+def name_columns(axes: Axes, names: Sequence[str]) -> None:
+    """Names below the columns of a field, turned where several would touch each other."""
+    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(names) > 5 else {}
+    axes.set_xticks(range(len(names)), names, **turned)
 
 
 def _ticks(axes: Axes, place: Mapping[float, float]) -> None:

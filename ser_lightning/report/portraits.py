@@ -23,7 +23,7 @@ from ser_lightning.drawing import (
     row_percent,
 )
 from ser_lightning.report.calibration import Reliability
-from ser_lightning.report.figures import COLUMN, PAGE, foot
+from ser_lightning.report.figures import COLUMN, PAGE, foot, name_columns
 from ser_lightning.runs.varying import symbols
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ def _draw_change(axes: Axes, change: np.ndarray, classes: Sequence[str]) -> None
         colour = "white" if abs(change[i, j]) > 0.7 * limit else "black"
         text = f"{change[i, j]:+.1f}".replace("-", "−")
         axes.text(j, i, text, ha="center", va="center", color=colour)
-    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(classes) > 5 else {}
-    axes.set_xticks(range(len(classes)), classes, **turned)
+    name_columns(axes, classes)
     axes.set_yticks(range(len(classes)), classes)
     axes.set_xlabel("recognised")
     axes.set_aspect("equal")
@@ -193,7 +192,7 @@ def speaker_recalls(tables: Mapping[str, pd.DataFrame], caption: str, note: str)
                 text = "–" if np.isnan(values[i, j]) else f"{values[i, j]:.0f}"
                 axes.text(j, i, text, ha="center", va="center", color=colour, size=7)
             axes.axvline(columns - 1.5, color="white", linewidth=2)
-            axes.set_xticks(range(columns), list(percent.columns))
+            name_columns(axes, list(percent.columns))
             axes.set_yticks(range(rows), list(percent.index))
             axes.set_title(symbols(title))
         foot(figure, width, caption, note)

@@ -1,9 +1,10 @@
 import matplotlib.colors
 import numpy as np
+import pandas as pd
 import pytest
 
 from ser_lightning.drawing import principal_axes, row_percent
-from ser_lightning.report.portraits import confusion
+from ser_lightning.report.portraits import confusion, speaker_recalls
 
 
 def test_principal_components_are_those_of_the_covariance():
@@ -21,3 +22,24 @@ def test_confusions_are_percent_of_the_row_and_readable_on_their_ground():
     (axes,) = confusion({"a": counts}, ["neu", "ang"], "caption").axes
     assert [text.get_text() for text in axes.texts] == ["90.0", "10.0", "75.0", "25.0"]
     assert [matplotlib.colors.to_hex(text.get_color()) for text in axes.texts[:2]] == ["#ffffff", "#000000"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["neu", "ang", "hap", "sad", "UA"],
+        ["neutral", "angry", "happy", "sad", "calm", "fearful", "disgust", "surprised", "UA"],
+    ],
+)
+def test_names_of_classes_do_not_touch(names):
+    tables = {f"lambda = {lam}": pd.DataFrame(50.0, index=["05", "08"], columns=names) for lam in (0, 0.3)}
+    figure = speaker_recalls(tables, "caption", "note")
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        labels = axes.get_xticklabels()
+        boxes = [label.get_window_extent() for label in labels]
+        for label, left, right in zip(labels, boxes, boxes[1:], strict=False):
+            # Where they are turned by 45 degrees, lines of text lie side by side, in boxes that overlap
+            line = label.get_fontsize() * figure.dpi / 72
+            gap = (right.x1 - left.x1) / 2**0.5 - line if label.get_rotation() == 45 else right.x0 - left.x1
+            assert gap > 0
