@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ser_lightning.errors import listing
 from ser_lightning.report.document import Block, Picture, Section, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.portraits import learning_curves
@@ -16,8 +17,8 @@ from ser_lightning.runs.ledger import METRICS, read_sealed
 COLUMNS = ("train/softmax", "dev/ua")
 
 
-def section(material: Material) -> Section:
-    """Training loss and dev UA over steps; a trained run without curves is named."""
+def section(material: Material) -> Section | None:
+    """Training loss and dev UA over steps; a trained run without curves is named. None where there is nothing of it."""
     blocks: list[Block] = []
     missing: list[str] = []
     for group in material.shown:
@@ -42,9 +43,8 @@ def section(material: Material) -> Section:
             draw = partial(learning_curves, curves, material.facts.caption)
             blocks.append(Picture(f"curves{group.suffix}", title, draw))
     if missing:
-        listed = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        blocks.append(Text(f"Left out, their metrics.csv being missing or damaged: {listed}."))
-    return Section("Learning curves", blocks)
+        blocks.append(Text(f"Left out, their metrics.csv being missing or damaged: {listing(missing)}."))
+    return Section("Learning curves", blocks) if blocks else None
 
 
 def _read_curves(folder: Path) -> pd.DataFrame:

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from ser_lightning.report.material import read_material
 from ser_lightning.report.sections.curves import on_common_steps, section
-from ser_lightning.runs.ledger import METRICS
+from ser_lightning.runs.ledger import METRICS, read_result
 from tests.report.simulated import CLASSES, predictions, settings_of
 
 
@@ -37,3 +39,13 @@ def test_damaged_curves_are_named_and_the_others_drawn(simulation, content):
     picture, text = section(read_material(simulation.study, simulation.runs)).blocks
     assert text.words == f"Left out, their metrics.csv being missing or damaged: {job.runs[1]}."
     assert picture.figure.get_supxlabel().endswith("mean and range over 1 run")
+
+
+def test_without_a_training_step_there_is_no_section(simulation):
+    settings = settings_of("logmel", 0.3, 0.5)
+    simulation.add_job(0, "frames alone", settings, folds=[0])
+    folder = simulation.finish(settings, 0, 0, predictions([(name, name) for name in CLASSES]))
+    result = read_result(folder)
+    assert section(read_material(simulation.study, simulation.runs)) is not None
+    replace(result, steps=0).write(folder)
+    assert section(read_material(simulation.study, simulation.runs)) is None
