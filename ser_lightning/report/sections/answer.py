@@ -108,9 +108,10 @@ def _counts(rows: pd.DataFrame, place: str = "") -> str:
     if p.notna().sum() < 2:
         return ""
     better, worse = (int(((p < SHOWN) & (sign * rows["ua"] > 0)).sum()) for sign in (1, -1))
+    shown = f"UA is higher with {better} and lower with {worse}" if better or worse else "none is shown to differ in UA"
     return (
-        f"Of {p.notna().sum()} settings compared{place}, UA is higher with {better} and lower with {worse}, p below "
-        f"{SHOWN:g} after correction for their number (Holm)."
+        f"Of {p.notna().sum()} settings compared{place}, {shown}, p below {SHOWN:g} after correction for their number "
+        "(Holm)."
     )
 
 
