@@ -1,7 +1,7 @@
 """What is wrong with the files of a run: found by whoever trains or looks closely, before a report stumbles over it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def _sealed(folder: Path, seals: Mapping[str, Seal], thorough: bool) -> Iterator
     for name, seal in seals.items():
         file = folder / name
         if damage := _look(file, partial(_check, file, seal, thorough)):
-            yield replace(damage, fatal=name in NEEDED) if damage.reason == MISSING else damage
+            yield damage
 
 
 def _check(file: Path, seal: Seal, thorough: bool) -> None:
@@ -90,7 +90,7 @@ def _unsealed(folder: Path, thorough: bool) -> Iterator[Damage]:
         file = folder / name
         read = partial(read_yaml, file) if name == CONFIG else partial(read_table, folder, name)
         if damage := _look(file, read if thorough else file.stat):
-            yield replace(damage, fatal=name in NEEDED) if damage.reason == MISSING else damage
+            yield damage
 
 
 def _readouts(folder: Path) -> Iterator[Damage]:
@@ -104,7 +104,7 @@ def _look(file: Path, read: Callable[[], object], fatal: bool = True) -> Damage 
     try:
         read()
     except FileNotFoundError:
-        return Damage(file, MISSING)
+        return Damage(file, MISSING, fatal=file.name in NEEDED)
     except OSError as error:
         raise UserError(f"{file} cannot be read ({error.strerror}); mend that and repeat the command") from error
     except ValueError as error:

@@ -268,19 +268,18 @@ def test_a_damaged_run_is_named_with_its_mending(small, name):
     assert not (small.study / "report.md").exists()
 
 
-def test_a_run_without_curves_is_named_and_the_rest_reported(small):
-    lost, kept = (job.runs[0] for job in read_jobs(small.study))
-    (small.runs / lost / METRICS).unlink()
-    report, text, _ = compiled(small)
-    assert f"metrics.csv being missing or damaged: {lost}." in text
-    assert report.records["runs"]["signature"].tolist() == [lost, kept]
-
-
-def test_a_run_without_features_is_named_and_the_rest_reported(small):
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        (METRICS, "metrics.csv being missing or damaged"),
+        (FEATURES, "The features z are left out, features.parquet being missing"),
+    ],
+)
+def test_a_run_without_curves_or_features_is_named_and_the_rest_reported(small, name, words):
     kept, lost = (job.runs[0] for job in read_jobs(small.study))
-    (small.runs / lost / FEATURES).unlink()
+    (small.runs / lost / name).unlink()
     report, text, _ = compiled(small)
-    assert f"The features z are left out, features.parquet being missing: {lost}." in text
+    assert f"{words}: {lost}." in text
     assert report.records["runs"]["signature"].tolist() == [kept, lost]
 
 
