@@ -85,6 +85,12 @@ def draw_fields(axes: Axes, values: np.ndarray, colours: str, low: float, high: 
     axes.spines[:].set_visible(False)
 
 
+def name_columns(axes: Axes, names: Sequence[str]) -> None:
+    """Names below the columns of a field, turned where several would touch each other."""
+    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(names) > 5 else {}
+    axes.set_xticks(range(len(names)), names, **turned)
+
+
 def draw_confusion(axes: Axes, counts: np.ndarray, classes: Sequence[str]) -> None:
     """Confusion counts [classes, classes], rows true, columns recognised, each row in percent of its true class."""
     percent = row_percent(counts)
@@ -92,8 +98,7 @@ def draw_confusion(axes: Axes, counts: np.ndarray, classes: Sequence[str]) -> No
     for i, j in np.ndindex(percent.shape):
         colour = "white" if percent[i, j] > 55 else "black"
         axes.text(j, i, f"{percent[i, j]:.1f}", ha="center", va="center", color=colour)
-    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(classes) > 5 else {}
-    axes.set_xticks(range(len(classes)), classes, **turned)
+    name_columns(axes, classes)
     axes.set_yticks(range(len(classes)), [f"{name} ({n})" for name, n in zip(classes, counts.sum(axis=1), strict=True)])
     axes.set_xlabel("recognised (%)")
     axes.set_ylabel("true (utterances)")

@@ -20,7 +20,7 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ser_lightning.drawing import BLUE, COLOURS, DASHES, MARKERS, ORANGE, STYLE, VERMILLION, draw_fields
+from ser_lightning.drawing import BLUE, COLOURS, DASHES, MARKERS, ORANGE, STYLE, VERMILLION, draw_fields, name_columns
 from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.runs.varying import say, spell, symbols
 
@@ -299,12 +299,6 @@ def _places(values: Sequence[float]) -> dict[float, float]:
 
 def _extent(place: Mapping[float, float]) -> float:
     return (max(place.values()) - min(place.values())) or 1.0
-
-
-def name_columns(axes: Axes, names: Sequence[str]) -> None:
-    """Names below the columns of a field, turned where several would touch each other."""
-    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(names) > 5 else {}
-    axes.set_xticks(range(len(names)), names, **turned)
 
 
 def _ticks(axes: Axes, place: Mapping[float, float]) -> None:

@@ -19,11 +19,12 @@ from ser_lightning.drawing import (
     draw_confusion,
     draw_features,
     draw_fields,
+    name_columns,
     principal_axes,
     row_percent,
 )
 from ser_lightning.report.calibration import Reliability
-from ser_lightning.report.figures import COLUMN, PAGE, foot, name_columns
+from ser_lightning.report.figures import COLUMN, PAGE, foot
 from ser_lightning.runs.varying import symbols
 
 if TYPE_CHECKING:
