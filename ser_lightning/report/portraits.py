@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from ser_lightning.drawing import (
     COLOURS,
@@ -29,6 +30,9 @@ from ser_lightning.runs.varying import symbols
 
 if TYPE_CHECKING:
     from sklearn.decomposition import PCA
+
+# Area of the mark of the fullest bin of probabilities, square points
+LARGEST_BIN = 40
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,10 @@ def learning_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]], caption: s
             axes.set_axisbelow(True)
             if column == "train/softmax":
                 axes.set_yscale("log")
+                # Powers would be written in mathematics' notation, which `STYLE` does not read
+                axes.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+                axes.yaxis.set_major_formatter("{x:g}")
+                axes.yaxis.set_minor_locator(NullLocator())
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2)
         runs = max(tables["dev/ua"].shape[1] for tables in curves.values())
         foot(figure, PAGE, caption, f"mean and range over {runs} run{'s' if runs > 1 else ''}")
@@ -149,6 +157,8 @@ def learning_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]], caption: s
 
 def reliability_diagram(diagrams: Mapping[str, tuple[Reliability, Reliability]], caption: str) -> Figure:
     """How often a recognised class is right against the probability given to it, before and after scaling.
+
+    A bin's mark is as large as it has utterances, for of few the share of right ones says little.
 
     Args:
         diagrams: job -> its reliability before and after temperature scaling.
@@ -162,14 +172,17 @@ def reliability_diagram(diagrams: Mapping[str, tuple[Reliability, Reliability]],
             for (job, pair), (colour, marker, dash) in zip(diagrams.items(), looks, strict=False):
                 curve = pair[side]
                 label = f"{symbols(job)}: ECE of all {100 * curve.error:.1f} %"
-                style: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": dash, "label": label}
-                axes.plot(100 * curve.confidence, 100 * curve.accuracy, **style)
+                axes.plot(100 * curve.confidence, 100 * curve.accuracy, color=colour, linestyle=dash, alpha=0.4)
+                sizes = LARGEST_BIN * curve.count / curve.count.max()
+                marks: dict[str, Any] = {"color": colour, "marker": marker, "linewidths": 0, "label": label}
+                axes.scatter(100 * curve.confidence, 100 * curve.accuracy, sizes, **marks)
             axes.set_xlabel("probability of the recognised class (%)")
             axes.set_ylabel("recognised rightly (%)")
             axes.set_aspect("equal")
             axes.tick_params(labelleft=True)
             axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), title=title)
-        foot(figure, PAGE, caption, "test utterances of all runs; below the diagonal: over-confident")
+        note = "test utterances of all runs, marks as large as their number; below the diagonal: over-confident"
+        foot(figure, PAGE, caption, note)
         return figure
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from ser_lightning.drawing import principal_axes, row_percent
-from ser_lightning.report.portraits import confusion, speaker_recalls
+from ser_lightning.report.portraits import confusion, learning_curves, speaker_recalls
 
 
 def test_principal_components_are_those_of_the_covariance():
@@ -22,6 +22,20 @@ def test_confusions_are_percent_of_the_row_and_readable_on_their_ground():
     (axes,) = confusion({"a": counts}, ["neu", "ang"], "caption").axes
     assert [text.get_text() for text in axes.texts] == ["90.0", "10.0", "75.0", "25.0"]
     assert [matplotlib.colors.to_hex(text.get_color()) for text in axes.texts[:2]] == ["#ffffff", "#000000"]
+
+
+@pytest.mark.parametrize(
+    ("losses", "ticks"), [([1.4, 0.1, 0.008], ["0.01", "0.03", "0.1", "0.3", "1"]), ([0.95, 0.5, 0.15], ["0.3", "1"])]
+)
+def test_losses_on_a_logarithmic_axis_are_labelled_by_plain_numbers(losses, ticks):
+    tables = {"train/softmax": pd.DataFrame(losses), "dev/ua": pd.DataFrame([0.3, 0.5, 0.6])}
+    figure = learning_curves({"$": tables}, "caption")
+    figure.draw_without_rendering()
+    axis = figure.axes[0].yaxis
+    low, high = axis.get_view_interval()
+    labels = dict(zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=True))
+    assert [label.get_text() for place, label in labels.items() if low <= place <= high] == ticks
+    assert not axis.get_minorticklabels()
 
 
 @pytest.mark.parametrize(
