@@ -125,7 +125,7 @@ def symbols(text: str) -> str:
     >>> symbols("log-Mel\\nlambda = 0")
     'log-Mel\\n𝜆 = 0'
     """
-    lines = [fill(line, 44, break_on_hyphens=False) for line in text.split("\n")]
+    lines = [fill(line, 48, break_on_hyphens=False) for line in text.split("\n")]
     return re.sub(r"(?<![\w.])(lambda|alpha)(?![\w.])", lambda word: ITALIC[word[0]], "\n".join(lines))
 
 
