@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -35,3 +36,9 @@ def run(
         file.write_text("")
     status = start(module, words, folder, output, error, **environment).wait()
     return subprocess.CompletedProcess(words, status, output.read_text(), error.read_text())
+
+
+def interruptible(module: str) -> list[str]:
+    """The words that begin a command, in a process of its own, that SIGINT ends; in a shell's background none would."""
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    return [sys.executable, "-c", f"{code}from ser_lightning.{module} import command; command()"]

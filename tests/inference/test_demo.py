@@ -18,6 +18,7 @@ from ser_lightning.inference.ensemble import NO_SPEECH, Answer
 from ser_lightning.inference.limits import limits
 from ser_lightning.inference.sources import find_source
 from ser_lightning.report.material import read_material
+from tests.commands import interruptible
 from tests.inference.trained import STUDY
 
 
@@ -71,9 +72,7 @@ def test_a_file_is_dropped_and_answered(browser, study, tmp_path):
     recording, silence = tmp_path / "speech.wav", tmp_path / "silence.wav"
     soundfile.write(recording, 0.5 * demo_wave, rate)
     soundfile.write(silence, 1e-4 * np.random.default_rng(0).normal(size=2 * rate), rate)
-    # In the background of a shell it is ignored
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import ser_lightning.demo as d; "
-    command = [sys.executable, "-c", f"{code}d.command()", str(study), "--setting", "loss.lam=0", "--no-browser"]
+    command = [*interruptible("demo"), str(study), "--setting", "loss.lam=0", "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         address = re.match(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0]
         page = browser.new_page(viewport={"width": 1000, "height": 900})

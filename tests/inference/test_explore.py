@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from ser_lightning.errors import UserError
 from ser_lightning.explore import explore, find_setting, main
 from ser_lightning.report.material import read_material
+from tests.commands import interruptible
 from tests.inference.explored import simulate
 from tests.report.simulated import settings_of
 
@@ -23,11 +23,7 @@ def simulation(tmp_path):
 
 
 def test_the_page_is_served_until_ctrl_c(simulation):
-    # In the background of a shell it is ignored
-    code = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import ser_lightning.explore as e; "
-    )
-    command = [sys.executable, "-c", f"{code}e.command()", "simulated", "--output", str(simulation.output)]
+    command = [*interruptible("explore"), "simulated", "--output", str(simulation.output)]
     environment = {**os.environ, "DISPLAY": ""}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([*command, "--no-browser"], env=environment, **pipes) as process:
