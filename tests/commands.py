@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tests.forked import Fork, Forks
 from tests.installation import TOP
@@ -38,7 +40,15 @@ def run(
     return subprocess.CompletedProcess(words, status, output.read_text(), error.read_text())
 
 
-def interruptible(module: str) -> list[str]:
-    """The words that begin a command, in a process of its own, that SIGINT ends; in a shell's background none would."""
+@contextmanager
+def interruptible(module: str, words: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A command in a process of its own that SIGINT ends, which in a shell's background it would not; `options` are
+    Popen's. It does not outlive a test that fails."""
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    return [sys.executable, "-c", f"{code}from ser_lightning.{module} import command; command()"]
+    typed = [sys.executable, "-c", f"{code}from ser_lightning.{module} import command; command()", *words]
+    with subprocess.Popen(typed, stdout=subprocess.PIPE, text=True, **options) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise

@@ -2,7 +2,6 @@
 
 import re
 import signal
-import subprocess
 import sys
 from dataclasses import replace
 from importlib import util
@@ -72,8 +71,8 @@ def test_a_file_is_dropped_and_answered(browser, study, tmp_path):
     recording, silence = tmp_path / "speech.wav", tmp_path / "silence.wav"
     soundfile.write(recording, 0.5 * demo_wave, rate)
     soundfile.write(silence, 1e-4 * np.random.default_rng(0).normal(size=2 * rate), rate)
-    command = [*interruptible("demo"), str(study), "--setting", "loss.lam=0", "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+    words = [str(study), "--setting", "loss.lam=0", "--no-browser"]
+    with interruptible("demo", words, cwd=tmp_path) as process:
         address = re.match(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0]
         page = browser.new_page(viewport={"width": 1000, "height": 900})
         strangers, errors = [], []

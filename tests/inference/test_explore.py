@@ -23,10 +23,9 @@ def simulation(tmp_path):
 
 
 def test_the_page_is_served_until_ctrl_c(simulation):
-    command = [*interruptible("explore"), "simulated", "--output", str(simulation.output)]
+    words = ["simulated", "--output", str(simulation.output), "--no-browser"]
     environment = {**os.environ, "DISPLAY": ""}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen([*command, "--no-browser"], env=environment, **pipes) as process:
+    with interruptible("explore", words, stderr=subprocess.PIPE, env=environment) as process:
         line = process.stdout.readline()
         assert line.startswith("Explore simulated: http://127.0.0.1:")
         address = urlsplit(line.split()[-1])

@@ -167,6 +167,19 @@ def test_every_format_is_heard(page):
         ) == pytest.approx(samples(number) / rate, abs=0.01)
 
 
+def test_an_answer_that_comes_late_does_not_take_a_recording_from_the_player(page):
+    late = []
+    page.route("**/recordings/0/sound", lambda route: route.continue_() if late else late.append(route))
+    for number in (0, 1, 0):
+        page.locator("#rows button", has_text=f"u{number:02d}").click()
+    page.wait_for_selector("#player[src^=blob]")
+    source = page.get_attribute("#player", "src")
+    with page.expect_response("**/recordings/0/sound"):
+        late[0].continue_()
+    page.wait_for_timeout(300)
+    assert page.get_attribute("#player", "src") == source
+
+
 def test_a_confusion_opens_its_utterances(page, simulation):
     table = ledger(simulation, 0.0)
     errors = table[table["label"] != table["recognised"]]
@@ -257,7 +270,7 @@ def test_by_keys_alone(page):
     page.wait_for_selector("#player[src^=blob]")
     assert page.locator("#player").evaluate("one => one.paused")
     page.keyboard.press("Enter")
-    assert page.locator("#player").evaluate(after("playing", "!one.paused", "true"))
+    assert page.locator("#player").evaluate(after("playing", "!one.paused || one.ended", "true"))
     page.locator("#rows button").nth(1).focus()
     page.keyboard.press("Enter")
     assert page.locator("#rows button").nth(1).get_attribute("aria-current") == "true"

@@ -5,6 +5,7 @@ import { Sound } from "./sound.js";
 
 const MOST_ROWS = 100;
 const PATIENCE = 400; // ms between two questions whether a map is ready
+const UNCALIBRATED = "Probabilities are the softmax of the head's outputs as trained, not calibrated.";
 
 const find = (id) => document.getElementById(id);
 const chosen = (id) => find(id).value;
@@ -385,15 +386,16 @@ async function select(entry, play) {
   find("detail").hidden = false;
   find("problem").hidden = true;
   find("sound").hidden = false;
-  find("heard").textContent = "Probabilities are the softmax of the head's outputs as trained, not calibrated.";
+  find("heard").textContent = UNCALIBRATED;
   if (study.silence) {
     find("sound").hidden = true;
     return;
   }
   try {
-    await sound.load(entry.utterance, play);
-    if (selected === entry && sound.seconds > entry.a.run.seconds) {
-      find("heard").textContent += ` Of ${sound.seconds.toFixed(1)} s the network was given the middle ${entry.a.run.seconds} s.`;
+    const heard = await sound.load(entry.utterance, play);
+    if (heard && selected === entry && sound.seconds > entry.a.run.seconds) {
+      const cut = `Of ${sound.seconds.toFixed(1)} s the network was given the middle ${entry.a.run.seconds} s.`;
+      find("heard").textContent = `${UNCALIBRATED} ${cut}`;
     }
   } catch (error) {
     if (selected !== entry) return;

@@ -10,20 +10,21 @@ const SHADES = [[0, 0, 4], [60, 15, 110], [150, 40, 120], [225, 85, 60], [250, 1
 
 export class Sound {
   constructor(player, canvas, cursor) {
-    Object.assign(this, { player, canvas, cursor, picture: null, seconds: 0, number: null });
+    Object.assign(this, { player, canvas, cursor, picture: null, seconds: 0, number: null, fetching: null });
     canvas.addEventListener("click", (event) => this.seek(event.offsetX));
     player.addEventListener("play", () => this.follow());
     player.addEventListener("seeked", () => this.point());
   }
 
-  /** Fetch a recording by its number; once it is there, play it if asked to. Throws what the server says against it. */
+  /** Fetch a recording by its number; once it is there, play it if asked to. Throws what the server says against it.
+   *  Gives whether it is there: a later call takes the place of one that still waits, of the same recording too. */
   async load(number, play) {
+    const request = (this.fetching = {});
     if (number === this.number) {
       if (play) await this.play();
-      return;
+      return true;
     }
     this.number = null;
-    this.wanted = number;
     this.clear();
     const responses = await Promise.all(["sound", "spectrogram"].map((kind) => fetch(`recordings/${number}/${kind}`)));
     for (const response of responses) {
@@ -31,11 +32,12 @@ export class Sound {
     }
     const [content, shape] = [await responses[0].blob(), await responses[1].json()];
     const picture = await createImageBitmap(image(shape));
-    if (this.wanted !== number) return;
+    if (this.fetching !== request) return false;
     Object.assign(this, { number, picture, seconds: shape.seconds });
     this.player.src = URL.createObjectURL(content);
     this.draw();
     if (play) await this.play();
+    return true;
   }
 
   /** From the beginning; a browser that wants a click first is not argued with. */
