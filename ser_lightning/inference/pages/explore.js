@@ -19,6 +19,7 @@ let cell = null; // of a confusion matrix: {side, label, recognised}
 let selected = null; // an entry
 let rows = MOST_ROWS;
 let round = 0; // counts what was chosen, so that what arrives late is dropped
+let turn = 0; // counts what was selected, likewise
 
 async function ask(place) {
   const response = await fetch(place);
@@ -375,6 +376,7 @@ function pressKey(event) {
 // ---- an utterance ---------------------------------------------------------------------------------------------------
 
 async function select(entry, play) {
+  const mine = ++turn;
   selected = entry;
   view.selected = entry;
   view.draw();
@@ -392,13 +394,13 @@ async function select(entry, play) {
     return;
   }
   try {
-    const heard = await sound.load(entry.utterance, play);
-    if (heard && selected === entry && sound.seconds > entry.a.run.seconds) {
+    await sound.load(entry.utterance, play);
+    if (mine === turn && sound.seconds > entry.a.run.seconds) {
       const cut = `Of ${sound.seconds.toFixed(1)} s the network was given the middle ${entry.a.run.seconds} s.`;
       find("heard").textContent = `${UNCALIBRATED} ${cut}`;
     }
   } catch (error) {
-    if (selected !== entry) return;
+    if (mine !== turn) return;
     find("sound").hidden = true;
     find("problem").hidden = false;
     find("problem").textContent = `It cannot be heard: ${error.message}`;

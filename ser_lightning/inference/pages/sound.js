@@ -17,12 +17,12 @@ export class Sound {
   }
 
   /** Fetch a recording by its number; once it is there, play it if asked to. Throws what the server says against it.
-   *  Gives whether it is there: a later call takes the place of one that still waits, of the same recording too. */
+   *  A later call takes the place of one that still waits, of the same recording too. */
   async load(number, play) {
     const request = (this.fetching = {});
     if (number === this.number) {
       if (play) await this.play();
-      return true;
+      return;
     }
     this.number = null;
     this.clear();
@@ -32,12 +32,11 @@ export class Sound {
     }
     const [content, shape] = [await responses[0].blob(), await responses[1].json()];
     const picture = await createImageBitmap(image(shape));
-    if (this.fetching !== request) return false;
+    if (this.fetching !== request) return;
     Object.assign(this, { number, picture, seconds: shape.seconds });
     this.player.src = URL.createObjectURL(content);
     this.draw();
     if (play) await this.play();
-    return true;
   }
 
   /** From the beginning; a browser that wants a click first is not argued with. */
