@@ -228,10 +228,12 @@ def study_override(overrides: Sequence[str]) -> list[str]:
 
     >>> study_override(["loss.lam=0.3"])
     ['study.name=loss.lam-0.3']
+    >>> study_override(["loss.lam=0.3", "study.stop_at_failure=true"])
+    ['study.name=loss.lam-0.3']
     >>> study_override(["loss.lam=0.3", "study.name=mine"])
     []
     """
-    if any(word.startswith("study") for word in overrides):
+    if any(word.startswith(("study=", "study.name=")) for word in overrides):
         return []
     return [f"study.name={study_name(overrides)}"]
 
