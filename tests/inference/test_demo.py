@@ -80,7 +80,7 @@ def test_a_file_is_dropped_and_answered(browser, study, tmp_path):
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.goto(address)
         assert "synthetic" in page.get_by_text("synthetic").first.inner_text(timeout=60_000)
-        for file, words in ((recording, "networks"), (silence, "No speech")):
+        for file, words in ((recording, "The mean of 2 networks"), (silence, "No speech")):
             page.set_input_files("input[type=file]", file)
             page.get_by_text(words).first.wait_for(timeout=60_000)
             page.get_by_label("Clear").first.click()
