@@ -82,7 +82,7 @@ def plan(output: Path, *overrides: str, times: float = 1) -> PlannedRun:
     nothing = FoldAudit(len(split.ids("test")), None, None, None, 0, 0, 0, 0, 0)
     schedule = make_schedule(config, split)
     name = f"{config.features.name}-{times:g}-{schedule.max_steps}"
-    return PlannedRun(config, noise, frames, split, nothing, schedule, name)
+    return PlannedRun(config, noise, frames, "", split, nothing, schedule, name)
 
 
 def first_split(noise: Manifest, config: Config) -> Split:

@@ -104,8 +104,7 @@ def measure_corpus(manifest: Manifest, cache: Path) -> tuple[pd.DataFrame, dict[
     The row has its id, the fields of `Sound` but the fingerprint, and `original`: equal for copies of one recording.
     Measured once for the bytes of the recordings, then read from `cache`.
     """
-    contents = recording_hashes(manifest, cache)
-    folder = cache / "sound" / f"{manifest.corpus}-{digest_rows([(VERSION,), *contents.items()])}"
+    folder = sound_folder(manifest, cache)
     make_sealed_folder(
         folder,
         lambda unfinished: _measure_all(unfinished, manifest),
@@ -114,6 +113,12 @@ def measure_corpus(manifest: Manifest, cache: Path) -> tuple[pd.DataFrame, dict[
     paths = dict(zip(manifest.table["id"], manifest.table["path"], strict=True))
     reasons = json.loads((folder / PROBLEMS).read_text())
     return pd.read_parquet(folder / TABLE), {name: f"{paths[name]}: {why}" for name, why in reasons.items()}
+
+
+def sound_folder(manifest: Manifest, cache: Path) -> Path:
+    """Where `measure_corpus` keeps its table, by the bytes of the recordings."""
+    contents = recording_hashes(manifest, cache)
+    return cache / "sound" / f"{manifest.corpus}-{digest_rows([(VERSION,), *contents.items()])}"
 
 
 def remarks(manifest: Manifest, sound: pd.DataFrame) -> dict[str, list[str]]:

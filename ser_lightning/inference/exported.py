@@ -232,7 +232,7 @@ def _refuse_nonsense(network: Network) -> None:
 
 def _read_familiar(folder: Path, contents: Contents) -> Familiar:
     if contents.recordings:
-        return Familiar({}, reason=contents.recordings)
+        return Familiar({}, len(contents.networks), contents.recordings)
     content = _checked(folder, RECORDINGS, contents.files)
     try:
         known = TypeAdapter(dict[str, list[int]]).validate_json(content)
@@ -240,16 +240,12 @@ def _read_familiar(folder: Path, contents: Contents) -> Familiar:
         raise UserError(
             f"{folder / RECORDINGS} does not say which network was trained on what; export the model again"
         ) from error
-    trained = [
-        {name for name, numbers in known.items() if number in numbers} for number in range(len(contents.networks))
-    ]
-    return Familiar({name: [name] for name in known}, trained)
+    return Familiar(known, len(contents.networks))
 
 
 def recordings_of(familiar: Familiar) -> dict[str, list[int]]:
     """Content of a recording -> which networks were trained on it, by number, as `recordings.json` has it."""
-    everyone = set(range(len(familiar.trained)))
-    return {name: sorted(everyone - set(familiar.strangers(name) or ())) for name in familiar.ids}
+    return {content: sorted(numbers) for content, numbers in familiar.trained.items()}
 
 
 def _checked(folder: Path, name: str, files: Mapping[str, str]) -> bytes:

@@ -1,7 +1,8 @@
 """Which recordings the networks of a study know: by the content of their samples, whatever the file is called."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache as remember
 from pathlib import Path
 
 from ser_lightning.runs.ledger import FEATURES, RunResult, damaged, read_sealed
@@ -11,24 +12,24 @@ TABLE = "sound.parquet"
 
 @dataclass(frozen=True)
 class Familiar:
-    """The recordings of a corpus, and which network was trained on which.
+    """The recordings of a corpus, and which networks were trained on them.
 
     Attributes:
-        ids: content of a recording -> the utterances that it is.
-        trained: for each network the utterances of its train and dev parts: dev chose its parameters.
+        trained: content of a recording -> the numbers of the networks in whose train or dev part it was: dev chose
+            their parameters.
+        networks: how many there are.
         reason: why nothing is known of the recordings; '' where they are.
     """
 
-    ids: dict[str, list[str]]
-    trained: list[set[str]] = field(default_factory=list)
+    trained: Mapping[str, Collection[int]]
+    networks: int
     reason: str = ""
 
     def strangers(self, content: str) -> list[int] | None:
         """Which networks were never trained on a recording; None where it is not of the corpus: then all."""
-        if content not in self.ids:
+        if content not in self.trained:
             return None
-        own = self.ids[content]
-        return [number for number, ids in enumerate(self.trained) if ids.isdisjoint(own)]
+        return [number for number in range(self.networks) if number not in self.trained[content]]
 
 
 def read_familiar(runs: Path, results: Sequence[RunResult], cache: Path) -> Familiar:
@@ -36,23 +37,31 @@ def read_familiar(runs: Path, results: Sequence[RunResult], cache: Path) -> Fami
 
     Raises `UserError` where a run's table of utterances is damaged.
     """
-    corpora = {result.corpus for result in results}
-    tables = [file for corpus in sorted(corpora) for file in sorted(cache.glob(f"sound/{corpus}-*/{TABLE}"))]
-    if not tables:
-        names = ", ".join(sorted(corpora))
-        return Familiar({}, reason=f"{cache / 'sound'} has no table of the recordings of {names}")
-    ids: dict[str, list[str]] = {}
-    for file in tables:
-        for name, content in _columns(file.read_bytes(), "id", "content"):
-            ids.setdefault(content, []).append(name)
-    trained = []
-    for result in results:
+    tables = remember(_contents)  # the runs of a study are of one
+    trained: dict[str, set[int]] = {}
+    for number, result in enumerate(results):
         try:
-            rows = _columns(read_sealed(runs / result.signature, FEATURES), "id", "part")
+            parts = dict(_columns(read_sealed(runs / result.signature, FEATURES), "id", "part"))
         except (OSError, ValueError) as error:
             raise damaged(runs / result.signature, FEATURES, error) from error
-        trained.append({name for name, part in rows if part != "test"})
-    return Familiar(ids, trained)
+        own = cache / "sound" / result.sound / TABLE
+        # What was measured anew has another name, and an earlier version did not say
+        files = [own] if result.sound and own.exists() else cache.glob(f"sound/{result.corpus}-*/{TABLE}")
+        fitting = [table for table in map(tables, sorted(files)) if parts.keys() <= table.keys()]
+        if not fitting:
+            reason = f"{cache / 'sound'} has no table of {result.corpus} with the recordings of run {result.signature}"
+            return Familiar({}, len(results), reason)
+        for table in fitting:
+            for name, content in table.items():
+                numbers = trained.setdefault(content, set())
+                if parts.get(name, "test") != "test":
+                    numbers.add(number)
+    return Familiar(trained, len(results))
+
+
+def _contents(file: Path) -> dict[str, str]:
+    """Utterance -> content of its recording."""
+    return dict(_columns(file.read_bytes(), "id", "content"))
 
 
 def _columns(content: bytes, *names: str) -> list[tuple[str, str]]:

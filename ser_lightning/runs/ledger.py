@@ -56,6 +56,8 @@ class RunResult:
         scores: dev and test -> metric -> value, e.g. ua and wa in [0, 1].
         confusion, dev_confusion: counts [classes, classes] of test and dev, rows true, columns predicted.
         uses: what its numbers rest on beyond what the protocol tells, a phrase each: see `plan.uses`.
+        sound: name of the folder, in the cache, of what was measured of its recordings; empty where an earlier
+            version did not say.
         code: version and digest of the code that made the run; empty where an earlier version did not say.
         schema: number of the form in which the file is written.
         files: name -> seal of the run's other files; empty where an earlier version did not seal them.
@@ -84,6 +86,7 @@ class RunResult:
     settings: dict[str, Any]
     versions: dict[str, str]
     uses: list[str] = field(default_factory=list)
+    sound: str = ""
     code: dict[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
     files: dict[str, Seal] = field(default_factory=dict)

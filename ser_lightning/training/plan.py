@@ -17,7 +17,7 @@ from ser_lightning.data.leakage import FoldAudit
 from ser_lightning.data.splits import Split, make_splits, split_table
 from ser_lightning.errors import UserError, listing
 from ser_lightning.features import FeatureStore, build_store
-from ser_lightning.features.sound import measure_corpus, remarks
+from ser_lightning.features.sound import measure_corpus, remarks, sound_folder
 from ser_lightning.identity import digest
 from ser_lightning.runs.code import describe_other_code, is_current
 from ser_lightning.runs.jobs import Job
@@ -33,11 +33,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run to be trained, or found finished."""
+    """One run to be trained, or found finished; `sound` as `RunResult` has it."""
 
     config: Config
     manifest: Manifest
     store: FeatureStore
+    sound: str
     split: Split
     audit: FoldAudit
     schedule: Schedule
@@ -93,7 +94,8 @@ def plan_job(config: Config) -> list[PlannedRun]:
         for split, schedule in zip(splits, schedules, strict=True)
     ]
     runs = zip(splits, audits, schedules, names, strict=True)
-    return [PlannedRun(config, manifest, store, *run) for run in runs]
+    name = sound_folder(manifest, cache).name
+    return [PlannedRun(config, manifest, store, name, *run) for run in runs]
 
 
 def _refuse_untrained_head(config: Config) -> None:

@@ -146,6 +146,7 @@ def train_run(run: PlannedRun, watch: Watch, number: int = 0) -> RunResult:
             device=_device_name(trainer, config.trainer.devices),
             settings=settings(config),
             uses=uses(config),
+            sound=run.sound,
             versions=present_versions(),
             code=code,
         )

@@ -112,7 +112,7 @@ def test_what_every_network_was_trained_on_is_not_answered(recognizer, recording
 @pytest.fixture(scope="module")
 def strange(recognizer):
     """The same networks, to which no recording is familiar."""
-    ensemble = Ensemble(recognizer.ensemble.networks, recognizer.ensemble.temperatures, Familiar({}))
+    ensemble = Ensemble(recognizer.ensemble.networks, recognizer.ensemble.temperatures, Familiar({}, 0))
     return Recognizer(ensemble, recognizer.source)
 
 
@@ -193,7 +193,7 @@ def test_normalised_by_speaker_all_of_whom_is_heard_first(trained, recordings, t
     done = commands.run("train", words, tmp_path, tmp_path, SER_OUTPUT=str(trained), WANDB_MODE="offline")
     assert done.returncode == 0, done.stderr
     loaded = Recognizer.load("voices", output=trained)
-    everyone = Ensemble(loaded.ensemble.networks, [1.0], Familiar({}))
+    everyone = Ensemble(loaded.ensemble.networks, [1.0], Familiar({}, 0))
     # Longer ones would be cut into windows; as in training the middle is taken of each
     everyone.longest = 99.0
     whole = Recognizer(everyone, loaded.source)
@@ -214,7 +214,7 @@ def test_normalised_by_speaker_all_of_whom_is_heard_first(trained, recordings, t
 def test_networks_of_other_classes_do_not_answer_together(recognizer):
     first, second = recognizer.ensemble.networks
     with pytest.raises(UserError, match="have other classes or sample rates"):
-        Ensemble([first, replace(second, classes=("a", "b", "c", "d"))], [1.0, 1.0], Familiar({}))
+        Ensemble([first, replace(second, classes=("a", "b", "c", "d"))], [1.0, 1.0], Familiar({}, 0))
 
 
 def test_looked_at_together_or_alone_the_answers_are_equal(strange, recordings, monkeypatch):
