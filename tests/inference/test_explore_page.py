@@ -70,9 +70,15 @@ def address(simulation):
 
 
 @pytest.fixture
-def open_page(browser):
+def complaints():
+    """What the page and the browser complained of."""
+    return []
+
+
+@pytest.fixture
+def open_page(browser, complaints):
     """Opens an address in a window of some width; in the end there must have been no complaint."""
-    pages, complaints = [], []
+    pages = []
 
     def open_page(address, width=1100, height=900, **context):
         page = browser.new_page(viewport={"width": width, "height": height}, **context)
@@ -249,13 +255,57 @@ def test_a_second_setting_on_the_same_utterance(page, simulation):
 
 def test_t_sne_takes_the_place_of_principal_components(page, simulation):
     before = page.locator("#map").screenshot()
-    page.select_option("#projection", "tsne")
-    page.wait_for_selector("#hover:has-text('maps are ready')")
+    with page.expect_response(lambda response: "/maps/" in response.url and response.status == 200):
+        page.select_option("#projection", "tsne")
     page.wait_for_selector("#hover:not(:has-text('maps are ready'))")
     assert len(list((simulation.output / "cache" / "maps").glob("*.npy"))) == 2
     assert page.locator("#map").screenshot() != before
     page.select_option("#projection", "pca")
     assert page.locator("#map").screenshot() == before
+
+
+def test_a_map_that_fails_is_named_and_the_others_are_shown(page, simulation, complaints):
+    broken = simulation.signature(settings_of("logmel", 0.0, 0.5), 0, 0)
+    page.route(f"**/maps/{broken}", lambda route: route.fulfill(status=500, body="it is damaged"))
+    before = page.locator("#map").screenshot()
+    page.select_option("#projection", "tsne")
+    page.wait_for_selector("#warnings:has-text('fold 0 has no t-SNE map: it is damaged')")
+    page.wait_for_selector("#hover:not(:has-text('maps are ready'))")
+    assert page.locator("#map").screenshot() != before
+    complaints.clear()
+
+
+def test_a_setting_that_fails_leaves_all_as_it_was(page, complaints):
+    page.click("#rows button")
+    shown = page.inner_text("main")
+    page.route("**/settings/*", lambda route: route.fulfill(status=500, body="it is damaged"))
+    for box, index in (("#first", 1), ("#second", 2)):
+        page.select_option(box, index=index)
+        page.wait_for_selector("#warnings:has-text('That failed: it is damaged')")
+        page.evaluate("document.getElementById('warnings').replaceChildren()")
+        assert page.inner_text("main") == shown
+    assert (page.input_value("#first"), page.input_value("#second")) == ("0", "")
+    complaints.clear()
+    page.unroute("**/settings/*")
+    page.select_option("#first", index=1)
+    page.wait_for_selector("#names:has-text('A: loss.lam=0.3.')")
+
+
+def test_an_utterance_that_a_setting_was_not_tested_on_is_not_shown_under_it(page):
+    def shorten(route):
+        answer = route.fetch()
+        runs = answer.json()["runs"][1:]
+        route.fulfill(response=answer, json={"runs": runs})
+
+    page.route("**/settings/1", shorten)
+    page.locator("#rows button", has_text="u00").click()
+    page.wait_for_selector("#player[src^=blob]")
+    page.select_option("#first", index=1)
+    page.wait_for_selector("#names:has-text('A: loss.lam=0.3.')")
+    assert page.inner_text("#utterance-title") == "Utterance"
+    assert page.inner_text("#facts").startswith("None is chosen yet")
+    assert not page.locator("#detail").is_visible()
+    assert page.locator("#player").evaluate("one => [one.paused, one.networkState]") == [True, 0]
 
 
 def test_by_keys_alone(page):

@@ -5,15 +5,17 @@ import { Sound } from "./sound.js";
 
 const MOST_ROWS = 100;
 const PATIENCE = 400; // ms between two questions whether a map is ready
+const NONE_CHOSEN = "None is chosen yet: click a point, or a line of the list.";
 const UNCALIBRATED = "Probabilities are the softmax of the head's outputs as trained, not calibrated.";
 
 const find = (id) => document.getElementById(id);
 const chosen = (id) => find(id).value;
 
-const settings = new Map(); // number -> its runs
+const settings = new Map(); // number -> its runs, or the promise of them
 let study;
 let view;
 let sound;
+let opened = ["", ""]; // the numbers of settings A and B that are shown; the boxes may be ahead
 let entries = []; // of setting A: a test utterance of a run, with what B says of it
 let cell = null; // of a confusion matrix: {side, label, recognised}
 let selected = null; // an entry
@@ -97,25 +99,47 @@ async function attempt(action) {
 }
 
 async function runsOf(number) {
-  if (!settings.has(number)) settings.set(number, (await ask(`settings/${number}`)).content.runs);
-  return settings.get(number);
+  if (number === "") return [];
+  if (!settings.has(number)) settings.set(number, ask(`settings/${number}`).then(({ content }) => content.runs));
+  try {
+    return await settings.get(number);
+  } catch (error) {
+    settings.delete(number);
+    throw error;
+  }
 }
 
 async function openSettings() {
-  const [first, second] = [chosen("first"), chosen("second")], mine = ++round;
-  const [one, other] = await Promise.all([runsOf(first), second === "" ? [] : runsOf(second)]);
+  const wanted = ["first", "second"].map(chosen), mine = ++round;
+  let one, other;
+  try {
+    [one, other] = await Promise.all(wanted.map(runsOf));
+  } catch (error) {
+    if (mine !== round) return;
+    // At the very beginning nothing is shown
+    if (opened[0] !== "") ["first", "second"].forEach((id, place) => (find(id).value = opened[place]));
+    throw error;
+  }
   if (mine !== round) return;
+  opened = wanted;
   entries = join(one, other);
   offer("run", [["", "all"], ...one.map((run) => [run.signature, `${run.name} (UA ${run.ua.toFixed(1)} %)`])]);
   const both = [["first", "A alone is wrong"], ["second", "B alone is wrong"], ["both", "both are wrong"]];
   offer("error", [["", "all"], ["wrong", "wrong"], ["right", "right"], ...(other.length ? both : [])]);
-  const before = selected?.utterance;
-  selected = entries.find((entry) => entry.utterance === before) ?? null;
+  const before = selected;
+  selected = before && counterpart(before);
   showLegend();
   showNames();
   narrow(null);
   if (selected) select(selected, false);
+  else deselect();
   await fetchMaps();
+}
+
+// The same utterance in what is now shown, if there is a choice by the run on the same division into parts
+function counterpart(before) {
+  const same = entries.filter((entry) => entry.utterance === before.utterance);
+  return same.find((entry) => entry.a.run.division === before.a.run.division) ?? same[0] ?? null;
 }
 
 // What each run of A says of its test utterances, and what B says of them: the run on the same division into parts, or
@@ -142,12 +166,18 @@ function outcome(run, place) {
 
 async function fetchMaps() {
   const mine = round;
-  const sides = chosen("second") === "" ? ["first"] : ["first", "second"];
-  const runs = (await Promise.all(sides.map((id) => runsOf(chosen(id))))).flat();
+  const runs = (await Promise.all(opened.map(runsOf))).flat();
   const waiting = runs.filter((run) => !run.neighbours);
   while (waiting.length && mine === round && chosen("projection") === "tsne") {
     find("hover").textContent = `t-SNE: ${runs.length - waiting.length} of ${runs.length} maps are ready`;
-    const { ready, content } = await ask(`maps/${waiting[0].signature}`);
+    let ready, content;
+    try {
+      ({ ready, content } = await ask(`maps/${waiting[0].signature}`));
+    } catch (error) {
+      if (error instanceof TypeError) throw error; // no answer at all: nor will there be one to the next question
+      warn(`${waiting.shift().name} has no t-SNE map: ${error.message}`);
+      continue;
+    }
     if (ready) {
       waiting.shift().neighbours = content.points;
       showMaps();
@@ -196,9 +226,8 @@ function inCell(entry) {
 
 // In full, which the boxes to choose them have no room for
 function showNames() {
-  const name = (id) => study.settings.find((setting) => String(setting.number) === chosen(id))?.name;
-  const second = name("second");
-  find("names").textContent = second ? `A: ${name("first")}. B: ${second}.` : `A: ${name("first")}.`;
+  const [first, second] = opened.map((number) => study.settings.find((setting) => String(setting.number) === number)?.name);
+  find("names").textContent = second ? `A: ${first}. B: ${second}.` : `A: ${first}.`;
 }
 
 function showCount() {
@@ -211,7 +240,7 @@ function showCount() {
 
 function showMaps() {
   const panels = [];
-  const two = chosen("second") !== "";
+  const two = opened[1] !== "";
   const byRun = Map.groupBy(entries, (entry) => entry.a.run);
   for (const [run, items] of byRun) {
     if (chosen("run") && run.signature !== chosen("run")) continue;
@@ -253,14 +282,18 @@ function showLegend() {
 // ---- confusions -----------------------------------------------------------------------------------------------------
 
 function showMatrices() {
-  const sides = chosen("second") === "" ? ["a"] : ["a", "b"];
+  const sides = opened[1] === "" ? ["a"] : ["a", "b"];
   find("matrices").replaceChildren(...sides.map((side) => matrix(side, sides.length === 2)));
 }
 
 function matrix(side, two) {
   const counts = study.classes.map(() => study.classes.map(() => 0));
+  const counted = new Set(); // several runs of A may be beside one of B
   for (const entry of entries) {
-    if (entry.inScope && entry[side]) counts[entry.label][entry[side].recognised]++;
+    if (!entry.inScope || !entry[side]) continue;
+    const { run, place, recognised } = entry[side], key = `${run.signature} ${place}`;
+    if (!counted.has(key)) counts[entry.label][recognised]++;
+    counted.add(key);
   }
   const head = make("tr", {}, make("td"), ...study.classes.map((text) => make("th", { scope: "col", textContent: text })));
   const body = counts.map((line, label) => {
@@ -405,6 +438,14 @@ async function select(entry, play) {
     find("problem").hidden = false;
     find("problem").textContent = `It cannot be heard: ${error.message}`;
   }
+}
+
+function deselect() {
+  turn++;
+  sound.clear();
+  find("utterance-title").textContent = "Utterance";
+  find("facts").textContent = NONE_CHOSEN;
+  find("detail").hidden = true;
 }
 
 function facts(entry) {

@@ -19,13 +19,13 @@ export class Sound {
   /** Fetch a recording by its number; once it is there, play it if asked to. Throws what the server says against it.
    *  A later call takes the place of one that still waits, of the same recording too. */
   async load(number, play) {
-    const request = (this.fetching = {});
     if (number === this.number) {
+      this.fetching = null;
       if (play) await this.play();
       return;
     }
-    this.number = null;
     this.clear();
+    const request = (this.fetching = {});
     const responses = await Promise.all(["sound", "spectrogram"].map((kind) => fetch(`recordings/${number}/${kind}`)));
     for (const response of responses) {
       if (!response.ok) throw new Error(await response.text());
@@ -45,11 +45,14 @@ export class Sound {
     await this.player.play().catch(() => {});
   }
 
+  /** Nothing to hear or see; what was asked for and is still on its way is dropped. */
   clear() {
     this.player.pause();
     if (this.player.src) URL.revokeObjectURL(this.player.src);
     this.player.removeAttribute("src");
-    this.picture = null;
+    this.player.load(); // or the element goes on having the sound
+    Object.assign(this, { number: null, picture: null, seconds: 0, fetching: null });
+    this.canvas.getContext("2d").clearRect(0, 0, this.canvas.width, this.canvas.height);
     this.cursor.hidden = true;
   }
 
