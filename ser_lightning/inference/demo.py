@@ -21,6 +21,7 @@ from ser_lightning.inference.timeline import timeline
 # What gradio would else ask of servers elsewhere, at its import
 OFFLINE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
 TITLE = "Emotion in speech"
+DAY = 24 * 60 * 60  # seconds
 NOTHING = "Record something, or drop a file."
 
 
@@ -52,7 +53,8 @@ def make_page(recognizer: Recognizer, limits: str) -> Any:
         figure = timeline(rows, recognizer.classes, str(recognizer.source)) if len(rows) > 1 else None
         return overall(answers) or None, gradio.update(value=figure, visible=figure is not None), say(answers)
 
-    with gradio.Blocks(title=TITLE, analytics_enabled=False) as page:
+    # Recordings are removed when they are a day old, and at the end
+    with gradio.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(DAY, DAY)) as page:
         gradio.Markdown(f"# {TITLE}")
         with gradio.Row():
             sound = gradio.Audio(sources=["upload", "microphone"], type="filepath", label="Recording", buttons=[])

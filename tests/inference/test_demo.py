@@ -1,5 +1,6 @@
 """The page to record on: what it says of answers, and a recording dropped on it in a browser."""
 
+import os
 import re
 import signal
 import sys
@@ -72,7 +73,8 @@ def test_a_file_is_dropped_and_answered(browser, study, tmp_path):
     soundfile.write(recording, 0.5 * demo_wave, rate)
     soundfile.write(silence, 1e-4 * np.random.default_rng(0).normal(size=2 * rate), rate)
     words = [str(study), "--setting", "loss.lam=0", "--no-browser"]
-    with interruptible("demo", words, cwd=tmp_path) as process:
+    uploads = tmp_path / "uploads"
+    with interruptible("demo", words, cwd=tmp_path, env=os.environ | {"GRADIO_TEMP_DIR": str(uploads)}) as process:
         address = re.match(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0]
         page = browser.new_page(viewport={"width": 1000, "height": 900})
         strangers, errors = [], []
@@ -84,8 +86,10 @@ def test_a_file_is_dropped_and_answered(browser, study, tmp_path):
             page.set_input_files("input[type=file]", file)
             page.get_by_text(words).first.wait_for(timeout=60_000)
             page.get_by_label("Clear").first.click()
+        assert list(uploads.rglob("*.wav"))
         page.close()
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
+    assert not [path for path in uploads.rglob("*") if path.is_file()]
     assert not errors
     assert all(url.startswith(address) for url in strangers)
