@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ser_lightning.errors import UserError
-from ser_lightning.files import absolute
+from ser_lightning.files import absolute, refuse_unwritable
 from ser_lightning.inference.exported import is_export
 from ser_lightning.inference.sources import Source, add_root_option, add_source_options, find_source
 from ser_lightning.invocation import Parser, command_line, end_clearly
@@ -81,9 +81,7 @@ def _new_folder(word: str) -> Path:
     folder = absolute(word)
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f"--to {word} is there already; name a new folder, or remove it")
-    parent = next(one for one in folder.parents if os.path.lexists(one))
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise UserError(f"--to {word}: nothing can be written in {parent}; name another place")
+    refuse_unwritable(f"--to {word}", folder)
     return folder
 
 

@@ -159,6 +159,14 @@ def _fill_beside(folder: Path, fill: Callable[[Path], Result], move: Callable[[P
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
+def refuse_unwritable(option: str, path: Path) -> None:
+    """Raise `UserError`, in the name of an option, where nothing can be written in the folder that is to hold a path,
+    or in what there is above it."""
+    parent = next(one for one in path.parents if os.path.lexists(one))
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise UserError(f"{option}: nothing can be written in {parent}; name another place")
+
+
 def read_only(error: OSError) -> bool:
     """Whether a file could not be written because nobody, or not this user, may."""
     return error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)

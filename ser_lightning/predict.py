@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ser_lightning import __version__
 from ser_lightning.errors import UserError
-from ser_lightning.files import absolute
+from ser_lightning.files import absolute, refuse_unwritable
 from ser_lightning.inference.sources import add_source_options
 from ser_lightning.invocation import Parser, command_line, end_clearly
 from ser_lightning.terminal import tell, tracked
@@ -44,6 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         format_of(out)
         if any(item.path == out for item in items) or any(absolute(word) == out for word in options.recordings):
             raise UserError(f"--out {options.out}: it is one of what is to be answered; name another file")
+        if out.is_dir():
+            raise UserError(f"--out {options.out}: it is a folder; name a file")
+        refuse_unwritable(f"--out {options.out}", out)
+    if options.timeline:
+        refuse_unwritable(f"--timeline {options.timeline}", absolute(options.timeline) / "picture")
     if options.window is not None and not 0 < options.window < float("inf"):
         raise UserError(f"--window {options.window}: give a number of seconds above 0")
     # Importing torch takes longer than all that is above

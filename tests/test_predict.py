@@ -137,15 +137,25 @@ def test_one_run_and_a_timeline(place, study, capsys):
         (["tried", "long.wav", "--window", "nan"], "give a number of seconds above 0"),
         (["tried", "long.wav", "--window", "9"], "--window 9: the networks were trained with 3 s at most"),
         (["tried", "sound/d_broken.wav"], r"1 of 1 could not be answered, e\.g\. sound/d_broken\.wav: not readable"),
+        (
+            ["tried", "long.wav", "--out", "empty/x.csv", "--timeline", "long.wav"],
+            "--timeline long.wav: nothing can",
+        ),
+        (
+            ["tried", "long.wav", "--out", "long.wav/x.csv"],
+            r"--out long\.wav/x\.csv: nothing can be written in",
+        ),
+        (["tried", "long.wav", "--out", "folder.csv"], r"--out folder\.csv: it is a folder; name a file"),
         (["tried", "--microphone", "--out", "x.csv"], "--microphone answers in the terminal"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(place, words, message):
     Path("empty").mkdir()
+    Path("folder.csv").mkdir()
     with pytest.raises(UserError, match=message) as refusal:
         predict.main(words)
     assert "\n" not in str(refusal.value)
-    assert not list(place.glob("x.*"))
+    assert not list(place.rglob("x.*"))
 
 
 def test_a_table_is_not_written_over(place):

@@ -93,7 +93,7 @@ def duration(path: Path) -> float:
     Raises `BadHeaderError`.
     """
     try:
-        with Stream(str(path)) as file:
+        with Stream(os.fsencode(path)) as file:
             refuse_other_rates(file.samplerate)
             samples = file.frames if file.frames < UNKNOWN else _count(file)
             if not samples and path.stat().st_size > 2**12:

@@ -1,6 +1,7 @@
 """From a file on disk to mono samples at 16 kHz."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ class Mono:
 def read_mono(path: str | Path, sample_rate: int = RATE) -> Mono:
     """As `read_audio`, block by block, for recordings of hours; its samples are the same."""
     content, blocks, samples, peak, sounding, finite = hashlib.sha256(), [], 0, 0.0, False, True
-    with _explained(), Stream(str(path)) as file:
+    with _explained(), Stream(os.fsencode(path)) as file:
         refuse_other_rates(file.samplerate)
         rate = file.samplerate
         stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32")
@@ -117,7 +118,7 @@ def decode(path: str | Path) -> Recording:
     Raises `BadRecordingError` for a file that cannot be decoded or ends before its header says, one that has no
     samples, is zero throughout, or is not on the scale of [-1, 1].
     """
-    with _explained(), Stream(str(path)) as file:
+    with _explained(), Stream(os.fsencode(path)) as file:
         refuse_other_rates(file.samplerate)
         blocks = list(_blocks(file)) or [np.zeros((0, file.channels), dtype=np.float32)]
         wave = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)  # [n, channels]
@@ -172,7 +173,7 @@ def _unread(file: Stream, samples: int) -> int:
     # No header of a lossy codec counts what it pads; other formats' containers have been looked at before
     margin = {"FLAC": 0, "MP3": round(INEXACT * file.samplerate), "OGG": round(INEXACT * file.samplerate)}
     if file.format == "MP3":
-        announced, counted = mpeg_samples(Path(file.name).read_bytes()) or (0, 0)
+        announced, counted = mpeg_samples(Path(os.fsdecode(file.name)).read_bytes()) or (0, 0)
         promised = promised if announced else samples
         beyond = counted - (announced or samples)
     if promised >= UNKNOWN:

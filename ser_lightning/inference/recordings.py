@@ -1,6 +1,7 @@
 """What is to be answered: recordings by their paths, in folders, or in a table; read one after the other, ahead."""
 
 import csv
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -88,7 +89,7 @@ def find_items(words: Sequence[str], one_speaker: bool = False) -> list[Item]:
         elif place.suffix.lower() == TABLE:
             items += _in_table(word, place)
         else:
-            items.append(Item(word, place))
+            items.append(Item(_in_utf8(word), place))
     if one_speaker:
         if any(item.speaker not in ("", ONE) for item in items):
             raise UserError("--one-speaker: a table has a column speaker, which says it already")
@@ -106,7 +107,12 @@ def _in_folder(word: str, folder: Path) -> list[Item]:
     if not paths:
         kinds = ", ".join(sorted(suffix for suffix in SUFFIXES if suffix in (".wav", ".flac", ".mp3", ".ogg", ".opus")))
         raise UserError(f"{word}: the folder has no recordings in it ({kinds}, ...); a table of recordings is a .csv")
-    return [Item(str(Path(word) / path.relative_to(folder)), path) for path in paths]
+    return [Item(_in_utf8(str(Path(word) / path.relative_to(folder))), path) for path in paths]
+
+
+def _in_utf8(name: str) -> str:
+    """A file's name as tables can hold it: bytes that are no UTF-8 as \\x and two digits."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _in_table(word: str, place: Path) -> list[Item]:
@@ -114,16 +120,27 @@ def _in_table(word: str, place: Path) -> list[Item]:
         text = read_text(place).removeprefix("\ufeff")
     except (OSError, ValueError) as error:
         raise UserError(f"{word} cannot be read ({error})") from error
-    first = text.partition("\n")[0]
+    # Lines may end in any of three ways
+    first = next(StringIO(text, newline=""), "")
     delimiter = max(",;\t", key=first.count)
-    rows = csv.DictReader(StringIO(text), delimiter=delimiter)
-    columns = [name.strip() for name in rows.fieldnames or []]
+    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    records, read = [], 0
+    try:
+        for cells in reader:
+            read = reader.line_num
+            if cells:
+                records.append((read, cells))
+    except csv.Error as error:
+        raise UserError(
+            f"{word}, line {read + 1}: the row that begins there cannot be read ({error}); see whether its quotation "
+            "marks are closed"
+        ) from error
+    columns = [name.strip() for name in records[0][1]] if records else []
     if "file" not in columns:
         raise UserError(f"{word}: it needs a column file; its columns are {listing(columns)}")
-    rows.fieldnames = columns
     items = []
-    for row in rows:
-        line = f"{word}, line {rows.line_num}"
+    for number, cells in records[1:]:
+        line, row = f"{word}, line {number}", dict(zip(columns, cells, strict=False))
         values = {name: (row.get(name) or "").strip() for name in ("file", "start", "end", "speaker")}
         if not values["file"]:
             raise UserError(f"{line}: it names no file")

@@ -1,5 +1,6 @@
 """What words on the command line mean, and what is read of it."""
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,6 +42,21 @@ def test_a_table_names_parts_of_recordings_and_speakers(place, delimiter):
     ]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_table_ends_its_lines_as_it_likes(place, end):
+    Path("deep/table.csv").write_bytes(end.join(["file;note", 'er/two.flac;"of\ntwo"', "three.OGG;", ""]).encode())
+    assert [item.file for item in find_items(["deep/table.csv"])] == ["er/two.flac", "three.OGG"]
+
+
+def test_a_name_that_is_no_utf_8_is_found_and_can_be_written(place):
+    name = os.fsdecode(b"h\xf6flich.wav")
+    Path("one.wav").rename(Path("deep") / name)
+    (_, item, _), (alone,) = find_items(["deep"]), find_items([f"deep/{name}"])
+    assert item.file == alone.file == r"deep/h\xf6flich.wav"
+    assert item.path == alone.path == place / "deep" / name
+    assert read_item(item, 16_000).problem == ""
+
+
 def test_one_speaker_says_who_speaks(place):
     assert {item.speaker for item in find_items(["one.wav", "deep"], one_speaker=True)} == {"one"}
 
@@ -54,6 +70,11 @@ def test_one_speaker_says_who_speaks(place):
         ("file,start\none.wav,0\none.wav,-1\n", r"t\.csv, line 3: start=-1 is no time"),
         ("file,start,end\none.wav,2,1\n", r"t\.csv, line 2: it ends at 1 s, before it starts"),
         ("file,start\n,1\n", r"t\.csv, line 2: it names no file"),
+        (
+            'file,note\none.wav,"a\none.wav,b\n',
+            r"t\.csv, line 2: the row that begins there cannot be read \(unexpected",
+        ),
+        ('file\n"' + 200_000 * "x", r"t\.csv, line 2: the row that begins there cannot be read \(field larger"),
     ],
 )
 def test_a_table_that_is_none_is_refused_in_one_line(place, table, message):
