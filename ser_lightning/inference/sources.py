@@ -123,7 +123,8 @@ def find_source(word: str, output: Path, setting: str = "", run: str = "") -> So
     reason = ""
     if len(fitting) > 1:
         others = f"that fit {setting}" if setting else "settings"
-        reason = f" (the best of {len(fitting)} {others} by mean UA on dev, {100 * ua[best]:.1f} %)"
+        some = f", {len(finished)} of them with finished runs," if len(finished) < len(fitting) else ""
+        reason = f" (the best of {len(fitting)} {others}{some} by mean UA on dev, {100 * ua[best]:.1f} %)"
     job, results = jobs[best], finished[best]
     return Source(runs, study, names[best], results, results, len(job.runs), reason)
 

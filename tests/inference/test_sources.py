@@ -79,6 +79,7 @@ def test_an_unfinished_study_answers_by_what_is_finished(trained, study, tmp_pat
     source = find_source("tried", output)
     assert [result.signature for result in source.results] == jobs[0].runs[:1]
     assert "1 of its 2 runs are not finished" in str(source)
+    assert "the best of 2 settings, 1 of them with finished runs, by mean UA on dev" in str(source)
     with pytest.raises(UserError, match=r"loss.lam=0.3 of tried has no finished run yet; `ser status tried`"):
         find_source("tried", output, setting="loss.lam=0.3")
     with pytest.raises(UserError, match="is not finished"):
