@@ -300,7 +300,13 @@ class Official:
         seed: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
         self.test, self.dev, self.seed = test, dev, seed
-        self.uses = f"tested on its part {test}" if test else ""
+        self._selects = ""
+
+    @property
+    def uses(self) -> str:
+        """What the protocol's name does not tell; what selects is known once it has divided."""
+        tested = f"tested on its part {self.test}" if self.test else ""
+        return ", ".join(filter(None, (tested, self._selects)))
 
     def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
         """The roles [1, utterances]; they are the same in every repetition unless the dev part is drawn.
@@ -321,11 +327,11 @@ class Official:
             raise UserError(f"{manifest.corpus}: split=official finds no part named train; the parts are {listed}")
         tested = self._tested(sorted(set(parts[role == ""])), f"{manifest.corpus}: split=official", listed)
         role[parts == tested] = "test"
-        selects = "the dev part"
         if "dev" not in role:
             drawn, unit = set_aside(manifest, role == "train", self.dev, self.seed, repeat)
-            role[drawn], selects = "dev", f"a share of {self.dev:g} of the training {unit}"
-        log.info("%s: its parts are %s; %s is tested, and %s selects", manifest.corpus, listed, tested, selects)
+            role[drawn], self._selects = "dev", f"selected on a share of {self.dev:g} of the training {unit}"
+        selects = self._selects or "selected on the dev part"
+        log.info("%s: its parts are %s; tested on %s, %s", manifest.corpus, listed, tested, selects)
         return role[None]
 
     def _tested(self, others: Sequence[str], place: str, listed: str) -> str:

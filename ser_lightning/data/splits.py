@@ -19,12 +19,14 @@ from ser_lightning.identity import digest_rows
 
 @dataclass(frozen=True)
 class Split:
-    """One fold of one repetition: `table` has the columns id and part ("train", "dev", "test"), sorted by id."""
+    """One fold of one repetition: `table` has the columns id and part ("train", "dev", "test"), sorted by id; `uses` is
+    what the protocol says for captions."""
 
     protocol: str
     repeat: int
     fold: int
     table: pd.DataFrame
+    uses: str = ""
 
     def ids(self, part: str) -> list[str]:
         """The utterances of a part, sorted."""
@@ -63,7 +65,8 @@ def make_splits(manifest: Manifest, config: SplitConfig) -> list[Split]:
             role = roles[fold]
             if config.max_train is not None:
                 role = limit_training(manifest, role, config.max_train, np.random.default_rng([repeat, fold]))
-            splits.append(_split(manifest, config.name, repeat, fold, role))
+            split = _split(manifest, config.name, repeat, fold, role)
+            splits.append(replace(split, uses=getattr(protocol, "uses", "")))
     return splits
 
 

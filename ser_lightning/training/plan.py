@@ -184,14 +184,14 @@ def prepare(config: Config) -> tuple[Manifest, FeatureStore]:
     return _prepared[key]
 
 
-def uses(config: Config) -> list[str]:
+def uses(config: Config, split: Split) -> list[str]:
     """What numbers rest on beyond what the protocol's name tells, a phrase each.
 
     Such as corpora that are joined, the known voices that select, the speech that a front end was pretrained on, or
     that of tested speakers.
     """
     # Of an object, for what it uses may hang on its settings; most parts need not say anything
-    parts = [make_corpus(config.corpus), *(part.make() for part in (config.split, config.features, config.normalise))]
+    parts = [make_corpus(config.corpus), split, *(part.make() for part in (config.features, config.normalise))]
     return [phrase for part in parts if (phrase := getattr(part, "uses", ""))]
 
 

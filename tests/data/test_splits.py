@@ -394,9 +394,10 @@ def test_the_corpus_s_own_partition_is_one_fold(caplog):
     for name, written in (("train", {"Train", "train"}), ("dev", {"Development"}), ("test", {"Test1"})):
         assert split.ids(name) == part.index[part.isin(written)].tolist()
     assert (
-        "its parts are train (134), development (67), test2 (67), test1 (66), none (66); test1 is tested, and the dev "
-        "part selects" in caplog.text
+        "its parts are train (134), development (67), test2 (67), test1 (66), none (66); tested on test1, selected "
+        "on the dev part" in caplog.text
     )
+    assert split.uses == ""
     (other,) = make_splits(manifest, changed(OFFICIAL, test="test2"))
     assert other.ids("test") == part.index[part == "Test2"].tolist()
     assert other.ids("train") == split.ids("train")
@@ -429,10 +430,11 @@ def test_without_a_dev_part_a_tenth_of_the_training_speakers_selects(caplog):
     manifest = partitioned(["train", "train", "train", "test"])
     with caplog.at_level(logging.INFO):
         splits = make_splits(manifest, changed(OFFICIAL, repeats=[0, 1, 2]))
-    assert "a share of 0.1 of the training speakers selects" in caplog.text
+    assert "tested on test, selected on a share of 0.1 of the training speakers" in caplog.text
     for split in splits:
         train, dev = (facts(manifest, split, part, "speaker") for part in ("train", "dev"))
         assert (len(train), len(dev), train & dev) == (9, 1, set())
+        assert split.uses == "selected on a share of 0.1 of the training speakers"
         assert len(split.table) == 400
         assert split.ids("test") == splits[0].ids("test")
     assert len({tuple(split.ids("dev")) for split in splits}) > 1
@@ -445,7 +447,7 @@ def test_where_speakers_do_not_do_a_share_of_the_training_utterances_selects(cap
         manifest.table.loc[0, "speaker"] = ""
     with caplog.at_level(logging.INFO):
         (split,) = make_splits(manifest, changed(OFFICIAL, dev=share))
-    assert f"a share of {share:g} of the training utterances selects" in caplog.text
+    assert split.uses == f"selected on a share of {share:g} of the training utterances"
     assert len(split.ids("dev")) == 300 * share
     assert set(manifest.table.set_index("id").loc[split.ids("dev"), "label"]) == set(CLASSES)
 
