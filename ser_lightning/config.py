@@ -82,7 +82,9 @@ class FeaturesConfig(Part):
     """The front end: sound to frames."""
 
     group: ClassVar[str] = "features"
-    max_seconds: Annotated[float, says("of longer utterances the middle alone is kept", gt=0.5)]
+    max_seconds: Annotated[
+        float, says("of longer utterances the middle alone is kept, but for front ends of one row each", gt=0.5)
+    ]
 
 
 class NormaliseConfig(Part):

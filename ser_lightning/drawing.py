@@ -1,7 +1,6 @@
 """What the figures of a run and of a report have in common: colours, style, and what is drawn into one panel."""
 
 from collections.abc import Sequence
-from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,7 +68,10 @@ def row_percent(counts: np.ndarray) -> np.ndarray:
 def draw_features(axes: Axes, points: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:
     """Features as points [n, 2], with a colour and a marker for each class; `labels` [n] are class names."""
     size = float(np.clip(6000 / max(len(points), 1), 5, 22))
-    for name, colour, marker in zip(classes, cycle(CLASS_COLOURS), cycle(MARKERS), strict=False):
+    for number, name in enumerate(classes):
+        turn, place = divmod(number, len(CLASS_COLOURS))
+        # Further classes take colours again, with another marker
+        colour, marker = CLASS_COLOURS[place], MARKERS[(place + turn) % len(MARKERS)]
         chosen = points[labels == name]
         # Thousands of points as vectors would make the PDF slow to open.
         style: dict[str, Any] = {"s": size, "alpha": 0.6, "linewidths": 0, "rasterized": True}
@@ -85,6 +87,11 @@ def draw_fields(axes: Axes, values: np.ndarray, colours: str, low: float, high: 
     axes.spines[:].set_visible(False)
 
 
+def figure_size(names: Sequence[str]) -> float:
+    """The size in points at which the figures in a field of so many columns do not touch each other."""
+    return min(9.0, 66 / len(names))
+
+
 def name_columns(axes: Axes, names: Sequence[str]) -> None:
     """Names below the columns of a field, turned where several would touch each other."""
     turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(names) > 5 else {}
@@ -97,7 +104,7 @@ def draw_confusion(axes: Axes, counts: np.ndarray, classes: Sequence[str]) -> No
     draw_fields(axes, percent, "Blues", 0, 100)
     for i, j in np.ndindex(percent.shape):
         colour = "white" if percent[i, j] > 55 else "black"
-        axes.text(j, i, f"{percent[i, j]:.1f}", ha="center", va="center", color=colour)
+        axes.text(j, i, f"{percent[i, j]:.1f}", ha="center", va="center", color=colour, size=figure_size(classes))
     name_columns(axes, classes)
     axes.set_yticks(range(len(classes)), [f"{name} ({n})" for name, n in zip(classes, counts.sum(axis=1), strict=True)])
     axes.set_xlabel("recognised (%)")

@@ -11,7 +11,7 @@ import pandas as pd
 from ser_lightning.errors import UserError
 from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.material import Material
-from ser_lightning.report.samples import difference_row, pair_refusals, score_row, unpaired_row
+from ser_lightning.report.samples import difference_row, pair_refusals, score_row, score_samples, unpaired_row
 from ser_lightning.report.scored import ScoredRun, on_same_divisions
 from ser_lightning.report.statistics import holm
 from ser_lightning.report.summary import counted
@@ -47,8 +47,8 @@ def compare(first: Side, second: Side) -> tuple[pd.DataFrame, list[str]]:
     Columns: first, second (names of the settings), pairs (runs on the same division; 0 where there are none, and the
     means of unlike divisions are compared), for every metric the two means, the difference, half of its 95 % interval
     for `question_of` both and p, corrected by Holm's method for all comparisons of the sweeps that the settings are
-    named from; same (runs of which both made the very same predictions); refusal (why UA has no interval); comparisons
-    (for how many p is corrected).
+    named from; same (runs of which both made the very same predictions); refusal (why UA has no interval); given (on
+    what its interval is conditional); comparisons (for how many p is corrected).
 
     Raises `UserError` where a study is not finished and `--interim` was not said, where the corpora, their utterances
     or classes differ, and where no setting of one has its like in the other.
@@ -161,17 +161,20 @@ def _row(first: Side, i: int, second: Side, j: int) -> dict[str, Any]:
     speaker_of = first.material.speaker_of
     common = on_same_divisions(sides[1], sides[0])
     row: dict[str, Any] = {"first": first.material.names[i], "second": second.material.names[j]}
+    question = question_of(first, second)
     row["pairs"] = len(common)
     row["same"] = sum(_same(*pair) for pair in common)
     if common:
         sides = [[pair[side] for pair in common] for side in (1, 0)]
         row |= difference_row(common, speaker_of)
-        row["refusal"] = pair_refusals(common, speaker_of).get(question_of(first, second), "")
+        row["refusal"] = pair_refusals(common, speaker_of).get(question, "")
     a, b = (score_row(side, speaker_of) for side in sides)
     for metric in METRICS:
         row |= {f"{metric}_a": a[metric], f"{metric}_b": b[metric]}
     if not common:
-        row |= unpaired_row(sides[0], sides[1], speaker_of, question_of(first, second))
+        row |= unpaired_row(sides[0], sides[1], speaker_of, question)
+    given = [score_samples(side, speaker_of)[HEADLINE].given for side in sides]
+    row["given"] = next(filter(None, given), "") if question == "new people" else ""
     return row
 
 
@@ -184,9 +187,12 @@ def _remarks(first: Side, second: Side, matched: list[tuple[int, int]], table: p
     if table["same"].any():
         remarks.append(f"{table['same'].sum()} of {table['pairs'].sum()} pairs made the very same predictions.")
     if (table["pairs"] == 0).any():
-        remarks.append("Where there are no pairs, the divisions differ: means are compared, speaker by speaker.")
+        unit = "speaker" if question_of(first, second) == "new people" else "utterance"
+        remarks.append(f"Where there are no pairs, the divisions differ: means are compared, {unit} by {unit}.")
         remarks += _unlike_protocols(first, second)
     remarks += [f"No interval: {reason}." for reason in table["refusal"].unique() if reason]
+    told = table.loc[(table["refusal"] == "") & (table["given"] != ""), "given"].unique()
+    remarks += [f"Intervals hold {given}: the luck of another training is not in them." for given in told]
     for side, place in ((first, 0), (second, 1)):
         alone = [side.material.jobs[job] for job in side.jobs if job not in {pair[place] for pair in matched}]
         if alone:

@@ -377,7 +377,8 @@ def _draw_lines(
     place = _places([value for rows in lines.values() for value in rows[x]])
     looks = islice(zip(cycle(COLOURS), cycle(MARKERS), cycle(DASHES), strict=False), len(lines))
     for number, ((label, rows), (colour, marker, dash)) in enumerate(zip(lines.items(), looks, strict=True)):
-        shift = 0.012 * _extent(place) * (number - (len(lines) - 1) / 2)
+        # All of them within the margin of `_ticks`
+        shift = min(0.012, 0.1 / len(lines)) * _extent(place) * (number - (len(lines) - 1) / 2)
         places = [place[value] + shift for value in rows[x]]
         style = {**_line(colour, marker), "linestyle": dash, "label": label or METRICS[metric].label}
         axes.errorbar(places, rows[metric], rows[f"{metric}_half"], **style)

@@ -20,6 +20,7 @@ from ser_lightning.drawing import (
     draw_confusion,
     draw_features,
     draw_fields,
+    figure_size,
     name_columns,
     principal_axes,
     row_percent,
@@ -69,7 +70,10 @@ def feature_panels(clouds: Sequence[Cloud], classes: Sequence[str], caption: str
             corner["bbox"] = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "boxstyle": "square,pad=0.15"}
             axes.text(0.99, 0.01, f"within / between = {cloud.ratio:.2f}", **corner)
         handles, labels = grid.flat[0].get_legend_handles_labels()
-        legend: Any = figure.legend(handles, labels, loc="outside upper center", ncols=len(classes), markerscale=1.8)
+        # A letter takes some 0.06 inches, a marker with its space 0.5
+        fitting = int(PAGE // (0.5 + 0.06 * max(map(len, classes))))
+        columns = min(len(classes), max(1, fitting))
+        legend: Any = figure.legend(handles, labels, loc="outside upper center", ncols=columns, markerscale=1.8)
         for handle in legend.legend_handles:
             handle.set_alpha(1)
         note = "one basis and scale, of all panels together" if common else "principal components fitted per panel"
@@ -115,7 +119,7 @@ def _draw_change(axes: Axes, change: np.ndarray, classes: Sequence[str]) -> None
     for i, j in np.ndindex(change.shape):
         colour = "white" if abs(change[i, j]) > 0.7 * limit else "black"
         text = f"{change[i, j]:+.1f}".replace("-", "−")
-        axes.text(j, i, text, ha="center", va="center", color=colour)
+        axes.text(j, i, text, ha="center", va="center", color=colour, size=figure_size(classes))
     name_columns(axes, classes)
     axes.set_yticks(range(len(classes)), classes)
     axes.set_xlabel("recognised")

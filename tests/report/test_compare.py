@@ -61,7 +61,7 @@ def test_other_divisions_of_other_utterances_are_independent(tmp_path):
     error, difference = np.sqrt(VARIANCE_OF_FIVE + VARIANCE_OF_SIX), 250 / 3 - 70
     assert (row["pairs"], row["ua"], row["ua_half"]) == pytest.approx((0, difference, T4 * error), rel=1e-5)
     assert row["ua_p"] == pytest.approx(2 * stats.t.sf(difference / error, 4), rel=1e-5)
-    assert remarks == ["Where there are no pairs, the divisions differ: means are compared, speaker by speaker."]
+    assert remarks == ["Where there are no pairs, the divisions differ: means are compared, utterance by utterance."]
 
 
 def test_independent_means_without_spread_differ_by_an_utterance_a_run_more_or_less(tmp_path):
@@ -232,6 +232,20 @@ def test_whose_speakers_are_not_all_known_answers_for_the_same_people(tmp_path):
         assert material.differences["ua"][0] - material.differences["ua_half"][0] == pytest.approx(low)
 
 
+def test_trainings_that_test_the_same_speakers_are_what_intervals_hold_given(tmp_path):
+    simulation = Simulation(tmp_path, protocol="official", speaker=0.0)
+    settings = [settings_of("logmel", lam, 0.5) for lam in (0.0, 0.3)]
+    table = predictions([(name, name) for name in CLASSES * 6])
+    for number, one in enumerate(settings):
+        simulation.add_job(number, f"loss.lam={one['loss']['lam']:g}", one, folds=range(2))
+        for fold in range(2):
+            wrong = table.assign(logit_neu=[9.0 * (place % 7 == number) for place in range(24)])
+            simulation.finish(one, 0, fold, wrong)
+    simulation.add_utterances(table[["id", "label"]].assign(speaker=[f"{place % 12}" for place in range(24)]))
+    _, remarks = compare(side(simulation, "loss.lam=0"), side(simulation, "loss.lam=0.3"))
+    assert "Intervals hold given these training parts: the luck of another training is not in them." in remarks
+
+
 def test_an_unfinished_study_is_compared_if_that_is_asked_for(tmp_path):
     study = make(tmp_path, [FIVE, [RIGHT] * 5])
     study.add_job(2, "loss.lam=3", settings_of("logmel", 3.0, 0.5), folds=[0])
@@ -274,8 +288,8 @@ def test_the_command_prints_a_comparison_of_other_divisions(tmp_path, capsys):
     # As in test_other_divisions_of_other_utterances_are_independent; the half interval is 2.7764 x 16.159
     assert "loss.lam=0 | loss.lam=0.3 │ 0 │ 70.00 │ 83.33 │ +13.33 ± 44.86" in said
     assert said.endswith(
-        "the divisions differ: means are compared, speaker by speaker. p is not corrected for the choice of what is "
-        "compared, from the 2 settings of simulated and the 2 settings of simulated."
+        "the divisions differ: means are compared, utterance by utterance. p is not corrected for the choice of what "
+        "is compared, from the 2 settings of simulated and the 2 settings of simulated."
     )
 
 

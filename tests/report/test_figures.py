@@ -49,6 +49,16 @@ def test_the_parameter_with_more_values_is_on_x_and_lambda_0_is_a_horizontal_lin
     assert set(horizontal.get_ydata()) == {60.0}
 
 
+def test_the_points_of_many_lines_lie_inside_the_axes():
+    names = [f"front end {number}" for number in range(24)]
+    figure = sweep_curves(grid(*[(name, lam, 0.5) for name in names for lam in (0.1, 0.3, 1)]), COLUMNS, "caption")
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        places = [place for container in axes.containers for place in container[0].get_xdata()]
+        assert len(places) == 72
+        assert low < min(places) < max(places) < high
+
+
 def test_features_and_other_settings_have_lines_of_their_own():
     points = [(features, lam, 0.5) for features in ("logmel", "logstft") for lam in (0.1, 0.3, 1)]
     assert legend_of(sweep_curves(grid(*points), COLUMNS, "caption")) == ["log-Mel", "log-STFT"]

@@ -1,10 +1,12 @@
+from itertools import pairwise
+
 import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
 
 from ser_lightning.drawing import principal_axes, row_percent
-from ser_lightning.report.portraits import confusion, learning_curves, speaker_recalls
+from ser_lightning.report.portraits import Cloud, confusion, feature_panels, learning_curves, speaker_recalls
 
 
 def test_principal_components_are_those_of_the_covariance():
@@ -22,6 +24,38 @@ def test_confusions_are_percent_of_the_row_and_readable_on_their_ground():
     (axes,) = confusion({"a": counts}, ["neu", "ang"], "caption").axes
     assert [text.get_text() for text in axes.texts] == ["90.0", "10.0", "75.0", "25.0"]
     assert [matplotlib.colors.to_hex(text.get_color()) for text in axes.texts[:2]] == ["#ffffff", "#000000"]
+
+
+MANY = ["anger", "frustration", "excitement", "neutral", "surprise", "happiness", "sadness", "fear", "disgust"]
+MANY += ["contempt", "boredom", "other"]
+
+
+def test_of_many_classes_no_two_look_alike_and_all_are_in_the_legend():
+    labels = np.array(MANY * 3)
+    cloud = Cloud("a", np.random.default_rng(0).normal(size=(36, 5)), labels, 0.5)
+    figure = feature_panels([cloud], MANY, "caption", common=False)
+    figure.draw_without_rendering()
+    looks = {
+        (matplotlib.colors.to_hex(points.get_facecolor()[0]), points.get_paths()[0].vertices.tobytes())
+        for points in figure.axes[0].collections
+    }
+    assert len(looks) == len(MANY)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == MANY
+    box = legend.get_window_extent()
+    assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+
+
+@pytest.mark.parametrize("classes", [MANY[:4], MANY[:8], MANY])
+def test_figures_in_a_confusion_do_not_touch(classes):
+    size = len(classes)
+    counts = {"a": 1000 * np.eye(size, dtype=int) + 1, "b": 1000 * np.eye(size, dtype=int)[::-1] + 1}
+    figure = confusion(counts, classes, "caption")
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        boxes = [text.get_window_extent() for text in axes.texts]
+        for left, right in pairwise(boxes):
+            assert left.x1 < right.x0 or left.y0 > right.y1
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,10 @@ class Pages:
     @cached_property
     def published(self) -> list[tuple[float, float]]:
         """The paper's UA and WA of each job, NaN where it has none."""
-        return [published(row) or (np.nan, np.nan) for _, row in self.points.iterrows()]
+        own = [published(row) for _, row in self.points.iterrows()]
+        # The reference system is the last
+        others = [None] * (len(self.material.jobs) - len(own))
+        return [values or (np.nan, np.nan) for values in [*own, *others]]
 
     def groups(self) -> list[Group]:
         """For each input a reference and the job that is compared with it and has the paper's lambda and alpha, or,
@@ -165,7 +168,7 @@ class Pages:
     def _add_figures(self, blocks: list[Block]) -> list[Block]:
         """Fig. 5 and 3 before the sweep's own curves, which go where they would show nothing else."""
         own = [block for block in blocks if isinstance(block, Picture)]
-        finished = [values for values, runs in zip(self.published, self.points["runs"], strict=True) if runs]
+        finished = [values for values, runs in zip(self.published, self.material.summary["runs"], strict=True) if runs]
         if not np.isnan(finished).any():
             own = [block for block in own if block.name != "sweep"]
         rest = [block for block in blocks if not isinstance(block, Picture)]

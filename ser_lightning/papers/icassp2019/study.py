@@ -23,16 +23,23 @@ PARTS = {
     "loss.name": ("center",),
     "loss.focal": (0,),
     "loss.smoothing": (0,),
+    # By the text, and by the author's code
+    "loss.class_weights": ("inverse", "smoothed"),
     "model.dropout": (0,),
     "optimizer.weight_decay": (0,),
 }
 
 
 def of_its_kind(material: Material) -> bool:
-    """Whether a study varies nothing but what the paper does, with the paper's parts, on whatever corpus."""
-    tables = [flat(job.settings) for job in _own(material)]
+    """Whether a study varies nothing but what the paper does, with the paper's parts, on whatever corpus, and has
+    finished a run of its own."""
+    jobs = _own(material)
+    tables = [flat(job.settings) for job in jobs]
     familiar = all(table.get(key, names[0]) in names for table in tables for key, names in PARTS.items())
-    return familiar and set(material.columns) <= VARIED
+    # Of what each division chooses there is no one value
+    fixed = all(isinstance(table.get(key, 0), int | float) for table in tables for key in ("loss.lam", "loss.alpha"))
+    begun = any(name in material.scored for name in signatures(jobs))
+    return familiar and fixed and begun and set(material.columns) <= VARIED
 
 
 def is_comparable(material: Material) -> bool:

@@ -23,14 +23,14 @@ def section(material: Material) -> Section | None:
     rows: list[dict[str, Any]] = []
     for candidate in material.candidates:
         results = read_results(material.runs, candidate.runs)
-        chosen = {run for job in material.jobs for run in job.runs} & {*candidate.runs}
+        chosen = {run for job in material.named(candidate.candidate_of or "") for run in material.jobs[job].runs}
         rows.append(
             {
                 "setting": candidate.candidate_of,
                 "values": candidate.name.removeprefix(f"{candidate.candidate_of}: "),
                 "runs": len(results),
                 f"dev_{HEADLINE}": float(np.mean([100 * one.dev_ua for one in results])) if results else np.nan,
-                "chosen": len(chosen),
+                "chosen": len(chosen & {*candidate.runs}),
                 "divisions": len(candidate.runs),
             }
         )

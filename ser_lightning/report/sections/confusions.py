@@ -40,7 +40,7 @@ def _blocks(material: Material, group: Group) -> list[Block]:
 
 def _table(material: Material, counts: np.ndarray, name: str, title: str) -> Table:
     """A confusion matrix in percent."""
-    percent = pd.DataFrame(row_percent(counts), columns=material.classes)
+    percent = pd.DataFrame(row_percent(counts), columns=_columns(material))
     shown = percent.map("{:.1f}".format)
     for table in (percent, shown):
         table.insert(0, "true", material.classes)
@@ -48,8 +48,13 @@ def _table(material: Material, counts: np.ndarray, name: str, title: str) -> Tab
     return Table(name, title, percent, shown.astype(str), folded=True)
 
 
+def _columns(material: Material) -> list[str]:
+    """The classes, where the other columns leave them their names."""
+    return [f"{name} (class)" if name in ("true", "utterances") else name for name in material.classes]
+
+
 def _difference(material: Material, points: np.ndarray, name: str, title: str) -> Table:
-    change = pd.DataFrame(points, columns=material.classes)
+    change = pd.DataFrame(points, columns=_columns(material))
     shown = change.map("{:+.1f}".format)
     for table in (change, shown):
         table.insert(0, "true", material.classes)

@@ -48,7 +48,7 @@ def warnings(material: Material) -> list[str]:
         (
             later_pairs(material),
             shared_pairs(material),
-            _single_division(material),
+            _given_trainings(material),
             _repeated_divisions(material),
             _trivial_cues(material),
         ),
@@ -61,15 +61,31 @@ def warnings(material: Material) -> list[str]:
     return [*words, *(material.chapter.warnings if material.chapter else [])]
 
 
-def _single_division(material: Material) -> str | None:
-    """That an interval is of one training part; None where there is none, or it is of several."""
-    rows = material.differences
-    if material.question != "new people" or rows.empty or not (rows["divisions"] == 1).any():
+def _given_trainings(material: Material) -> str | None:
+    """That intervals are conditional on what was trained on, all runs of a setting testing the same speakers; None
+    where there is no such interval."""
+    if material.question != "new people":
         return None
+    jobs, rows = {*np.flatnonzero(material.summary[f"{HEADLINE}_half"].notna())}, material.differences
+    if not rows.empty:
+        jobs |= {*rows.loc[rows[f"{HEADLINE}_half"].notna(), "job"]}
+    trainings = [len({run.result.split for run in material.finished(job)}) for job in jobs if _one_group(material, job)]
+    if not trainings:
+        return None
+    if min(trainings) == 1:
+        return (
+            "There is one division into parts: its intervals hold given its training part, and know nothing of the "
+            "luck of another training. Runs with other seeds (-m seed=0,1,2) make that luck smaller."
+        )
     return (
-        "There is one division into parts: its intervals hold given its training part, and know nothing of the luck of "
-        "another training. Runs with other seeds (-m seed=0,1,2) make that luck smaller."
+        "All trainings of a setting test the same speakers: the intervals hold given these training parts, and know "
+        "nothing of the luck of another training."
     )
+
+
+def _one_group(material: Material, job: int) -> bool:
+    groups = {frozenset(material.speaker_of[name] for name in run.test.ids) for run in material.finished(job)}
+    return len(groups) == 1
 
 
 def _repeated_divisions(material: Material) -> str | None:

@@ -52,7 +52,10 @@ def speaker_table(material: Material, job: int, speaker_of: dict[str, str]) -> p
     chosen = [speakers == name for name in names]
     counts = np.stack([confusion_counts(labels[one], predictions[one], len(material.classes)) for one in chosen])
     shares = recalls(counts)
-    table = pd.DataFrame(100 * shares, index=pd.Index(names, name="speaker"), columns=material.classes)
+    # Other columns than these are of no class
+    others = ("setting", "speaker", "UA", "utterances")
+    columns = [f"{name} (class)" if name in others else name for name in material.classes]
+    table = pd.DataFrame(100 * shares, index=pd.Index(names, name="speaker"), columns=columns)
     table["UA"] = 100 * shares.mean(axis=1)
     table["utterances"] = counts.sum(axis=(1, 2))
     return table

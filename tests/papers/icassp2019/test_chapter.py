@@ -11,6 +11,7 @@ from ser_lightning.papers.icassp2019.chapter import NOT_COMPARABLE
 from ser_lightning.report.document import Table
 from ser_lightning.report.material import read_material
 from ser_lightning.report.study import compile_report
+from ser_lightning.runs.jobs import REFERENCE_SYSTEM
 from ser_lightning.runs.schedule import steps_of, steps_per_epoch
 from ser_lightning.runs.study import Purpose, write_study
 from tests.report.simulated import CLASSES, Simulation, parts_of, predictions, settings_of
@@ -55,6 +56,34 @@ def test_they_stand_beside_the_papers_own_settings_of_this_version_and_of_earlie
     assert NOT_COMPARABLE not in study_report.warnings
 
 
+SVM = parts_of("center", 0.0, **{"features.name": "functionals", "model.name": "none", "head.name": "svm"})
+
+
+def test_a_reference_system_stands_beside_them_without_numbers_of_the_papers(tmp_path):
+    made = Simulation(tmp_path, corpus="iemocap", synthetic=False)
+    for number, (name, one) in enumerate([("softmax", SOFTMAX), ("centre", CENTRE), (REFERENCE_SYSTEM, SVM)]):
+        made.add_job(number, name, one)
+        for fold in range(3):
+            made.finish(one, 0, fold, predictions([(name, name) for name in CLASSES], first=4 * fold))
+    (scores,) = [
+        table for table in compile_report(read_material(made.study, made.runs)).tables if table.name == "scores"
+    ]
+    assert scores.numbers["paper_ua"].tolist() == pytest.approx([63.80, 66.86, float("nan")], nan_ok=True)
+
+
+def test_without_a_finished_run_of_its_own_a_study_has_no_chapter(tmp_path):
+    made = Simulation(tmp_path, corpus="iemocap", synthetic=False)
+    for number, (name, one) in enumerate([("softmax", SOFTMAX), (REFERENCE_SYSTEM, SVM)]):
+        made.add_job(number, name, one)
+    made.finish(SVM, 0, 0, RIGHT)
+    assert compile_report(read_material(made.study, made.runs)).facts["paper"] is None
+
+
+def test_of_a_lambda_that_each_division_chooses_there_is_no_chapter(tmp_path):
+    settings = [SOFTMAX, parts_of("center", 0.3, **{"loss.lam": "chosen on dev"})]
+    assert report(tmp_path, settings).facts["paper"] is None
+
+
 def test_verdicts_on_them_follow_the_scores_of_five_runs(tmp_path):
     titles = [section.title for section in report(tmp_path, [SOFTMAX, CENTRE], folds=5).sections]
     assert titles[titles.index("Scores") + 1] == "Verdicts on the paper's numbers"
@@ -91,7 +120,9 @@ def test_beside_trainings_of_another_kind_they_do_not_stand(tmp_path, key):
     )
 
 
-@pytest.mark.parametrize(("key", "part"), [("normalise.name", "speaker"), ("augment.name", "spec")])
+@pytest.mark.parametrize(
+    ("key", "part"), [("normalise.name", "speaker"), ("augment.name", "spec"), ("loss.class_weights", "none")]
+)
 def test_beside_a_study_all_of_whose_jobs_have_other_parts_there_is_no_chapter(tmp_path, key, part):
     study_report = report(tmp_path, [parts_of("center", lam, **{key: part}) for lam in (0.0, 0.3)], folds=5)
     assert study_report.facts["paper"] is None

@@ -123,6 +123,10 @@ def test_candidates_are_counted_and_take_no_part(material):
     shown = next(block.shown for block in choices.section(again).blocks if hasattr(block, "shown"))
     assert shown["values"].tolist() == ["lam=0", "lam=1", "lam=2"]
     assert shown["chosen"].tolist() == ["4 of 5", "1 of 5", "0 of 5"]
+    # A setting of one value that has the same runs has chosen nothing
+    write_job(material.study, 8, replace(ring, name="fixed", settings=candidate.settings, runs=runs[1]))
+    beside = read_material(material.study, material.runs)
+    assert next(block.shown for block in choices.section(beside).blocks if hasattr(block, "shown")).equals(shown)
     # Each run of the simulation has 60 % on dev
     assert shown["dev UA (%)"].tolist() == ["60.00", "60.00", "–"]
     assert choices.section(material) is None

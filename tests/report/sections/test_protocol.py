@@ -2,12 +2,13 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from ser_lightning.report.material import read_material
 from ser_lightning.report.sections.protocol import section, warnings
 from ser_lightning.runs.ledger import read_result
-from tests.report.simulated import CLASSES, predictions, settings_of
+from tests.report.simulated import CLASSES, Simulation, predictions, settings_of
 
 
 def study(simulation, right, **audit):
@@ -47,6 +48,35 @@ def test_without_an_interval_the_mean_is_what_cues_are_held_against(simulation):
     simulation.finish(settings, 0, 0, predictions([(name, "neu") for name in CLASSES]))
     lines = warnings(read_material(simulation.study, simulation.runs))
     assert any("reaches a UA of 30 %, where the best network has 25.0 %: the recordings" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("splits", "told"),
+    [
+        (
+            1,
+            "There is one division into parts: its intervals hold given its training part, and know nothing of the",
+        ),
+        (3, "All trainings of a setting test the same speakers: the intervals hold given these training parts, and kn"),
+    ],
+)
+def test_intervals_of_one_group_of_speakers_say_what_they_are_conditional_on(tmp_path, splits, told):
+    simulation, settings = Simulation(tmp_path, protocol="official", speaker=0.0), settings_of("logmel", 0.0, 0.5)
+    simulation.add_job(0, "softmax", settings, folds=range(splits))
+    rng = np.random.default_rng(0)
+    test = predictions([(name, rng.choice([name, "sad"], p=[0.8, 0.2])) for name in CLASSES * 24])
+    for fold in range(splits):
+        simulation.finish(settings, 0, fold, test)
+    for speakers, warned in ((12, True), (9, False)):
+        simulation.add_utterances(test[["id", "label"]].assign(speaker=[f"s{n % speakers}" for n in range(len(test))]))
+        material = read_material(simulation.study, simulation.runs)
+        assert (material.question, np.isfinite(material.summary["ua_half"][0])) == ("new people", warned)
+        assert any(line.startswith(told) for line in warnings(material)) == warned
+
+
+def test_folds_that_test_speakers_of_their_own_are_conditional_on_nothing(simulation):
+    material = study(simulation, [6, 7, 7, 7, 8])
+    assert not any("hold given" in line for line in warnings(material))
 
 
 def test_runs_that_make_no_step_are_told_apart(simulation):
