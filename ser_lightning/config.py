@@ -76,6 +76,9 @@ class CorpusConfig(Part):
     ignore: Annotated[list[Text], says("labels that are set aside without a warning")]
     max_bad_share: Annotated[float, says("share of unusable recordings up to which they are left out", ge=0, le=1)]
     training: TrainingConfig
+    min_seconds: Annotated[
+        float, says("shorter recordings are unusable, and so are those that front end or encoder cannot do with", ge=0)
+    ] = 0.0
 
 
 class FeaturesConfig(Part):

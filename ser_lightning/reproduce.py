@@ -31,19 +31,20 @@ def main(config: Config) -> None:
     from ser_lightning.runs.study import begin_study, study_folder, write_jobs
     from ser_lightning.training.choice import Setting, common_settings
     from ser_lightning.training.job import set_damaged_aside
-    from ser_lightning.training.plan import record_corpus
+    from ser_lightning.training.plan import record_corpus, refuse_unlike_utterances
 
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         raise UserError(f"reproduce is a study already; give it without -m, or sweep with {command_line('train')} -m")
     overrides = list(HydraConfig.get().overrides.task)
     study = study_folder(config.paths.output, config.study.name)
     configs = compose_settings(config, overrides)
+    refuse_unlike_utterances(chain.from_iterable(configs.values()))
     begin_study(config, study, "reproduce", overrides, [common_settings(several) for several in configs.values()])
     settings = [Setting.plan(name, several, config.study.more_seeds) for name, several in configs.items()]
     first = rounds(runs for setting in settings for runs in setting.candidates)
     # What is chosen from must stand
     set_damaged_aside(list(chain.from_iterable(first)))
-    # All settings have the same folds.
+    # All settings have the same utterances, and so the same folds
     record_corpus(study, settings[0].candidates[0])
     write_jobs(study, [job for setting in settings for job in setting.jobs()])
     failures = train(config, study, first)

@@ -18,11 +18,11 @@ from ser_lightning.config import Config, LoggerConfig, compose, reference_system
 from ser_lightning.errors import UserError, stop
 from ser_lightning.files import explain_file
 from ser_lightning.report.failure import keep_failure
-from ser_lightning.runs.jobs import REFERENCE_SYSTEM, Job, job_name, replications, same_settings
+from ser_lightning.runs.jobs import REFERENCE_SYSTEM, Job, job_key, job_name, replications, same_settings
 from ser_lightning.runs.signature import settings
 from ser_lightning.runs.status import job_status
 from ser_lightning.runs.study import begin_study, read_jobs, study_folder, write_jobs
-from ser_lightning.runs.varying import varying_settings
+from ser_lightning.runs.varying import settings_key, varying_settings
 
 # States of a run after a sweep that are an error of it; the others only where the sweep itself was to finish the run
 FAILED, UNFINISHED = ("failed", "damaged"), ("interrupted", "missing")
@@ -51,12 +51,14 @@ class SweepReport(Callback):
             self.jobs = [Job(job_name(_own(overrides, job)), settings(job)) for overrides, job in jobs]
             for line in _lacking(jobs):
                 print(line)
+            systems = _reference_systems(jobs, self.jobs)
+            _refuse_unlike_utterances([*(job for _, job in jobs), *systems])
             study = study_folder(config.paths.output, config.study.name)
             # The jobs agree in what is no setting of theirs
             first = jobs[0][1] if jobs else compose(_fixed(config), config.hydra.job.config_name)
             overrides = list(config.hydra.overrides.task)
             begin_study(first, study, "train -m", overrides, [job.settings for job in self.jobs])
-            self.jobs += _reference_systems(jobs, self.jobs)
+            self.jobs += [Job(REFERENCE_SYSTEM, settings(system)) for system in systems]
             write_jobs(study, self.jobs)
         except UserError as error:
             stop(error)
@@ -159,14 +161,14 @@ def _lacking(jobs: Sequence[tuple[list[str], Config]]) -> list[str]:
     return list(lines)
 
 
-def _reference_systems(configs: Sequence[tuple[list[str], Config]], jobs: Sequence[Job]) -> list[Job]:
-    """The study's reference system, a job for each seed of the sweep; nothing where it has none.
+def _reference_systems(configs: Sequence[tuple[list[str], Config]], jobs: Sequence[Job]) -> list[Config]:
+    """The study's reference system, once for each seed of the sweep; nothing where it has none.
 
     Raises `UserError` where it depends on what else is swept, or is one of the sweep's `jobs`.
     """
-    systems = [reference_system(config, overrides) for overrides, config in configs]
-    alike = [Job(REFERENCE_SYSTEM, settings(system)) for system in systems if system]
-    distinct = [job for number, job in enumerate(alike) if not any(same_settings(job, one) for one in alike[:number])]
+    given = filter(None, (reference_system(config, overrides) for overrides, config in configs))
+    systems = list({job_key(Job(REFERENCE_SYSTEM, settings(system))): system for system in given}.values())
+    distinct = [Job(REFERENCE_SYSTEM, settings(system)) for system in systems]
     if len(replications(distinct)) > 1:
         keys = ", ".join(key for key in varying_settings([job.settings for job in distinct]) if key != "seed")
         raise UserError(
@@ -176,7 +178,7 @@ def _reference_systems(configs: Sequence[tuple[list[str], Config]], jobs: Sequen
     for system in distinct:
         if same := [job.name for job in jobs if same_settings(job, system)]:
             raise UserError(f"study.reference_system is a job of this sweep already: {same[0]}")
-    return distinct
+    return systems
 
 
 def _refuse_mixture(jobs: list[Config]) -> None:
@@ -194,6 +196,15 @@ def _refuse_mixture(jobs: list[Config]) -> None:
             raise UserError("split.test differs between the jobs of this sweep; give each its own sweep")
         if _identity(job) != _identity(first):
             raise UserError("the corpus differs between the jobs of this sweep; give each corpus its own sweep")
+
+
+def _refuse_unlike_utterances(configs: Sequence[Config]) -> None:
+    """See `refuse_unlike_utterances`; where all have one front end and encoder, nobody waits for torch."""
+    parts = [{group: config.described[group] for group in ("features", "model")} for config in configs]
+    if len({*map(settings_key, parts)}) > 1:
+        from ser_lightning.training.plan import refuse_unlike_utterances
+
+        refuse_unlike_utterances(configs)
 
 
 def _identity(config: Config) -> dict[str, Any]:

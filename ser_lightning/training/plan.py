@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -162,12 +162,11 @@ def _read_split(file: Path) -> pd.DataFrame:
 
 def prepare(config: Config) -> tuple[Manifest, FeatureStore]:
     """The corpus's usable utterances and their frames; read once per command: see `forget_corpora`."""
-    parts = [[part.model_dump(), part.content] for part in (config.corpus, config.features, config.model)]
-    key = digest([*parts, config.paths.output])
+    key = _key(config, "corpus", "features", "model")
     if key not in _prepared:
         cache = Path(config.paths.output) / "cache"
         seconds, fewest = _least(config)
-        manifest = load_manifest(config.corpus, cache, seconds)
+        manifest = _read(config, seconds)
         # Frames may take hours
         if refuse_unknown := getattr(config.normalise.load(), "refuse_unknown", None):
             refuse_unknown(manifest.table["speaker"].to_numpy())
@@ -184,6 +183,29 @@ def prepare(config: Config) -> tuple[Manifest, FeatureStore]:
     return _prepared[key]
 
 
+def refuse_unlike_utterances(configs: Iterable[Config]) -> None:
+    """Raise `UserError` where jobs of one study would have unlike utterances, and so unlike divisions, since some need
+    longer ones than others; no recording is read where all need the same."""
+    parts = {_key(config, "features", "model"): config for config in configs}
+    needs = {shortest_seconds(config): config for config in reversed(parts.values())}
+    least, most = min(needs), max(needs)
+    if least == most:
+        return
+    try:
+        manifest = _read(needs[least], least)
+    except UserError:
+        # The jobs will say so, where they are run
+        return
+    if short := int((manifest.table["seconds"] < most).sum()):
+        one, other = (
+            f"features={config.features.name} model={config.model.name}" for config in (needs[least], needs[most])
+        )
+        raise UserError(
+            f"{manifest.corpus}: {short} of {len(manifest)} utterances are long enough for {one}, and too short for "
+            f"{other}, which needs {most:g} s; a study has the same for all: corpus.min_seconds={most:g}"
+        )
+
+
 def uses(config: Config, split: Split) -> list[str]:
     """What numbers rest on beyond what the protocol's name tells, a phrase each.
 
@@ -198,11 +220,24 @@ def uses(config: Config, split: Split) -> list[str]:
 def forget_corpora() -> None:
     """Read corpora anew from here on, for their tables and recordings may have changed since."""
     _prepared.clear()
+    _manifests.clear()
 
 
 def shortest_seconds(config: Config) -> float:
-    """The shortest sound that front end and encoder can do with."""
+    """The shortest sound that front end and encoder can do with, and that is wanted."""
     return _least(config)[0]
+
+
+def _read(config: Config, seconds: float) -> Manifest:
+    key = digest([_key(config, "corpus"), seconds])
+    if key not in _manifests:
+        _manifests[key] = load_manifest(config.corpus, Path(config.paths.output) / "cache", seconds)
+    return _manifests[key]
+
+
+def _key(config: Config, *groups: str) -> str:
+    parts = [config.parts[group] for group in groups]
+    return digest([*([part.model_dump(), part.content] for part in parts), config.paths.output])
 
 
 def _least(config: Config) -> tuple[float, int]:
@@ -210,7 +245,8 @@ def _least(config: Config) -> tuple[float, int]:
     front_end = config.features.make()
     fewest = getattr(config.model.make(bins=front_end.bins), "fewest", 1)
     frames = (fewest - 1) / front_end.rate if front_end.rate else 0.0
-    return max(frames, front_end.shortest / front_end.sample_rate), fewest
+    return max(frames, front_end.shortest / front_end.sample_rate, config.corpus.min_seconds), fewest
 
 
 _prepared: dict[str, tuple[Manifest, FeatureStore]] = {}
+_manifests: dict[str, Manifest] = {}

@@ -4,14 +4,16 @@ import io
 import logging
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
 from ser_lightning import doctor
 from ser_lightning.config import FeaturesConfig, choices, compose
+from ser_lightning.data.splits import Split
 from ser_lightning.errors import UserError
 from ser_lightning.features import LogMel
-from ser_lightning.training.plan import plan_job, prepare, uses
+from ser_lightning.training.plan import plan_job, prepare, refuse_unlike_utterances, uses
 from tests.corpora.test_containers import content_of, flac, patched
 
 
@@ -36,6 +38,26 @@ def test_what_a_front_end_leaves_too_little_of_for_the_encoder_is_left_out(tmp_p
     assert len(manifest) == 11
     assert manifest.left_out == {"11.wav": "30 frames are fewer than the 49 that model=crnn needs"}
     assert "1 of 12 recordings are left out. 11.wav: 30 frames" in caplog.text
+
+
+def test_settings_of_a_study_that_need_longer_sound_than_others_are_refused(tmp_path):
+    lengths = [4_800, *[16_000] * 23]
+    for number, samples in enumerate(lengths):
+        wave = np.random.default_rng(number).uniform(-0.1, 0.1, samples)
+        soundfile.write(tmp_path / f"{number:02d}.wav", wave, 16_000)
+    rows = [f"{number:02d}.wav,{'ab'[number % 2]}" for number in range(24)]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label", *rows]))
+    words = ["corpus=table", f"corpus.root={tmp_path}", "corpus.table=t.csv", f"paths.output={tmp_path}"]
+    one, other = compose([*words, "model=gru"]), compose([*words, "model=crnn"])
+    refuse_unlike_utterances([one, one])
+    message = r"1 of 24 utterances are long enough for .*model=gru, and too short for .*model=crnn, which needs 0\.48 s"
+    with pytest.raises(UserError, match=f"{message}.*: corpus.min_seconds=0.48$"):
+        refuse_unlike_utterances([one, other])
+    alike = [compose([*words, f"model={name}", "corpus.min_seconds=0.48"]) for name in ("gru", "crnn")]
+    refuse_unlike_utterances(alike)
+    manifests = [prepare(config)[0] for config in alike]
+    assert [manifest.left_out.keys() for manifest in manifests] == [{"00.wav"}] * 2
+    assert len({manifest.digest for manifest in manifests}) == 1
 
 
 def test_unknown_speakers_are_refused_before_frames_are_computed(tmp_path):
@@ -101,19 +123,24 @@ def test_the_doctor_says_of_odd_recordings_what_a_training_says(odd, capsys):
     assert "Very quiet (peak more than 60 dB below full scale): 1: quiet.wav" in said
 
 
+def told(config):
+    """What is told of a configuration whose split has nothing to say once it has divided."""
+    return uses(config, Split(config.split.name, 0, 0, pd.DataFrame(), getattr(config.split.make(), "uses", "")))
+
+
 @pytest.mark.parametrize("corpus", sorted(set(choices()["corpus"]) - {"mixed"}))
 def test_nothing_more_is_told_of_a_corpus_that_joins_none(corpus):
     """Of every one in conf/, whatever its constructor takes."""
     words = ["corpus.root=a", "corpus.name=one", *(["corpus.table=a.csv"] if corpus == "table" else [])]
-    assert uses(compose([f"corpus={corpus}", *words])) == []
+    assert told(compose([f"corpus={corpus}", *words])) == []
 
 
 def test_what_numbers_rest_on_beyond_the_protocol_is_told_of_every_part():
-    assert uses(compose([])) == []
+    assert told(compose([])) == []
     known = "selected on a tenth of the training speakers' utterances"
     unlabelled = "normalised by 5 utterances of each tested speaker, unlabelled (transductive)"
     words = ["split=speaker", "split.dev=utterances", "normalise=speaker", "normalise.utterances=5"]
-    assert uses(compose(words)) == [known, unlabelled]
+    assert told(compose(words)) == [known, unlabelled]
     mixed = ["corpus=mixed", "corpus.name=both", "corpus.roots={emodb: a, ravdess: b}", "split=corpus"]
-    assert uses(compose(mixed)) == ["corpora joined: emodb, ravdess"]
-    assert uses(compose(["split=official", "split.test=test2"])) == ["tested on its part test2"]
+    assert told(compose(mixed)) == ["corpora joined: emodb, ravdess"]
+    assert told(compose(["split=official", "split.test=test2"])) == ["tested on its part test2"]
