@@ -46,6 +46,13 @@ def _distinct(numbers: list[int]) -> list[int]:
     return numbers
 
 
+def _one_folder(name: str) -> str:
+    """Whoever is given a study's folder finds its runs two folders above."""
+    if "/" in name or name in (".", ".."):
+        raise PydanticCustomError("folder", "it is no name of one folder; leave out /, and call it neither . nor ..")
+    return name
+
+
 Numbers = Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct)]
 
 
@@ -220,7 +227,7 @@ class StudyConfig(BaseModel):
     """Several jobs and their report."""
 
     model_config = STRICT
-    name: Annotated[Text, says("folder below studies/", min_length=1)]
+    name: Annotated[Text, says("folder below studies/", min_length=1), AfterValidator(_one_folder)]
     stop_at_failure: Annotated[
         bool, says("a run that fails stops the study or sweep, instead of being listed at its end")
     ]

@@ -28,7 +28,7 @@ def main(config: Config) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from ser_lightning.runs.study import begin_study, study_folder, write_jobs
+    from ser_lightning.runs.study import begin_study, refuse_other_settings, study_folder, write_jobs
     from ser_lightning.training.choice import Setting, common_settings
     from ser_lightning.training.job import set_damaged_aside
     from ser_lightning.training.plan import record_corpus, refuse_unlike_utterances
@@ -39,7 +39,10 @@ def main(config: Config) -> None:
     study = study_folder(config.paths.output, config.study.name)
     configs = compose_settings(config, overrides)
     refuse_unlike_utterances(chain.from_iterable(configs.values()))
-    begin_study(config, study, "reproduce", overrides, [common_settings(several) for several in configs.values()])
+    common = {name: common_settings(several) for name, several in configs.items()}
+    if config.study.references:
+        refuse_other_settings(study, common)
+    begin_study(config, study, "reproduce", overrides, list(common.values()))
     settings = [Setting.plan(name, several, config.study.more_seeds) for name, several in configs.items()]
     first = rounds(runs for setting in settings for runs in setting.candidates)
     # What is chosen from must stand

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen += [entry.run for entry in entries if entry.run]
     if options.verify:
         try:
-            verify(output / "runs", chosen if options.study else [])
+            verify(output / "runs", chosen if options.study else None)
         except UserError as error:
             problems.append(str(error))
     if problems:
@@ -64,12 +64,12 @@ def summary(entries: Sequence[RunStatus]) -> str:
     return text + (f"; {other} made with other code or settings, and replaced" if other else "")
 
 
-def verify(runs: Path, names: Sequence[str]) -> None:
-    """Print what is wrong with any file of these runs, or of all that there are, finished or not.
+def verify(runs: Path, names: Sequence[str] | None) -> None:
+    """Print what is wrong with any file of these runs, or with None of all that there are, finished or not.
 
     Raises `UserError` where there is anything.
     """
-    folders = [runs / name for name in dict.fromkeys(names)] or sorted(runs.glob("[!.]*"))
+    folders = sorted(runs.glob("[!.]*")) if names is None else [runs / name for name in dict.fromkeys(names)]
     folders = [folder for folder in folders if folder.is_dir()]
     problems = [problem for folder in folders for problem in _problems(folder)]
     print("\n".join([*problems, f"Verified: {len(folders)} runs"]))

@@ -182,6 +182,9 @@ def test_a_seed_beyond_the_generators_and_a_study_without_a_name_are_refused():
         compose(["seed=4294967296"])
     with pytest.raises(UserError, match=r"study\.name is empty: give it a name"):
         compose(["study.name=''"])
+    for name in ("exp/one", ".."):
+        with pytest.raises(UserError, match=f"study.name={name}: it is no name of one folder; leave out /"):
+            compose([f"study.name={name}"])
 
 
 @pytest.mark.parametrize(

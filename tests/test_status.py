@@ -6,6 +6,8 @@ import sys
 import pytest
 
 from ser_lightning.errors import UserError
+from ser_lightning.runs.jobs import Job
+from ser_lightning.runs.study import write_jobs
 from ser_lightning.status import main
 from tests.report.simulated import Simulation, predictions, settings_of
 
@@ -41,6 +43,15 @@ def test_a_run_that_two_jobs_share_counts_once(simulation, capsys):
     simulation.add_job(2, "the same", settings_of("logmel", 0.3, 0.5))
     main(["--output", str(simulation.output)])
     assert capsys.readouterr().out == "simulated: 6 runs: 2 done, 4 missing\n"
+
+
+def test_of_a_study_without_a_run_nothing_is_verified(simulation, capsys):
+    (simulation.runs / simulation.signature(settings_of("logmel", 0.3, 0.1), 0, 1) / "config.yaml").write_text(
+        "altered"
+    )
+    write_jobs(simulation.output / "studies" / "begun", [Job("loss.lam=0", settings_of("logmel", 0.0, 0.5))])
+    main(["begun", "--verify", "--output", str(simulation.output)])
+    assert capsys.readouterr().out.splitlines()[-1] == "Verified: 0 runs"
 
 
 def test_what_is_not_there(simulation, tmp_path):

@@ -27,9 +27,10 @@ def audit_split(manifest: Manifest, sound: pd.DataFrame, split: Split) -> FoldAu
     """Audit one fold; `sound` as `measure_corpus` returns it."""
     from scipy.stats import ks_2samp
 
-    # raises where a row is missing: every usable utterance has been measured
     described = manifest.table[["id", "label", "speaker", "dialogue", "text_id"]]
     table = split.table.merge(described, on="id").merge(sound, on="id", validate="1:1")
+    if unmeasured := len(split.table) - len(table):
+        raise ValueError(f"{unmeasured} utterances of {manifest.corpus} are used, and have not been measured")
     train, dev, test = (table[table["part"] == part] for part in ("train", "dev", "test"))
     classes = list(manifest.classes)
     text = _shared(train, test, "text_id")

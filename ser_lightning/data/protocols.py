@@ -214,7 +214,7 @@ def set_aside(manifest: Manifest, training: np.ndarray, share: float, seed: int,
     """Which of the training utterances select instead [utterances], and whether they are "speakers" or "utterances".
 
     They are whole speakers, dealt by `deal`, where each is known and there are enough for the share; else utterances,
-    dealt by `deal_utterances`. The share is one of a whole number of parts.
+    dealt by `deal_utterances`. The share is one of a whole number of parts, see `_part_share`.
     """
     own = _part(manifest, training)
     speakers, parts, rng = own.table["speaker"], round(1 / share), np.random.default_rng([seed, repeat])
@@ -227,6 +227,11 @@ def set_aside(manifest: Manifest, training: np.ndarray, share: float, seed: int,
     drawn = np.zeros(len(manifest), dtype=bool)
     drawn[np.flatnonzero(training)[part == rng.choice(classes.index[classes == classes.max()])]] = True
     return drawn, unit
+
+
+def _part_share(share: float) -> str:
+    """The share that one part has of as many as come nearest to a share: 0.4 would be one of two and a half."""
+    return f"{1 / round(1 / share):.2g}"
 
 
 def deal(manifest: Manifest, owner: pd.Series, groups: int, seed: int, repeat: int) -> np.ndarray:
@@ -329,7 +334,7 @@ class Official:
         role[parts == tested] = "test"
         if "dev" not in role:
             drawn, unit = set_aside(manifest, role == "train", self.dev, self.seed, repeat)
-            role[drawn], self._selects = "dev", f"selected on a share of {self.dev:g} of the training {unit}"
+            role[drawn], self._selects = "dev", f"selected on a share of {_part_share(self.dev)} of the training {unit}"
         selects = self._selects or "selected on the dev part"
         log.info("%s: its parts are %s; tested on %s, %s", manifest.corpus, listed, tested, selects)
         return role[None]
@@ -395,7 +400,8 @@ class AcrossCorpora:
             role[drawn] = "dev"
             selecting.setdefault(unit, []).append(name)
         words = ", and of the ".join(f"{unit} of {listing(names)}" for unit, names in sorted(selecting.items()))
-        log.info("%s: tested on %s; a share of %g of the %s selects", manifest.corpus, tested, self.dev, words)
+        share = _part_share(self.dev)
+        log.info("%s: tested on %s; a share of %s of the %s selects", manifest.corpus, tested, share, words)
         return role
 
 

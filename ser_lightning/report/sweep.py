@@ -2,6 +2,8 @@
 
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -58,6 +60,10 @@ class SweepReport(Callback):
             first = jobs[0][1] if jobs else compose(_fixed(config), config.hydra.job.config_name)
             overrides = list(config.hydra.overrides.task)
             begin_study(first, study, "train -m", overrides, [job.settings for job in self.jobs])
+            if not is_grid:
+                # Nobody else takes back what earlier commands left failed
+                with suppress(UserError):
+                    write_jobs(study, [replace(job, failure=None) for job in read_jobs(study)])
             self.jobs += [Job(REFERENCE_SYSTEM, settings(system)) for system in systems]
             write_jobs(study, self.jobs)
         except UserError as error:

@@ -117,9 +117,13 @@ def same_settings(one: Job, other: Job) -> bool:
 
 
 def was_edited(former: Job, job: Job) -> bool:
-    """Whether two jobs were typed alike, and the code of a part has changed between them."""
+    """Whether two jobs were typed alike, with parts of the same names, and a part's code has changed between them."""
     parts = [key for key in former.origin.keys() & job.origin.keys() if key != "corpus" and "." not in key]
-    return former.name == job.name and any(former.origin[key] != job.origin[key] for key in parts)
+    tables = [
+        {key: value for key, value in flat(one.settings).items() if key.endswith(".name")} for one in (former, job)
+    ]
+    alike = former.name == job.name and tables[0] == tables[1]
+    return alike and any(former.origin[key] != job.origin[key] for key in parts)
 
 
 def job_key(job: Job) -> str:

@@ -84,14 +84,18 @@ def _state(folder: Path, readouts: Iterable[str]) -> tuple[str, str]:
 
 
 def _replaced_lines(study: str, jobs: list[Job], runs: Path) -> Iterator[RunStatus]:
+    import yaml
+
     planned = {name for job in jobs for name in job.runs}
+    # As YAML writes it, which would take 2024 for a number
+    line = yaml.safe_dump({"name": study}, allow_unicode=True).strip()
     for file in sorted(runs.glob("*/config.yaml")):
         if file.parent.name in planned:
             continue
         # Most runs of a large folder belong to other studies; a plain look is a hundred times faster than YAML.
         try:
             text = read_text(file)
-            if f"\n  name: {study}\n" not in text:
+            if f"\n  {line}\n" not in text:
                 continue
             config = parse_yaml(text)
             is_own = config["study"]["name"] == study

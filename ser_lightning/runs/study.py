@@ -22,7 +22,7 @@ from ser_lightning.files import absolute, read_json, read_text, write_whole
 from ser_lightning.runs.jobs import REFERENCE_SYSTEM, UNDECIDED, Job, job_key, join_jobs, same_settings, was_edited
 from ser_lightning.runs.seal import SEAL, check_record, record_seal
 from ser_lightning.runs.signature import OF_STEPS, flat
-from ser_lightning.runs.varying import Baseline, name_parts
+from ser_lightning.runs.varying import Baseline, name_parts, show_value
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -296,6 +296,23 @@ def refuse_other_corpus(folder: Path, runs: Path, corpus: str, protocol: str) ->
             )
 
 
+def refuse_other_settings(folder: Path, settings: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises `UserError` where a study that compares its settings by their names has one of the same name, but for the
+    seed, with other values: which of the two is meant, nobody could tell."""
+    jobs: list[Job] = []
+    with suppress(UserError):
+        jobs = read_jobs(folder)
+    for job in jobs:
+        before, now = flat(job.settings), flat(settings.get(job.name, {}))
+        # A later version, or an edited part, may have further settings
+        changed = [key for key in before.keys() & now.keys() - {"seed"} if before[key] != now[key]]
+        for key in sorted(changed):
+            raise UserError(
+                f"the study {folder.name} has a setting '{job.name}' with {key}={show_value(before[key])}, now "
+                f"{show_value(now[key])}; settings that are compared by name need a study of their own (study.name=)"
+            )
+
+
 def _first_result(runs: Path, signatures: Sequence[str]) -> "list[RunResult]":
     """The result of the first run that has one; what is damaged is named by who reads it for its own sake."""
     from ser_lightning.runs.ledger import read_result
@@ -331,10 +348,9 @@ def _tell_dropped(study: str, former: Job, job: Job) -> None:
     count = len({run for run in former.runs if not run.startswith(UNDECIDED)} - {*job.runs})
     if count:
         runs, verb = ("1 run", "is") if count == 1 else (f"{count} runs", "are")
-        log.warning(
-            f"{runs} of {job.name} {verb} dropped from the study {study}, made with other code, files or corpus than "
-            "now; all are kept in runs/"
-        )
+        same = former.origin == job.origin
+        reason = "for its divisions choose anew" if same else "made with other code, files or corpus than now"
+        log.warning(f"{runs} of {job.name} {verb} dropped from the study {study}, {reason}; all are kept in runs/")
 
 
 def _job_file(folder: Path, number: int) -> Path:

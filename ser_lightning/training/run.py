@@ -302,9 +302,18 @@ def _tables(data: SpectrogramDataModule, part: str, batches: Any) -> tuple[pd.Da
     facts = pd.DataFrame({"id": ids, "part": part, "label": [label_of[name] for name in ids]})
     z = np.concatenate([z for _, z, _ in batches])  # [utterances, 64]
     logits = np.concatenate([one for _, _, one in batches])  # [utterances, classes]
+    if wrong := [name for name, *values in zip(ids, z, logits, strict=True) if not all(map(_is_finite, values))]:
+        raise UserError(
+            f"z or a logit is not a number for {len(wrong)} of {len(ids)} utterances of {part}, such as {wrong[0]}; "
+            "see what encoder and head do with it in evaluation, where self.training is False"
+        )
     z_table = facts.join(pd.DataFrame(z).add_prefix("z_"))
     logit_table = facts.join(pd.DataFrame(logits, columns=list(data.classes)).add_prefix("logit_"))
     return z_table.sort_values("id"), logit_table.sort_values("id")
+
+
+def _is_finite(values: np.ndarray) -> bool:
+    return bool(np.isfinite(values).all())
 
 
 def _confusion(predictions: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:

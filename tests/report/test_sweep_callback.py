@@ -86,6 +86,17 @@ def test_what_an_earlier_command_left_failed_is_no_failure_of_this_one(simulatio
     assert read_jobs(simulation.study)[0].failure == "there is no folder /x"
 
 
+def test_of_a_sweeper_that_does_not_know_its_jobs_no_failure_of_before_remains(simulation, sweep, capsys):
+    write_jobs(simulation.study, [Job("loss.lam=1", settings_of("logmel", 1.0, 0.5), failure="there is no folder /x")])
+    config = sweep("loss.lam=1")
+    config.hydra.sweeper._target_ = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
+    again = SweepReport()
+    again.on_multirun_start(config)
+    again.on_multirun_end(config)
+    assert read_jobs(simulation.study)[0].failure is None
+    assert capsys.readouterr().err == ""
+
+
 def test_an_error_in_the_report_is_shown_and_ends_in_error(simulation, sweep, monkeypatch, capsys):
     """Hydra makes a warning of an exception in a callback, and exits with 0."""
     settings = settings_of("logmel", 0.3, 0.1)

@@ -8,6 +8,7 @@ from itertools import product
 
 import pandas as pd
 import pytest
+import yaml
 
 from ser_lightning.config import compose
 from ser_lightning.errors import UserError
@@ -28,6 +29,7 @@ from ser_lightning.runs.study import (
     read_current_jobs,
     read_jobs,
     read_study,
+    refuse_other_settings,
     study_folder,
     write_command,
     write_job,
@@ -288,6 +290,46 @@ def test_the_baseline_may_be_a_setting_of_steps_in_a_study_that_makes_none(tmp_p
     assert read_study(tmp_path).baseline == ("loss.lam=0",)
 
 
+def test_another_part_under_the_same_name_is_another_row(tmp_path, caplog):
+    """As of `reproduce`, whose jobs are called as the study calls its settings."""
+    settings = [parts_of("mine", 0.3, **{"model.name": name}) for name in ("crnn", "gru")]
+    for number, one in enumerate(settings):
+        origin = {"loss": "a1", "model": f"m{number}"}
+        write_jobs(tmp_path, [Job("setting 1", one, [f"run{number}"], [[0, 0]], origin=origin)])
+    assert [job.runs for job in read_jobs(tmp_path)] == [["run0"], ["run1"]]
+    assert not caplog.messages
+
+
+def test_settings_that_are_compared_by_name_keep_their_values(tmp_path):
+    before, now = settings_of("logmel", 0.3, 0.5), settings_of("logmel", 0.3, 0.5)
+    write_jobs(
+        tmp_path, [Job("centre", {**before, "loss": {**before["loss"], "lam": "chosen on dev"}}, ["a"], [[0, 0]])]
+    )
+    now["loss"] |= {"lam": "chosen on dev", "later": 1}
+    for seed in (0, 1):
+        refuse_other_settings(tmp_path, {"centre": {**now, "seed": seed}, "triplet": before})
+    message = (
+        rf"the study {tmp_path.name} has a setting 'centre' with loss.lam=chosen on dev, now 0\.3; .*\(study.name=\)"
+    )
+    with pytest.raises(UserError, match=message):
+        refuse_other_settings(tmp_path, {"centre": before})
+    now["trainer"]["max_steps"] = 50
+    with pytest.raises(UserError, match=r"'centre' with trainer\.max_steps=3520, now 50"):
+        refuse_other_settings(tmp_path, {"centre": now})
+
+
+@pytest.mark.parametrize("name", ["simulated", "2024", "on", "ö: a"])
+def test_runs_that_were_replaced_are_found_whatever_the_study_is_called(tmp_path, name):
+    simulation = Simulation(tmp_path)
+    settings = settings_of("logmel", 0.0, 0.5)
+    file = simulation.finish(settings, 0, 0, RIGHT) / "config.yaml"
+    described = {**yaml.safe_load(file.read_text()), "study": {"name": name}}
+    file.write_text(yaml.safe_dump(described, sort_keys=False, allow_unicode=True))
+    study = tmp_path / "studies" / name
+    write_jobs(study, [Job("loss.lam=0", settings, ["another"], [[0, 0]])])
+    assert [entry.state for entry in study_status(study, simulation.runs)] == ["missing", "replaced"]
+
+
 def test_status_lists_the_jobs_of_both_commands_and_runs_that_were_replaced(tmp_path):
     simulation = Simulation(tmp_path)
     first, second = settings_of("logmel", 0.0, 0.5), settings_of("logmel", 0.3, 0.5)
@@ -407,6 +449,11 @@ def test_runs_that_were_not_known_yet_are_replaced_without_being_dropped(tmp_pat
     (job,) = read_jobs(tmp_path)
     assert (job.runs, job.places) == (["first", "second"], places)
     assert not caplog.records
+    # Another candidate has come
+    write_jobs(tmp_path, [replace(waiting, runs=["first", waiting.runs[1]])])
+    dropped = f"1 run of island is dropped from the study {tmp_path.name}, for its divisions choose anew; all are kept"
+    assert caplog.messages == [f"{dropped} in runs/"]
+    write_jobs(tmp_path, [job])
     # A candidate of the same settings is another job
     write_jobs(tmp_path, [replace(job, candidate_of="island")])
     assert [one.candidate_of for one in read_jobs(tmp_path)] == [None, "island"]

@@ -1,9 +1,11 @@
 """One run: what its folder holds, that it is repeatable, that it is not trained twice."""
 
 import json
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from lightning import seed_everything
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+from ser_lightning.data.protocols import PARTS
 from ser_lightning.errors import UserError
 from ser_lightning.heads import Linear
 from ser_lightning.heads.svm import SVM
@@ -24,7 +27,7 @@ from ser_lightning.training.job import mean_dev_ua, train_all, train_once
 from ser_lightning.training.network import use_bf16
 from ser_lightning.training.plan import plan_job
 from ser_lightning.training.progress import StudyProgress
-from ser_lightning.training.run import _seed, train_run
+from ser_lightning.training.run import _seed, fold_data, train_run, write_predictions
 
 
 def train(config):
@@ -190,6 +193,21 @@ def test_what_is_not_a_number_on_dev_alone_is_told(small, monkeypatch, part, mes
     monkeypatch.setattr(part, "forward", lambda self, *given: forward(self, *given) / (1 if self.training else 0))
     (planned,) = plan_job(small("seed=12", "loss.lam=0.1"))
     assert train_once(planned).reason.startswith(message)
+
+
+@pytest.mark.parametrize("place", [1, 2], ids=["z", "logits"])
+def test_what_is_not_a_number_on_test_alone_is_told_and_makes_no_result(small, tmp_path, place):
+    (planned,) = plan_job(small("seed=13"))
+    data = fold_data(planned, torch.device("cpu"))
+    outputs = [[[data.parts[part].ids, np.zeros((len(data.parts[part]), 4), np.float32)]] for part in PARTS]
+    outputs = [[(ids, values, values.copy())] for ((ids, values),) in outputs]
+    ((names, *values),) = outputs[-1]
+    values[place - 1][2, 1] = np.nan
+    trainer = Mock(predict=Mock(return_value=outputs))
+    message = f"not a number for 1 of {len(names)} utterances of test, such as {re.escape(names[2])}; see what encoder"
+    with pytest.raises(UserError, match=message):
+        write_predictions(tmp_path, trainer, Mock(), data)
+    assert not any(tmp_path.glob("*.parquet"))
 
 
 def test_precision_is_what_was_asked_for():
