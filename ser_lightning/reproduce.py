@@ -31,7 +31,7 @@ def main(config: Config) -> None:
     from ser_lightning.runs.study import begin_study, refuse_other_settings, study_folder, write_jobs
     from ser_lightning.training.choice import Setting, common_settings
     from ser_lightning.training.job import set_damaged_aside
-    from ser_lightning.training.plan import record_corpus, refuse_unlike_utterances
+    from ser_lightning.training.plan import record_corpus, refuse_unlike_plans, refuse_unlike_utterances
 
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         raise UserError(f"reproduce is a study already; give it without -m, or sweep with {command_line('train')} -m")
@@ -41,9 +41,10 @@ def main(config: Config) -> None:
     refuse_unlike_utterances(chain.from_iterable(configs.values()))
     common = {name: common_settings(several) for name, several in configs.items()}
     if config.study.references:
-        refuse_other_settings(study, common)
+        refuse_other_settings(study, common, defaults_of_own_parts(chain.from_iterable(configs.values())))
     begin_study(config, study, "reproduce", overrides, list(common.values()))
     settings = [Setting.plan(name, several, config.study.more_seeds) for name, several in configs.items()]
+    refuse_unlike_plans({setting.name: setting.candidates[0] for setting in settings})
     first = rounds(runs for setting in settings for runs in setting.candidates)
     # What is chosen from must stand
     set_damaged_aside(list(chain.from_iterable(first)))
@@ -153,6 +154,12 @@ def rounds(planned: Iterable[Sequence["PlannedRun"]]) -> list[list["PlannedRun"]
     """The runs of several settings, fold by fold, those of the same features together."""
     by_fold = sorted(chain.from_iterable(planned), key=lambda run: (run.split.repeat, run.split.fold))
     return [list(runs) for _, runs in groupby(by_fold, lambda run: (run.split.digest, run.config.features.name))]
+
+
+def defaults_of_own_parts(configs: Iterable[Config]) -> set[str]:
+    """The dotted keys of settings that parts in a user's own code take."""
+    parts = chain.from_iterable(config.parts.items() for config in configs)
+    return {f"{group}.{key}" for group, part in parts if part.code for key in part.own}
 
 
 def compose_settings(config: Config, overrides: Sequence[str]) -> dict[str, list[Config]]:

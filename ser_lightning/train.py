@@ -31,6 +31,7 @@ def main(config: Config) -> float:
     from hydra.types import RunMode
 
     from ser_lightning.training.job import mean_dev_ua
+    from ser_lightning.training.plan import refuse_unlike_utterances
 
     hydra = HydraConfig.get()
     study = study_folder(config.paths.output, config.study.name)
@@ -38,6 +39,8 @@ def main(config: Config) -> float:
     name = job_name([word for word in overrides if not config.lacks(word)])
     system = reference_system(config, overrides)
     if hydra.mode is RunMode.RUN:
+        if system:
+            refuse_unlike_utterances([config, system])
         begin_study(config, study, "train", overrides, [settings(config)])
         results = train_job(config, study, name, alone=True)
         if system:

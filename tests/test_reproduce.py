@@ -101,9 +101,10 @@ def test_a_study_whose_folds_choose_by_dev_and_take_further_seeds(run_module, ou
     assert {file: file.stat().st_mtime_ns for file in (output / "runs").glob("*/result.json")} == before
     assert "14 runs: 14 done" in run_module("status", "arms", f"--output={output}").stdout
 
-    refused = run_module("reproduce", *words, "study.references=[center]")
+    refused = run_module("reproduce", *words, "trainer.max_steps=3")
     assert refused.returncode == 1
-    assert "study.references, study.described: center is none of plain, softmax, island" in refused.stderr
+    assert "the study arms has a setting 'plain' with trainer.max_steps=4, now 3;" in refused.stderr
+    assert "trainer.max_steps=3" not in (study / "command.txt").read_text()
 
 
 @pytest.mark.parametrize("error", [KeyError("tau"), UserError("a file is damaged")])

@@ -11,7 +11,7 @@ import pandas as pd
 from ser_lightning.errors import UserError
 from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.material import Material
-from ser_lightning.report.samples import difference_row, pair_refusals, score_row, score_samples, unpaired_row
+from ser_lightning.report.samples import difference_row, difference_samples, pair_refusals, score_row, unpaired_row
 from ser_lightning.report.scored import ScoredRun, on_same_divisions
 from ser_lightning.report.statistics import holm
 from ser_lightning.report.summary import counted
@@ -160,7 +160,7 @@ def _row(first: Side, i: int, second: Side, j: int) -> dict[str, Any]:
     sides = [first.material.finished(i), second.material.finished(j)]
     speaker_of = first.material.speaker_of
     common = on_same_divisions(sides[1], sides[0])
-    row: dict[str, Any] = {"first": first.material.names[i], "second": second.material.names[j]}
+    row: dict[str, Any] = {"first": first.material.names[i], "second": second.material.names[j], "given": ""}
     question = question_of(first, second)
     row["pairs"] = len(common)
     row["same"] = sum(_same(*pair) for pair in common)
@@ -168,13 +168,14 @@ def _row(first: Side, i: int, second: Side, j: int) -> dict[str, Any]:
         sides = [[pair[side] for pair in common] for side in (1, 0)]
         row |= difference_row(common, speaker_of)
         row["refusal"] = pair_refusals(common, speaker_of).get(question, "")
+        # Where there are no pairs, both sides' spread over runs is in the interval
+        given = difference_samples(common, speaker_of)[HEADLINE].given
+        row["given"] = given if question == "new people" else ""
     a, b = (score_row(side, speaker_of) for side in sides)
     for metric in METRICS:
         row |= {f"{metric}_a": a[metric], f"{metric}_b": b[metric]}
     if not common:
         row |= unpaired_row(sides[0], sides[1], speaker_of, question)
-    given = [score_samples(side, speaker_of)[HEADLINE].given for side in sides]
-    row["given"] = next(filter(None, given), "") if question == "new people" else ""
     return row
 
 

@@ -63,7 +63,9 @@ class SweepReport(Callback):
             if not is_grid:
                 # Nobody else takes back what earlier commands left failed
                 with suppress(UserError):
-                    write_jobs(study, [replace(job, failure=None) for job in read_jobs(study)])
+                    failed = [job for job in read_jobs(study) if job.failure]
+                    # Without an origin nothing is said of the corpus
+                    write_jobs(study, [replace(job, failure=None, origin={}) for job in failed])
             self.jobs += [Job(REFERENCE_SYSTEM, settings(system)) for system in systems]
             write_jobs(study, self.jobs)
         except UserError as error:

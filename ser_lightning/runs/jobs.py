@@ -11,6 +11,8 @@ from ser_lightning.runs.varying import Baseline, name_parts, settings_key
 
 # How the names begin that stand for runs that are not known yet
 UNDECIDED = "undecided"
+# What stands for a setting that has several values, of which each division takes one
+CHOSEN = "chosen on dev"
 
 # The job of `study.reference_system`
 REFERENCE_SYSTEM = "reference system"

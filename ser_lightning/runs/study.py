@@ -6,7 +6,7 @@ import logging
 import os
 import shlex
 from argparse import ArgumentParser
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -19,10 +19,19 @@ from pydantic import TypeAdapter, ValidationError
 
 from ser_lightning.errors import UserError
 from ser_lightning.files import absolute, read_json, read_text, write_whole
-from ser_lightning.runs.jobs import REFERENCE_SYSTEM, UNDECIDED, Job, job_key, join_jobs, same_settings, was_edited
+from ser_lightning.runs.jobs import (
+    CHOSEN,
+    REFERENCE_SYSTEM,
+    UNDECIDED,
+    Job,
+    job_key,
+    join_jobs,
+    same_settings,
+    was_edited,
+)
 from ser_lightning.runs.seal import SEAL, check_record, record_seal
 from ser_lightning.runs.signature import OF_STEPS, flat
-from ser_lightning.runs.varying import Baseline, name_parts, show_value
+from ser_lightning.runs.varying import Baseline, name_parts, settings_key, show_value
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -296,17 +305,25 @@ def refuse_other_corpus(folder: Path, runs: Path, corpus: str, protocol: str) ->
             )
 
 
-def refuse_other_settings(folder: Path, settings: Mapping[str, Mapping[str, Any]]) -> None:
+def refuse_other_settings(
+    folder: Path, settings: Mapping[str, Mapping[str, Any]], edited: Collection[str] = ()
+) -> None:
     """Raises `UserError` where a study that compares its settings by their names has one of the same name, but for the
-    seed, with other values: which of the two is meant, nobody could tell."""
+    seed, with other values: which of the two is meant, nobody could tell. `edited` are the dotted keys whose defaults
+    stand in a user's own code: see `was_edited`."""
     jobs: list[Job] = []
     with suppress(UserError):
         jobs = read_jobs(folder)
     for job in jobs:
-        before, now = flat(job.settings), flat(settings.get(job.name, {}))
-        # A later version, or an edited part, may have further settings
-        changed = [key for key in before.keys() & now.keys() - {"seed"} if before[key] != now[key]]
-        for key in sorted(changed):
+        if job.name not in settings:
+            continue
+        # Where it is null it is left out
+        limit = {"split.max_train": None}
+        before, now = ({**limit, **flat(one)} for one in (job.settings, settings[job.name]))
+        # A later version may have further settings
+        for key in sorted(before.keys() & now.keys() - {"seed", *edited}):
+            if settings_key({key: before[key]}) == settings_key({key: now[key]}):
+                continue
             raise UserError(
                 f"the study {folder.name} has a setting '{job.name}' with {key}={show_value(before[key])}, now "
                 f"{show_value(now[key])}; settings that are compared by name need a study of their own (study.name=)"
@@ -348,8 +365,8 @@ def _tell_dropped(study: str, former: Job, job: Job) -> None:
     count = len({run for run in former.runs if not run.startswith(UNDECIDED)} - {*job.runs})
     if count:
         runs, verb = ("1 run", "is") if count == 1 else (f"{count} runs", "are")
-        same = former.origin == job.origin
-        reason = "for its divisions choose anew" if same else "made with other code, files or corpus than now"
+        anew = former.origin == job.origin and CHOSEN in flat(job.settings).values()
+        reason = "for its divisions choose anew" if anew else "made with other code, files or corpus than now"
         log.warning(f"{runs} of {job.name} {verb} dropped from the study {study}, {reason}; all are kept in runs/")
 
 

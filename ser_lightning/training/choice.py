@@ -11,13 +11,10 @@ from typing import Any
 
 from ser_lightning.config import Config
 from ser_lightning.errors import UserError
-from ser_lightning.runs.jobs import Job, undecided
+from ser_lightning.runs.jobs import CHOSEN, Job, undecided
 from ser_lightning.runs.signature import flat, settings
 from ser_lightning.runs.varying import settings_key, show_value
 from ser_lightning.training.plan import PlannedRun, plan_job, record, with_seed
-
-# The value of a setting that has several
-CHOSEN = "chosen on dev"
 
 
 def combinations(overrides: Sequence[str]) -> list[list[str]]:

@@ -2,12 +2,14 @@
 
 import io
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
+from ser_lightning.components import blamed
 from ser_lightning.config import Config
 from ser_lightning.corpora import Manifest, load_manifest
 from ser_lightning.corpora.loading import make_corpus
@@ -185,16 +187,18 @@ def prepare(config: Config) -> tuple[Manifest, FeatureStore]:
 
 def refuse_unlike_utterances(configs: Iterable[Config]) -> None:
     """Raise `UserError` where jobs of one study would have unlike utterances, and so unlike divisions, since some need
-    longer ones than others; no recording is read where all need the same."""
+    longer ones than others; no recording is read where all need the same. What cannot be made or read its job says."""
     parts = {_key(config, "features", "model"): config for config in configs}
-    needs = {shortest_seconds(config): config for config in reversed(parts.values())}
-    least, most = min(needs), max(needs)
+    needs: dict[float, Config] = {}
+    for config in reversed(parts.values()):
+        with suppress(UserError):
+            needs[shortest_seconds(config)] = config
+    least, most = min(needs, default=0), max(needs, default=0)
     if least == most:
         return
     try:
         manifest = _read(needs[least], least)
     except UserError:
-        # The jobs will say so, where they are run
         return
     if short := int((manifest.table["seconds"] < most).sum()):
         one, other = (
@@ -204,6 +208,21 @@ def refuse_unlike_utterances(configs: Iterable[Config]) -> None:
             f"{manifest.corpus}: {short} of {len(manifest)} utterances are long enough for {one}, and too short for "
             f"{other}, which needs {most:g} s; a study has the same for all: corpus.min_seconds={most:g}"
         )
+
+
+def refuse_unlike_plans(plans: Mapping[str, Sequence[PlannedRun]]) -> None:
+    """Raise `UserError` where the settings of a study, by their names, leave out unlike utterances, e.g. since a front
+    end drops silence; then they have unlike divisions too."""
+    (first, runs), *others = plans.items()
+    for name, planned in others:
+        one, other = runs[0].manifest, planned[0].manifest
+        if one.digest != other.digest:
+            utterance = min({*one.table["id"]} ^ {*other.table["id"]})
+            who, reason = (name, other.left_out) if utterance in other.left_out else (first, one.left_out)
+            raise UserError(
+                f"{who} cannot use {utterance} ({reason[utterance]}), and other settings can; a study has the same "
+                "utterances for all: take it out of the corpus, or leave the setting out (study.leave_out)"
+            )
 
 
 def uses(config: Config, split: Split) -> list[str]:
@@ -229,7 +248,9 @@ def shortest_seconds(config: Config) -> float:
 
 
 def _read(config: Config, seconds: float) -> Manifest:
-    key = digest([_key(config, "corpus"), seconds])
+    corpus = config.corpus
+    # How long is trained may depend on the features
+    key = digest([corpus.model_dump(exclude={"training"}), corpus.content, config.paths.output, seconds])
     if key not in _manifests:
         _manifests[key] = load_manifest(config.corpus, Path(config.paths.output) / "cache", seconds)
     return _manifests[key]
@@ -244,8 +265,10 @@ def _least(config: Config) -> tuple[float, int]:
     """The shortest sound in seconds that front end and encoder can do with, and the fewest frames."""
     front_end = config.features.make()
     fewest = getattr(config.model.make(bins=front_end.bins), "fewest", 1)
-    frames = (fewest - 1) / front_end.rate if front_end.rate else 0.0
-    return max(frames, front_end.shortest / front_end.sample_rate, config.corpus.min_seconds), fewest
+    with blamed(config.features):
+        frames = (fewest - 1) / front_end.rate if front_end.rate else 0.0
+        shortest = front_end.shortest / front_end.sample_rate
+    return max(frames, shortest, config.corpus.min_seconds), fewest
 
 
 _prepared: dict[str, tuple[Manifest, FeatureStore]] = {}

@@ -241,9 +241,19 @@ def test_trainings_that_test_the_same_speakers_are_what_intervals_hold_given(tmp
         for fold in range(2):
             wrong = table.assign(logit_neu=[9.0 * (place % 7 == number) for place in range(24)])
             simulation.finish(one, 0, fold, wrong)
-    simulation.add_utterances(table[["id", "label"]].assign(speaker=[f"{place % 12}" for place in range(24)]))
+    spoken = table[["id", "label"]].assign(speaker=[f"{place % 12}" for place in range(24)])
+    simulation.add_utterances(spoken)
     _, remarks = compare(side(simulation, "loss.lam=0"), side(simulation, "loss.lam=0.3"))
-    assert "Intervals hold given these training parts: the luck of another training is not in them." in remarks
+    given = "Intervals hold given these training parts: the luck of another training is not in them."
+    assert given in remarks
+    # Of unlike divisions both sides' luck is in the interval
+    other = Simulation(tmp_path / "other", protocol="official", speaker=0.0)
+    other.add_job(0, "loss.lam=0", settings[0], folds=range(2, 7))
+    for fold in range(2, 7):
+        other.finish(settings[0], 0, fold, wrong)
+    other.add_utterances(spoken)
+    table, remarks = compare(side(simulation, "loss.lam=0"), side(other))
+    assert (table["pairs"][0], given in remarks) == (0, False)
 
 
 def test_an_unfinished_study_is_compared_if_that_is_asked_for(tmp_path):

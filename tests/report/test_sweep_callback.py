@@ -5,7 +5,9 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import soundfile
 
 from ser_lightning.invocation import end_clearly
 from ser_lightning.report.__main__ import main as report_command
@@ -84,6 +86,18 @@ def test_what_an_earlier_command_left_failed_is_no_failure_of_this_one(simulatio
     again.on_multirun_end(sweep())
     assert capsys.readouterr().err == ""
     assert read_jobs(simulation.study)[0].failure == "there is no folder /x"
+
+
+def test_jobs_that_need_longer_sound_than_others_are_refused_and_no_study_is_left(simulation, sweep, tmp_path, capsys):
+    for number, samples in enumerate([4_800, *[16_000] * 7]):
+        soundfile.write(tmp_path / f"{number}.wav", np.full(samples, 0.1), 16_000)
+    (tmp_path / "t.csv").write_text("path,label\n" + "".join(f"{n}.wav,{'ab'[n % 2]}\n" for n in range(8)))
+    words = ["corpus=table", f"corpus.root={tmp_path}", "corpus.table=t.csv", f"paths.output={simulation.output}"]
+    with pytest.raises(SystemExit) as end:
+        SweepReport().on_multirun_start(sweep(*words, "model=gru,crnn"))
+    assert end.value.code == 1
+    assert "1 of 8 utterances are long enough for features=logmel model=gru" in capsys.readouterr().err
+    assert not simulation.study.exists()
 
 
 def test_of_a_sweeper_that_does_not_know_its_jobs_no_failure_of_before_remains(simulation, sweep, capsys):

@@ -313,6 +313,14 @@ def test_settings_that_are_compared_by_name_keep_their_values(tmp_path):
     )
     with pytest.raises(UserError, match=message):
         refuse_other_settings(tmp_path, {"centre": before})
+    with pytest.raises(UserError, match=r"'centre' with split\.max_train=null, now 100"):
+        refuse_other_settings(tmp_path, {"centre": {**now, "split": {**now["split"], "max_train": 100}}})
+    # As a file has what in the program is a tuple, and as an own part's default may be edited
+    write_jobs(tmp_path, [Job("mine", parts_of("mine", 0.3, **{"loss.sizes": [1, 2], "loss.tau": 0.1}))])
+    own = parts_of("mine", 0.3, **{"loss.sizes": (1, 2), "loss.tau": 0.5})
+    refuse_other_settings(tmp_path, {"mine": own}, {"loss.tau"})
+    with pytest.raises(UserError, match=r"'mine' with loss\.tau=0\.1, now 0\.5"):
+        refuse_other_settings(tmp_path, {"mine": own})
     now["trainer"]["max_steps"] = 50
     with pytest.raises(UserError, match=r"'centre' with trainer\.max_steps=3520, now 50"):
         refuse_other_settings(tmp_path, {"centre": now})
@@ -442,7 +450,7 @@ def test_a_fold_that_failed_is_not_forgotten_for_one_that_did_not(tmp_path):
 
 def test_runs_that_were_not_known_yet_are_replaced_without_being_dropped(tmp_path, caplog):
     places = [[0, 0], [0, 1]]
-    waiting = Job("island", {"lam": "chosen"}, [undecided("island", 0, fold) for fold in range(2)], places)
+    waiting = Job("island", {"lam": "chosen on dev"}, [undecided("island", 0, fold) for fold in range(2)], places)
     write_jobs(tmp_path, [waiting])
     write_jobs(tmp_path, [replace(waiting, runs=["first", waiting.runs[1]])])
     write_jobs(tmp_path, [replace(waiting, runs=["first", "second"])])

@@ -22,6 +22,7 @@ let selected = null; // an entry
 let rows = MOST_ROWS;
 let round = 0; // counts what was chosen, so that what arrives late is dropped
 let turn = 0; // counts what was selected, likewise
+let fetching = 0; // counts the times that maps were asked for, likewise
 
 async function ask(place) {
   const response = await fetch(place);
@@ -165,17 +166,19 @@ function outcome(run, place) {
 }
 
 async function fetchMaps() {
-  const mine = round;
+  const mine = ++fetching;
   const runs = (await Promise.all(opened.map(runsOf))).flat();
-  const waiting = runs.filter((run) => !run.neighbours);
-  while (waiting.length && mine === round && chosen("projection") === "tsne") {
+  const waiting = runs.filter((run) => !run.neighbours && !run.mapless);
+  while (waiting.length && mine === fetching && chosen("projection") === "tsne") {
     find("hover").textContent = `t-SNE: ${runs.length - waiting.length} of ${runs.length} maps are ready`;
     let ready, content;
     try {
       ({ ready, content } = await ask(`maps/${waiting[0].signature}`));
     } catch (error) {
       if (error instanceof TypeError) throw error; // no answer at all: nor will there be one to the next question
-      warn(`${waiting.shift().name} has no t-SNE map: ${error.message}`);
+      const run = waiting.shift();
+      run.mapless = true;
+      warn(`${run.name} has no t-SNE map: ${error.message}`);
       continue;
     }
     if (ready) {
@@ -185,7 +188,7 @@ async function fetchMaps() {
       await new Promise((resolve) => setTimeout(resolve, PATIENCE));
     }
   }
-  if (mine === round) find("hover").textContent = "";
+  if (mine === fetching) find("hover").textContent = "";
 }
 
 // ---- what of it is shown --------------------------------------------------------------------------------------------
