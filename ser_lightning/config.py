@@ -87,6 +87,11 @@ class CorpusConfig(Part):
         float, says("shorter recordings are unusable, and so are those that front end or encoder cannot do with", ge=0)
     ] = 0.0
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes it this corpus: all but how long is trained on it, which may depend on the features."""
+        return self.model_dump(exclude={"training"})
+
 
 class FeaturesConfig(Part):
     """The front end: sound to frames."""

@@ -124,15 +124,15 @@ def _in_table(word: str, place: Path) -> list[Item]:
     first = next(StringIO(text, newline=""), "")
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    records, read = [], 0
+    records, last = [], 0
     try:
         for cells in reader:
-            read = reader.line_num
+            last = reader.line_num
             if cells:
-                records.append((read, cells))
+                records.append((last, cells))
     except csv.Error as error:
         raise UserError(
-            f"{word}, line {read + 1}: the row that begins there cannot be read ({error}); see whether its quotation "
+            f"{word}, line {last + 1}: the row that begins there cannot be read ({error}); see whether its quotation "
             "marks are closed"
         ) from error
     columns = [name.strip() for name in records[0][1]] if records else []

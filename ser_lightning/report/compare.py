@@ -192,8 +192,8 @@ def _remarks(first: Side, second: Side, matched: list[tuple[int, int]], table: p
         remarks.append(f"Where there are no pairs, the divisions differ: means are compared, {unit} by {unit}.")
         remarks += _unlike_protocols(first, second)
     remarks += [f"No interval: {reason}." for reason in table["refusal"].unique() if reason]
-    told = table.loc[(table["refusal"] == "") & (table["given"] != ""), "given"].unique()
-    remarks += [f"Intervals hold {given}: the luck of another training is not in them." for given in told]
+    conditions = table.loc[(table["refusal"] == "") & (table["given"] != ""), "given"].unique()
+    remarks += [f"Intervals hold {condition}: the luck of another training is not in them." for condition in conditions]
     for side, place in ((first, 0), (second, 1)):
         alone = [side.material.jobs[job] for job in side.jobs if job not in {pair[place] for pair in matched}]
         if alone:

@@ -202,7 +202,7 @@ def _refuse_mixture(jobs: list[Config]) -> None:
             )
         if job.split.own.get("test") != first.split.own.get("test"):
             raise UserError("split.test differs between the jobs of this sweep; give each its own sweep")
-        if _identity(job) != _identity(first):
+        if job.corpus.identity != first.corpus.identity:
             raise UserError("the corpus differs between the jobs of this sweep; give each corpus its own sweep")
 
 
@@ -213,7 +213,3 @@ def _refuse_unlike_utterances(configs: Sequence[Config]) -> None:
         from ser_lightning.training.plan import refuse_unlike_utterances
 
         refuse_unlike_utterances(configs)
-
-
-def _identity(config: Config) -> dict[str, Any]:
-    return config.corpus.model_dump(exclude={"training"})

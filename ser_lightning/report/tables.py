@@ -1,7 +1,7 @@
 """Tables of a report: full numbers for machines, rounded ones for people."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -102,6 +102,15 @@ def show_scores(summary: pd.DataFrame, metrics: Sequence[str] = ()) -> pd.DataFr
 
 def _cell(value: Any) -> str:
     return "–" if isinstance(value, float) and np.isnan(value) else show_value(value)
+
+
+def class_columns(classes: Sequence[str], others: Collection[str]) -> list[str]:
+    """The names of columns for classes in a table that has other columns, which keep their names.
+
+    >>> class_columns(["true", "false"], ["true", "utterances"])
+    ['true (class)', 'false']
+    """
+    return [f"{name} (class)" if name in others else name for name in classes]
 
 
 def show_number(value: float, decimals: int = 2) -> str:

@@ -52,9 +52,7 @@ def refuse_unlike(configs: Mapping[str, Sequence[Config]]) -> None:
     first: dict[str, Any] = {}
     for name, several in configs.items():
         for config in several:
-            data = {group: config.described[group] for group in ("corpus", "split")}
-            # How long is trained may depend on the features
-            data["corpus"] = {key: value for key, value in data["corpus"].items() if key != "training"}
+            data = {"corpus": config.corpus.identity, "split": config.described["split"]}
             if unlike := [group for group, value in data.items() if (first or data)[group] != value]:
                 raise UserError(
                     f"study.settings: {name} has a {unlike[0]} of its own; a study has one, so give it on the command "

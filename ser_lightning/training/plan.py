@@ -248,9 +248,7 @@ def shortest_seconds(config: Config) -> float:
 
 
 def _read(config: Config, seconds: float) -> Manifest:
-    corpus = config.corpus
-    # How long is trained may depend on the features
-    key = digest([corpus.model_dump(exclude={"training"}), corpus.content, config.paths.output, seconds])
+    key = digest([config.corpus.identity, config.corpus.content, config.paths.output, seconds])
     if key not in _manifests:
         _manifests[key] = load_manifest(config.corpus, Path(config.paths.output) / "cache", seconds)
     return _manifests[key]

@@ -10,6 +10,10 @@ from ser_lightning.report.chapter import Group
 from ser_lightning.report.document import Block, Picture, Section, Table
 from ser_lightning.report.material import Material
 from ser_lightning.report.portraits import confusion
+from ser_lightning.report.tables import class_columns
+
+# The columns of a confusion matrix beside the classes
+OTHERS = ("true", "utterances")
 
 
 def section(material: Material) -> Section:
@@ -40,7 +44,7 @@ def _blocks(material: Material, group: Group) -> list[Block]:
 
 def _table(material: Material, counts: np.ndarray, name: str, title: str) -> Table:
     """A confusion matrix in percent."""
-    percent = pd.DataFrame(row_percent(counts), columns=_columns(material))
+    percent = pd.DataFrame(row_percent(counts), columns=class_columns(material.classes, OTHERS))
     shown = percent.map("{:.1f}".format)
     for table in (percent, shown):
         table.insert(0, "true", material.classes)
@@ -48,13 +52,8 @@ def _table(material: Material, counts: np.ndarray, name: str, title: str) -> Tab
     return Table(name, title, percent, shown.astype(str), folded=True)
 
 
-def _columns(material: Material) -> list[str]:
-    """The classes, where the other columns leave them their names."""
-    return [f"{name} (class)" if name in ("true", "utterances") else name for name in material.classes]
-
-
 def _difference(material: Material, points: np.ndarray, name: str, title: str) -> Table:
-    change = pd.DataFrame(points, columns=_columns(material))
+    change = pd.DataFrame(points, columns=class_columns(material.classes, OTHERS))
     shown = change.map("{:+.1f}".format)
     for table in (change, shown):
         table.insert(0, "true", material.classes)

@@ -10,6 +10,7 @@ from ser_lightning.metrics import confusion_counts, recalls
 from ser_lightning.report.document import Block, Picture, Section, Table, Text
 from ser_lightning.report.material import Material
 from ser_lightning.report.portraits import speaker_recalls
+from ser_lightning.report.tables import class_columns
 
 # Rows that can be read on a page
 FITTING = 40
@@ -52,9 +53,7 @@ def speaker_table(material: Material, job: int, speaker_of: dict[str, str]) -> p
     chosen = [speakers == name for name in names]
     counts = np.stack([confusion_counts(labels[one], predictions[one], len(material.classes)) for one in chosen])
     shares = recalls(counts)
-    # Other columns than these are of no class
-    others = ("setting", "speaker", "UA", "utterances")
-    columns = [f"{name} (class)" if name in others else name for name in material.classes]
+    columns = class_columns(material.classes, ("setting", "speaker", "UA", "utterances"))
     table = pd.DataFrame(100 * shares, index=pd.Index(names, name="speaker"), columns=columns)
     table["UA"] = 100 * shares.mean(axis=1)
     table["utterances"] = counts.sum(axis=(1, 2))
