@@ -21,7 +21,6 @@ from ser_lightning.runs.ledger import read_predictions, read_result
 from ser_lightning.runs.status import study_status
 from ser_lightning.training.plan import plan_job
 from tests import commands
-from tests.conftest import TOP
 from tests.forked import Fork
 
 SWEEP = ["-m", "loss.alpha=0.1,0.3,0.5", "loss.lam=0,0.5,1"]
@@ -215,22 +214,6 @@ def test_a_job_that_fails_does_not_stop_the_others_unless_told_to(place, capsys,
     if not stop_at_failure:
         assert "ser_lightning: 1 of this sweep's runs failed; the same command tries them again\n" in said
         assert (output / "studies" / "faults" / "report.html").exists()
-
-
-def test_editing_the_configuration_changes_nothing_in_a_running_sweep(place, tmp_path, cache):
-    output, project = place("edited"), tmp_path / "project"
-    for folder in ("ser_lightning", "conf"):
-        shutil.copytree(TOP / folder, project / folder)
-    command = [sys.executable, "-m", "ser_lightning.train", "-m", "loss.lam=0,0.5,1", *COMMON, f"paths.output={output}"]
-    process = subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    wait_for(lambda: process.poll() is not None or trying(output, 0))
-    (project / "conf" / "optimizer" / "adam.yaml").write_text("learning_rate: 0.5\n")
-    (project / "conf" / "loss" / "center.yaml").unlink()
-    said, _ = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 0, said.decode()
-    results = [read_result(folder) for folder in (output / "runs").glob("[0-9a-f]*")]
-    assert {result.settings["optimizer"]["learning_rate"] for result in results} == {1e-3}
-    assert sorted(result.settings["loss"]["lam"] for result in results) == [0, 0.5, 1]
 
 
 @pytest.fixture

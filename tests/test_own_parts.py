@@ -352,14 +352,14 @@ def wait_for(condition, seconds=300):
 
 
 def test_an_edit_while_a_sweep_runs_reaches_no_worker(user, start):
-    """Of four runs two are trained at a time, when the files are no Python any more."""
+    """Of four runs two are trained at a time, when code and configuration are nothing that can be read any more."""
     before, kept = results(user), (user / "mine.py").read_text()
     attempts = set(user.glob("outputs/runs/*/attempt.json"))
     words = ["loss=mine", "loss.lam=0.1,0.2", "split.folds=[0,1]", "seed=3", "trainer.workers=2", "study.name=running"]
     process = start("train", "-m", *QUICK, "trainer.max_steps=36", *words)
     wait_for(lambda: set(user.glob("outputs/runs/*/attempt.json")) - attempts or process.poll() is not None)
     assert len(new(user, before)) < 2
-    for name in ("mine.py", "helper.py", "encoder.py"):
+    for name in ("mine.py", "helper.py", "encoder.py", "conf/loss/mine.yaml", "conf/model/small.yaml"):
         (user / name).write_text("garbage (\n")
     assert process.wait() == 0
     trained = new(user, before)
