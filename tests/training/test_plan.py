@@ -2,6 +2,7 @@
 
 import io
 import logging
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from ser_lightning.config import FeaturesConfig, choices, compose
 from ser_lightning.data.splits import Split
 from ser_lightning.errors import UserError
 from ser_lightning.features import LogMel
-from ser_lightning.training.plan import plan_job, prepare, refuse_unlike_utterances, uses
+from ser_lightning.training.plan import plan_job, prepare, refuse_unlike_plans, refuse_unlike_utterances, uses
 from tests.corpora.test_containers import content_of, flac, patched
 
 
@@ -38,6 +39,13 @@ def test_what_a_front_end_leaves_too_little_of_for_the_encoder_is_left_out(tmp_p
     assert len(manifest) == 11
     assert manifest.left_out == {"11.wav": "30 frames are fewer than the 49 that model=crnn needs"}
     assert "1 of 12 recordings are left out. 11.wav: 30 frames" in caplog.text
+
+    whole, _ = prepare(compose([*words, f"paths.output={tmp_path}", "model=gru"]))
+    crnn, gru = ([SimpleNamespace(manifest=one)] for one in (manifest, whole))
+    refuse_unlike_plans({"one": crnn, "other": crnn})
+    for plans in ({"gru": gru, "crnn": crnn}, {"crnn": crnn, "gru": gru}):
+        with pytest.raises(UserError, match=r"^crnn cannot use 11\.wav \(30 frames are fewer than the 49 that"):
+            refuse_unlike_plans(plans)
 
 
 def test_settings_of_a_study_that_need_longer_sound_than_others_are_refused(tmp_path):
