@@ -76,6 +76,13 @@ HOLDERS = {
         ],
     },
 }
+# Loss -> the head that it is made for
+FOR_HEAD = {
+    choice.name: getattr(import_class(choice.target, None), "for_head", None)
+    for choice in shipped_choices()
+    if choice.group == "loss"
+}
+FOR_HEAD = {name: head for name, head in FOR_HEAD.items() if head}
 NAMES = {group: [choice.name for choice in shipped_choices() if choice.group == group] for group in PARTS}
 
 
@@ -141,10 +148,11 @@ def test_an_utterance_does_not_depend_on_its_batch(name):
 def test_lambda_zero_is_weighted_cross_entropy_bit_for_bit(name):
     """Contract 3: the same first weights with and without the loss, then the steps of a plain loop."""
     counts = [40, 20, 30, 10]
+    words = [f"head={FOR_HEAD[name]}", "head.margin=0"] if name in FOR_HEAD else []
 
     def recognizer(lam):
         torch.manual_seed(0)
-        return assemble(compose([f"loss={name}", f"loss.lam={lam}"]), ("a", "b", "c", "d"), 128, counts)
+        return assemble(compose([f"loss={name}", f"loss.lam={lam}", *words]), ("a", "b", "c", "d"), 128, counts)
 
     with_loss, module, plain = recognizer(0.5), recognizer(0), recognizer(0)
     assert with_loss.loss.term is not None
@@ -220,7 +228,8 @@ UNTRAINED = [choice.name for choice in shipped_choices() if choice.values.get("t
 def combine(number):
     """Every group's next choice, or its first; an encoder that is not trained with a head that is fitted."""
     combination = {group: names[number if number < len(names) else 0] for group, names in TRAINED.items()}
-    return combination | ({"head": "svm"} if combination["model"] in UNTRAINED else {})
+    own = FOR_HEAD.get(combination["loss"], combination["head"])
+    return combination | {"head": "svm" if combination["model"] in UNTRAINED else own}
 
 
 # As many as the largest group has
@@ -255,6 +264,8 @@ def test_parts_are_made_trained_resumed_and_read_out(combination, output, divisi
     """
     words = [word for group, name in combination.items() for word in needs(group, name) if group != "split"]
     words += [f"split={combination['split']}", *divisible.get(combination["split"], [])]
+    fitted = hasattr(compose([f"head={combination['head']}"]).head.load(), "fit")
+    words += ["loss.softmax=0"] * (fitted and combination["model"] not in UNTRAINED)
     words += ["trainer.max_steps=2", "batching.size=120", "loss.lam=0.5", "seed=500", f"paths.output={output}"]
     words += [f"readout=[{','.join(NAMES[SEVERAL])}]"]
     # Of half as many frames per second as a spectrogram's an encoder may need more than the shortest utterance has

@@ -21,6 +21,8 @@ GRID = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
 STEPS = 10_000
 # A deviation of z that is rounding, where frames have one of 1
 SAME = 1e-5
+# A deviation of a feature that is rounding, where the feature that varies most has one of 1
+ROUNDING = 1e-6
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +33,7 @@ class SVM(nn.Module):
     One machine per class against the rest; errors count by the inverse of their class's frequency. It is fitted to the
     features of the whole training part before each look at dev, as `Means` is: for an encoder that is not trained, or a
     loss that trains alone (loss.softmax=0). What it has learned lies in buffers, so that a checkpoint predicts without
-    scikit-learn. A feature that never changes is only centred.
+    scikit-learn. A feature that never changes, but for rounding, is only centred.
 
     Args:
         features: length of z.
@@ -94,7 +96,25 @@ def scaled(machine: Any) -> "Pipeline":
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), machine)
+    class Scale(StandardScaler):
+        """As it is, but for features that are all rounding, of which it would make noise as large as any feature."""
+
+        def fit(self, X: np.ndarray, y: Any = None, sample_weight: Any = None) -> "Scale":
+            super().fit(X, y, sample_weight)
+            self.scale_ = deviations(X)
+            return self
+
+    return make_pipeline(Scale(), machine)
+
+
+def deviations(z: np.ndarray) -> np.ndarray:
+    """Standard deviation [features] of each feature of z [utterances, features]; 1 where it is rounding.
+
+    >>> deviations(np.array([[0.0, 3.0, 1e-7], [4.0, 3.0, 0.0]]))
+    array([2., 1., 1.])
+    """
+    values: np.ndarray = z.std(axis=0)
+    return np.where(values > ROUNDING * values.max(), values, 1)
 
 
 def fit_machine(

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ser_lightning.losses.distances import class_means
+from ser_lightning.losses.distances import class_means, weighted_mean
 from ser_lightning.losses.joint import LabeledBatch
 
 
@@ -33,7 +33,7 @@ def center_loss(z: Tensor, labels: Tensor, centers: Tensor, weights: Tensor | No
     distances = (z - centers.detach()[labels]).square().sum(dim=1)  # [B]
     if weights is None:
         return distances.mean()
-    return (weights * distances).sum() / weights.sum()
+    return weighted_mean(distances, weights)
 
 
 def update_centers(centers: Tensor, z: Tensor, labels: Tensor, alpha: float, rule: str = "ema") -> Tensor:

@@ -45,7 +45,16 @@ def unit(z: Tensor) -> Tensor:
 def length(z: Tensor) -> Tensor:
     """||z|| of features z [..., D], [..., 1]; 1, a constant, where z is zero."""
     squares = z.square().sum(dim=-1, keepdim=True)
-    return torch.where(squares > 0, squares, 1).sqrt()
+    return _positive(squares).sqrt()
+
+
+def lengths(z: Tensor) -> Tensor:
+    """||z|| of features z [B, D], [B]; 0 where z is zero, with a finite gradient.
+
+    >>> lengths(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+    tensor([5., 0.])
+    """
+    return length(z).squeeze(1) * (z.detach() != 0).any(dim=1)
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
@@ -55,6 +64,11 @@ def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     (tensor(2.), tensor(0.))
     """
     return (weights * values).sum() / _positive(weights.sum())
+
+
+def mean_length(z: Tensor) -> Tensor:
+    """Mean of ||z|| over features z [B, D], a scalar; 1, a constant, where all are zero."""
+    return _positive(lengths(z).mean())
 
 
 def pair_distances(means: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,5 +112,5 @@ def spread(z: Tensor, labels: Tensor, means: Tensor, weights: Tensor) -> Tensor:
     return weighted_mean((z - means[labels]).square().sum(dim=1), weights)
 
 
-def _positive(total: Tensor) -> Tensor:
-    return torch.where(total > 0, total, 1)
+def _positive(values: Tensor) -> Tensor:
+    return torch.where(values > 0, values, 1)

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ser_lightning.losses.distances import class_means, length, pair_distances, spread, weighted_mean
+from ser_lightning.losses.distances import class_means, mean_length, pair_distances, spread, weighted_mean
 from ser_lightning.losses.joint import LabeledBatch
 
 
@@ -30,7 +30,7 @@ def hinge_loss(
         margin: by how much D_out is to be larger.
         gamma: of variant 4; None is variant 5.
     """
-    scaled = z / length(z).mean()
+    scaled = z / mean_length(z)
     means, counts = class_means(scaled, labels, classes)
     within = spread(scaled, labels, means, weights)
     distances, pairs = pair_distances(means, counts)  # [classes, classes]

@@ -34,7 +34,8 @@ class Loss(Protocol):
     parameters, which are saved and trained with the network; it is called on dev too, where `training` is False and it
     must change nothing. Where several devices share a batch, each has all of it.
 
-    It may also have `tell() -> dict[str, Tensor]`, asked after every epoch: scalars are logged as train/<name>.
+    It may also have `tell() -> dict[str, Tensor]`, asked after every epoch: scalars are logged as train/<name>; and
+    `for_head`, the name of the head whose logits it is made for: any other is refused.
     """
 
     def __call__(self, z: Tensor, logits: Tensor, batch: LabeledBatch) -> Tensor:

@@ -9,8 +9,10 @@ from ser_lightning.losses.joint import LabeledBatch
 class GaussianLikelihood(nn.Module):
     """L = sum_i w_{y_i} ||z_i - mu_{y_i}||^2 / 2 / sum_i w_{y_i}, with the trained means mu of `head=gaussian`.
 
-    It is minus the logit of the own class, which with any other head is no likelihood of z.
+    It is minus the logit of the own class, which with any other head is no likelihood of z, nor bounded below.
     """
+
+    for_head = "gaussian"
 
     def forward(self, z: Tensor, logits: Tensor, batch: LabeledBatch) -> Tensor:
         """The loss, a scalar."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ser_lightning.losses.distances import length, weighted_mean
+from ser_lightning.losses.distances import lengths, weighted_mean
 from ser_lightning.losses.joint import LabeledBatch
 
 
@@ -23,9 +23,9 @@ class RingLoss(nn.Module):
 
     def forward(self, z: Tensor, logits: Tensor, batch: LabeledBatch) -> Tensor:
         """The loss, a scalar; the first in training sets the radius before."""
-        lengths = length(z).squeeze(1) * (z.detach() != 0).any(dim=1)  # [B]
+        norms = lengths(z)  # [B]
         if self.training:
             with torch.no_grad():
-                self.radius.copy_(torch.where(self.started, self.radius, lengths.mean()))
+                self.radius.copy_(torch.where(self.started, self.radius, norms.mean()))
                 self.started.fill_(True)
-        return weighted_mean((lengths - self.radius).square(), batch.weights) / 2
+        return weighted_mean((norms - self.radius).square(), batch.weights) / 2

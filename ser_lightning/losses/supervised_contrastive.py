@@ -24,8 +24,9 @@ def supervised_contrastive_loss(z: Tensor, labels: Tensor, weights: Tensor, temp
     """
     directions = unit(z)
     self_pair = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    similarities = directions @ directions.T / temperature  # [B, B]
     # not infinity, of which the softmax of an utterance without others is NaN
-    similarities = (directions @ directions.T / temperature).masked_fill(self_pair, -1e9)  # [B, B]
+    similarities = similarities.masked_fill(self_pair, torch.finfo(similarities.dtype).min / 2)
     positives = label_pairs(labels)[0].to(z.dtype)
     counts = positives.sum(dim=1)  # [B]
     logs = (positives * similarities.log_softmax(dim=1)).sum(dim=1) / counts.clamp(min=1)

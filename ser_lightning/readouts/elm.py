@@ -6,6 +6,8 @@ import numpy as np
 from pydantic import Field
 from scipy.special import expit
 
+from ser_lightning.heads.svm import deviations
+
 
 class ELM:
     """A hidden layer of random weights that stay as they are, and a linear layer fitted by least squares.
@@ -30,8 +32,7 @@ class ELM:
     def fit(self, z: np.ndarray, labels: np.ndarray) -> None:
         """Fit scale and last layer to features z [utterances, features] and class indices [utterances]."""
         random = np.random.default_rng(self.seed)
-        self.mean, deviation = z.mean(axis=0), z.std(axis=0)
-        self.deviation = np.where(deviation > 0, deviation, 1)
+        self.mean, self.deviation = z.mean(axis=0), deviations(z)
         self.weight = random.normal(size=(z.shape[1], self.units)) / np.sqrt(z.shape[1])
         self.bias = random.normal(size=self.units)
         targets = 2 * np.eye(self.classes)[labels] - 1  # [utterances, classes]

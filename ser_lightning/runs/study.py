@@ -88,6 +88,14 @@ class JobList:
     keys: dict[int, str] = field(default_factory=dict)
     corpus: str | None = None
 
+    def without(self, numbers: Collection[int]) -> "JobList":
+        """The list less some jobs."""
+        names, keys = (
+            {number: value for number, value in table.items() if number not in numbers}
+            for table in (self.names, self.keys)
+        )
+        return replace(self, names=names, keys=keys)
+
 
 def study_folder(output: str, name: str) -> Path:
     """Where a study lies below `paths.output`."""
@@ -217,13 +225,16 @@ def write_jobs(folder: Path, jobs: Sequence[Job], beside: bool = False) -> None:
     """Add jobs to the study. One that has the settings of a former job is that job, and so is one of the same name
     with other code, whose edit may have changed a default; see `join_jobs`.
 
-    A job that cannot be read, or is lost, is written anew by the command that has its settings. Runs that are no
-    longer of a job are told in a line. `beside`: other jobs of the same command may have the same settings, on other
-    folds; that one of them failed is kept. Raises `UserError` where the list of jobs cannot be read.
+    A job that cannot be read, or is lost, is written anew by the command that has its settings. What a setting chooses
+    from is what its last command says, and seeds of what it has chosen before are no longer of the study; that, and
+    runs that are no longer of a job, is told in a line. `beside`: other jobs of the same command may have the same
+    settings, on other folds; that one of them failed is kept. Raises `UserError` where the list of jobs cannot be read.
     """
     with study_lock(folder):
         listed = _read_list(folder) or JobList()
         recorded: dict[int, Job] = {}
+        written: set[int] = set()
+        outdated: set[str] = set()
         damaged: list[int] = []
         for number in _job_numbers(folder, listed):
             try:
@@ -239,9 +250,23 @@ def write_jobs(folder: Path, jobs: Sequence[Job], beside: bool = False) -> None:
                 failures = [former.failure, job.failure] if former and beside else [job.failure]
                 recorded[number] = replace(joined, failure=" | ".join(dict.fromkeys(filter(None, failures))) or None)
                 write_job(folder, number, recorded[number])
+                written.add(number)
                 if former:
                     _tell_dropped(folder.name, former, recorded[number])
-        _write_list(folder, listed, recorded, jobs)
+                    outdated |= {_but_for_seed(job)} if _chooses_anew(former, recorded[number]) else set()
+        families = {job.candidate_of for job in jobs} - {None}
+        withdrawn = {
+            number: one
+            for number, one in recorded.items()
+            if number not in written and (one.candidate_of in families or _but_for_seed(one) in outdated)
+        }
+        for number, one in withdrawn.items():
+            log.warning("%s is no longer of the study %s; its runs are kept in runs/", one.name, folder.name)
+            del recorded[number]
+        # First, so that a command that is killed in between leaves files that the next one withdraws again
+        _write_list(folder, listed.without(withdrawn), recorded, jobs)
+        for number in withdrawn:
+            _job_file(folder, number).unlink()
 
 
 def _free_number(job: Job, listed: JobList, recorded: Mapping[int, Job], damaged: list[int]) -> int:
@@ -361,11 +386,26 @@ def _former_commands(file: Path) -> list[str]:
         ) from error
 
 
+def _dropped(former: Job, job: Job) -> set[str]:
+    """The runs that a former job has and this does not."""
+    return {run for run in former.runs if not run.startswith(UNDECIDED)} - {*job.runs}
+
+
+def _chooses_anew(former: Job, job: Job) -> bool:
+    """Whether divisions have chosen other runs than those of a former job of the same code, files and corpus."""
+    return bool(_dropped(former, job)) and former.origin == job.origin and CHOSEN in flat(job.settings).values()
+
+
+def _but_for_seed(job: Job) -> str:
+    """A key that the seeds of a setting share, and no candidate has."""
+    return "" if job.candidate_of else settings_key(name_parts({**job.settings, "seed": None}))
+
+
 def _tell_dropped(study: str, former: Job, job: Job) -> None:
-    count = len({run for run in former.runs if not run.startswith(UNDECIDED)} - {*job.runs})
+    count = len(_dropped(former, job))
     if count:
         runs, verb = ("1 run", "is") if count == 1 else (f"{count} runs", "are")
-        anew = former.origin == job.origin and CHOSEN in flat(job.settings).values()
+        anew = _chooses_anew(former, job)
         reason = "for its divisions choose anew" if anew else "made with other code, files or corpus than now"
         log.warning(f"{runs} of {job.name} {verb} dropped from the study {study}, {reason}; all are kept in runs/")
 

@@ -31,11 +31,6 @@ def assemble(
     """
     encoder, head = make_network(config.features, config.model, config.head, bins, len(classes))
     features: int = encoder.features  # type: ignore[assignment]
-    if config.model.trained and config.loss.softmax == 0 and not (config.loss.lam and hasattr(head, "fit")):
-        raise UserError(
-            f"loss.softmax=0 leaves head={config.head.name} untrained, and with loss.lam=0 the encoder too; "
-            "head=means is fitted to the features of the training part, so that it can do without"
-        )
     # In turn only when both are made, since making them draws random numbers too
     for part, module in ((config.model, encoder), (config.head, head)):
         initialise: Any = getattr(module, "initialise", None)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser_lightning.components import blamed
+from ser_lightning.components import Part, blamed
 from ser_lightning.config import Config
 from ser_lightning.corpora import Manifest, load_manifest
 from ser_lightning.corpora.loading import make_corpus
@@ -78,7 +78,7 @@ def plan_job(config: Config) -> list[PlannedRun]:
 
     A user's own parts are tried before that. Raises `UserError` where they, or the corpus, cannot be used.
     """
-    _refuse_untrained_head(config)
+    _refuse_parts_that_cannot_train(config)
     if config.code:
         from ser_lightning.training.trial import try_parts
 
@@ -100,13 +100,35 @@ def plan_job(config: Config) -> list[PlannedRun]:
     return [PlannedRun(config, manifest, store, name, *run) for run in runs]
 
 
-def _refuse_untrained_head(config: Config) -> None:
-    if config.model.trained or hasattr(config.head.load(), "fit"):
-        return
-    raise UserError(
-        f"model={config.model.name} is not trained (model.trained=false), and then head={config.head.name} is not "
-        "either; choose head=svm or head=means, which are fitted to the features of the training part"
-    )
+def _refuse_parts_that_cannot_train(config: Config) -> None:
+    model, head, loss = config.model, config.head, config.loss
+    fitted = hasattr(head.load(), "fit")
+    if not model.trained and not fitted:
+        raise UserError(
+            f"model={model.name} is not trained (model.trained=false), and then head={head.name} is not "
+            "either; choose head=svm or head=means, which are fitted to the features of the training part"
+        )
+    if model.trained and not loss.softmax and not loss.lam:
+        raise UserError("loss.softmax=0 and loss.lam=0 leave nothing to train by; give one of them a weight")
+    if model.trained and not loss.softmax and not fitted:
+        raise UserError(
+            f"loss.softmax=0 leaves head={head.name} untrained; head=means and head=svm are fitted to the features of "
+            "the training part, so that they can do without"
+        )
+    # Its logits would be those of an encoder that is no more
+    if model.trained and loss.softmax and fitted and not _has_parameters(head):
+        raise UserError(
+            f"head={head.name} is fitted and not trained, so that the softmax term cannot train an encoder through it; "
+            "loss.softmax=0 leaves that to the loss alone, and readout= reads out what another head trained"
+        )
+    if config.adds_loss and (needed := getattr(loss.load(), "for_head", head.name)) != head.name:
+        raise UserError(f"loss={loss.name} is made for head={needed}, and not for head={head.name}")
+
+
+def _has_parameters(head: Part) -> bool:
+    # Of whatever sizes
+    with blamed(head):
+        return bool(list(head.make(features=64, classes=2).parameters()))
 
 
 def with_seed(planned: Sequence[PlannedRun], seed: int) -> list[PlannedRun]:

@@ -47,6 +47,18 @@ def test_features_that_are_all_alike_are_refused():
         SVM(6, 3).fit(1e-7 * z, labels, (z, labels))
 
 
+def test_a_feature_that_is_rounding_changes_nothing():
+    z, labels = features(3)
+    dev, _ = features(3, seed=1)
+    rounding = 1e-7 * torch.randn(len(z), 1, generator=torch.Generator().manual_seed(0))
+    logits = []
+    for fifth in (z[:, 5:], z[:, 5:] + rounding):
+        head = SVM(6, 3, C=1.0)
+        head.fit(torch.cat([z[:, :5], fifth], dim=1), labels, (dev, labels))
+        logits.append(head(dev))
+    torch.testing.assert_close(logits[1], logits[0], atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("C, words", [(100.0, ["SVM, C=100: stopped after 3 iterations"]), (1e-6, [])])
 def test_a_machine_that_was_stopped_is_told_in_a_line_of_ours(C, words, monkeypatch, caplog, recwarn):
     monkeypatch.setattr("ser_lightning.heads.svm.STEPS", 3)

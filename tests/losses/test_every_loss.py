@@ -52,6 +52,15 @@ def test_dev_changes_nothing(name):
     assert all(torch.equal(before[name], tensor) for name, tensor in loss.state_dict().items())
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_half_precision_and_weights_of_zero_are_finite(name, dtype):
+    loss = made(name).to(dtype)
+    z, batch = drawn(3)
+    batch = batch._replace(weights=0 * batch.weights.to(dtype))
+    assert value(loss, z.to(dtype), batch).isfinite()
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_only_the_ratios_of_the_weights_count(name):
     loss = made(name).eval()

@@ -17,6 +17,13 @@ def test_the_nearest_pair_by_hand():
     assert hinge_loss(z[:2], labels[:2], torch.ones(2), 4).item() == 0
 
 
+def test_scale_does_not_matter_even_with_a_feature_that_is_zero():
+    # lengths 1, 0, 2: mean 1; the pairs are 1, 1 and 5 apart
+    z, labels = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 2.0]]), torch.tensor([0, 1, 2])
+    for scale in (0.01, 1, 100):
+        assert hinge_loss(scale * z, labels, torch.ones(3), 4, margin=3.0).item() == pytest.approx(3 - 1)
+
+
 @pytest.mark.parametrize("gamma", [None, 0.2])
 def test_it_equals_a_loop(gamma):
     z, batch = drawn()

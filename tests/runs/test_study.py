@@ -465,3 +465,35 @@ def test_runs_that_were_not_known_yet_are_replaced_without_being_dropped(tmp_pat
     # A candidate of the same settings is another job
     write_jobs(tmp_path, [replace(job, candidate_of="island")])
     assert [one.candidate_of for one in read_jobs(tmp_path)] == [None, "island"]
+
+
+def test_a_choice_made_anew_leaves_neither_former_candidates_nor_seeds_of_former_choices(tmp_path, caplog):
+    place = [[0, 0]]
+
+    def arm(*values, run, seeds=()):
+        """What a command tells of a setting that chooses from these values."""
+        chosen = {"lam": "chosen on dev", "seed": 0}
+        jobs = [Job("arm", chosen, [run], place)]
+        jobs += [Job(f"arm seed={seed}", {**chosen, "seed": seed}, [f"{run}/{seed}"], place) for seed in seeds]
+        return jobs + [
+            Job(f"arm: lam={lam}", {"lam": lam, "seed": 0}, [f"lam{lam}"], place, candidate_of="arm") for lam in values
+        ]
+
+    other = Job("other", {"lam": 0, "seed": 1}, ["zero"], place)
+    write_jobs(tmp_path, [other, *arm(0.1, 1, run="lam1", seeds=[1])])
+    # The same choice with fewer seeds leaves what is trained
+    write_jobs(tmp_path, arm(0.1, 1, run="lam1"))
+    assert [one.name for one in read_jobs(tmp_path)] == ["other", "arm", "arm seed=1", "arm: lam=0.1", "arm: lam=1"]
+    assert not caplog.records
+    write_jobs(tmp_path, arm(0.1, 0.3, run="lam0.3"))
+    assert [(one.name, one.runs) for one in read_jobs(tmp_path)] == [
+        ("other", ["zero"]),
+        ("arm", ["lam0.3"]),
+        ("arm: lam=0.1", ["lam0.1"]),
+        ("arm: lam=0.3", ["lam0.3"]),
+    ]
+    assert [message.partition(" of the study")[0] for message in caplog.messages[1:]] == [
+        "arm seed=1 is no longer",
+        "arm: lam=1 is no longer",
+    ]
+    assert len([*tmp_path.glob("jobs/*/job.json")]) == 4

@@ -288,10 +288,19 @@ def test_a_head_that_is_trained_is_refused_where_nothing_is(small):
     with pytest.raises(UserError, match=r"^model=none is not trained \(model\.trained=false\), and then head=linear"):
         plan_job(small("model=none"))
     with pytest.raises(UserError, match="model=none with head=svm has no weights that could be trained; with"):
-        train(small("model=none", "model.trained=true", "head=svm"))
+        train(small("model=none", "model.trained=true", "head=svm", "loss.softmax=0"))
 
 
-@pytest.mark.parametrize("words", [["loss=triplet"], ["head=means", "loss.lam=0"]])
-def test_a_head_or_an_encoder_that_nothing_would_train_is_refused(small, words):
-    with pytest.raises(UserError, match=r"loss\.softmax=0 leaves head=\w+ untrained"):
-        train(small("loss.softmax=0", "seed=77", *words))
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("loss.softmax=0 loss=triplet", "^loss.softmax=0 leaves head=linear untrained; head=means"),
+        ("loss.softmax=0 head=means loss.lam=0", "^loss.softmax=0 and loss.lam=0 leave nothing to train by"),
+        ("head=svm loss.lam=0", "^head=svm is fitted and not trained, so that the softmax term cannot train an"),
+        ("head=means loss=triplet", "^head=means is fitted and not trained"),
+        ("loss=likelihood", "^loss=likelihood is made for head=gaussian, and not for head=linear$"),
+    ],
+)
+def test_parts_that_would_not_train_each_other_are_refused(small, words, message):
+    with pytest.raises(UserError, match=message):
+        train(small("seed=77", *words.split()))
