@@ -1,7 +1,8 @@
 """The paper's study on a corpus: `ser reproduce [key=value ...]`; restarted, it goes on."""
 
+import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
@@ -9,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from ser_lightning.command import run_command
 from ser_lightning.config import Config, StudyConfig, compose, reference_system
-from ser_lightning.errors import FailedRunsError, UserError
-from ser_lightning.invocation import command_line
+from ser_lightning.errors import FailedRunsError, UserError, listing
 from ser_lightning.runs.jobs import REFERENCE_SYSTEM
 from ser_lightning.terminal import console
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from ser_lightning.training.plan import PlannedRun
 
+log = logging.getLogger(__name__)
+
 
 def main(config: Config) -> None:
     """Train every run of the study, fold by fold, first log-Mel and then log-STFT, with reports in between.
@@ -26,15 +28,12 @@ def main(config: Config) -> None:
     Where settings have several values, or further seeds, these follow when each fold has chosen by its dev part.
     """
     from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
 
     from ser_lightning.runs.study import begin_study, refuse_other_settings, study_folder, write_jobs
     from ser_lightning.training.choice import Setting, common_settings
     from ser_lightning.training.job import set_damaged_aside
     from ser_lightning.training.plan import record_corpus, refuse_unlike_plans, refuse_unlike_utterances
 
-    if HydraConfig.get().mode is RunMode.MULTIRUN:
-        raise UserError(f"reproduce is a study already; give it without -m, or sweep with {command_line('train')} -m")
     overrides = list(HydraConfig.get().overrides.task)
     study = study_folder(config.paths.output, config.study.name)
     configs = compose_settings(config, overrides)
@@ -173,13 +172,33 @@ def compose_settings(config: Config, overrides: Sequence[str]) -> dict[str, list
 
     study = config.study
     _refuse_names(study)
-    configs = {name: _candidates(overrides, name, several) for name, several in _with_weights(study).items()}
+    settings = _with_weights(study)
+    for line in overruled(overrides, settings):
+        log.warning(line)
+    configs = {name: _candidates(overrides, name, several) for name, several in settings.items()}
     if system := reference_system(config, overrides, "reproduce"):
         configs[REFERENCE_SYSTEM] = [system]
     refuse_unlike(configs)
     if study.references or system:
         refuse_doubled(configs)
     return configs
+
+
+def overruled(overrides: Sequence[str], settings: Mapping[str, Sequence[str]]) -> list[str]:
+    """What a command line sets that settings of the study set themselves, a line each.
+
+    >>> overruled(["loss.lam=1", "seed=1"], {"softmax": ["loss.lam=0"], "centre": ["loss=center"]})
+    ['loss.lam=1 is overruled by softmax (loss.lam=0), and holds for centre']
+    """
+    lines = []
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+")
+        own = {name: [word for word in words if word.partition("=")[0] == key] for name, words in settings.items()}
+        by = listing([f"{name} ({words[0]})" for name, words in own.items() if words])
+        others = listing([name for name, words in own.items() if not words]) or "no other"
+        if by:
+            lines.append(f"{override} is overruled by {by}, and holds for {others}")
+    return lines
 
 
 def _refuse_names(study: StudyConfig) -> None:

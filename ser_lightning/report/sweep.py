@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ser_lightning.config import Config, LoggerConfig, compose, reference_system
 from ser_lightning.errors import UserError, stop
 from ser_lightning.files import explain_file
+from ser_lightning.invocation import command_line
 from ser_lightning.report.failure import keep_failure
 from ser_lightning.runs.jobs import REFERENCE_SYSTEM, Job, job_key, job_name, replications, same_settings
 from ser_lightning.runs.signature import settings
@@ -48,6 +49,9 @@ class SweepReport(Callback):
         """
         is_grid = config.hydra.sweeper._target_.endswith("BasicSweeper")
         try:
+            if config.hydra.job.config_name == "reproduce":
+                train = command_line("train")
+                raise UserError(f"reproduce is a study already; give it without -m, or sweep with {train} -m")
             jobs = list(_jobs(config)) if is_grid else []
             _refuse_mixture([job for _, job in jobs])
             self.jobs = [Job(job_name(_own(overrides, job)), settings(job)) for overrides, job in jobs]

@@ -154,8 +154,13 @@ def begin_study(
         overrides: the rest of the command line.
         settings: those of the command's jobs; nothing where nobody knows them beforehand.
 
-    Raises `UserError` as `refuse_other_corpus` and `write_study` do.
+    Raises `UserError` where `train` is given a study that has settings, and as `refuse_other_corpus` and `write_study`.
     """
+    if config.study.settings and entry != "reproduce":
+        raise UserError(
+            f"the study {folder.name} has settings of its own, which reproduce trains; train has those of its command "
+            "line, and study.name= names what it adds to"
+        )
     refuse_other_corpus(folder, folder.parent.parent / "runs", config.corpus.name, config.split.name)
     chosen = config.study
     purpose = Purpose(

@@ -1,7 +1,7 @@
 """From a configuration to a recognizer whose parts give what a part of their kind gives, at every step."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ser_lightning.components import Part, blamed
 from ser_lightning.config import Config
 from ser_lightning.errors import UserError
-from ser_lightning.losses import JointLoss, class_weights
+from ser_lightning.losses import JointLoss, LabeledBatch, class_weights
 from ser_lightning.training.network import make_module, make_network
 from ser_lightning.training.recognizer import EmotionRecognizer
 
@@ -44,6 +44,11 @@ def assemble(
             torch.manual_seed(seed)
             term = make_module(config.loss, features=features, classes=len(classes), class_counts=list(class_counts))
         term.register_forward_hook(lambda module, given, output: _check_term(config.loss, module, given[0], output))
+    if term is not None and not config.loss.softmax and not hasattr(head, "fit"):
+        with blamed(config.loss):
+            reached = _reaches_logits(term, features, len(classes))
+        if not reached:
+            refuse_untrained_head(config)
     _watch(config.model, encoder, "z", features)
     _watch(config.head, head, "the logits", len(classes))
     weights = class_weights(class_counts, config.loss.class_weights)
@@ -97,6 +102,25 @@ def _watch(part: Part, module: nn.Module, noun: str, width: int) -> None:
             )
 
     module.register_forward_hook(check)
+
+
+def refuse_untrained_head(config: Config) -> NoReturn:
+    """Raise the `UserError` of a head that neither the softmax term nor the loss trains, nor anything fits."""
+    raise UserError(
+        f"loss.softmax=0 leaves head={config.head.name} untrained, for loss={config.loss.name} goes by z alone; "
+        "head=means and head=svm are fitted to the features of the training part, so that they can do without"
+    )
+
+
+def _reaches_logits(term: nn.Module, features: int, classes: int) -> bool:
+    """Whether a loss has a gradient to the logits, by a batch of drawn ones."""
+    with torch.random.fork_rng(devices=[]):
+        z, logits = (torch.randn(2 * classes, size, requires_grad=True) for size in (features, classes))
+    labels = torch.arange(2 * classes) % classes
+    term.eval()
+    output = term(z, logits, LabeledBatch(labels, torch.ones(2 * classes), torch.full_like(labels, -1)))
+    term.train()
+    return output.requires_grad and torch.autograd.grad(output, logits, allow_unused=True)[0] is not None
 
 
 def _check_term(part: Part, module: nn.Module, z: Tensor, output: object) -> None:

@@ -103,6 +103,7 @@ def plan_job(config: Config) -> list[PlannedRun]:
 def _refuse_parts_that_cannot_train(config: Config) -> None:
     model, head, loss = config.model, config.head, config.loss
     fitted = hasattr(head.load(), "fit")
+    for_head = getattr(loss.load(), "for_head", None) if config.adds_loss else None
     if not model.trained and not fitted:
         raise UserError(
             f"model={model.name} is not trained (model.trained=false), and then head={head.name} is not "
@@ -110,19 +111,19 @@ def _refuse_parts_that_cannot_train(config: Config) -> None:
         )
     if model.trained and not loss.softmax and not loss.lam:
         raise UserError("loss.softmax=0 and loss.lam=0 leave nothing to train by; give one of them a weight")
-    if model.trained and not loss.softmax and not fitted:
-        raise UserError(
-            f"loss.softmax=0 leaves head={head.name} untrained; head=means and head=svm are fitted to the features of "
-            "the training part, so that they can do without"
-        )
+    # Of a user's own loss `assemble` finds out what it trains
+    if model.trained and not loss.softmax and not fitted and not for_head and not loss.code:
+        from ser_lightning.training.assembly import refuse_untrained_head
+
+        refuse_untrained_head(config)
     # Its logits would be those of an encoder that is no more
     if model.trained and loss.softmax and fitted and not _has_parameters(head):
         raise UserError(
             f"head={head.name} is fitted and not trained, so that the softmax term cannot train an encoder through it; "
             "loss.softmax=0 leaves that to the loss alone, and readout= reads out what another head trained"
         )
-    if config.adds_loss and (needed := getattr(loss.load(), "for_head", head.name)) != head.name:
-        raise UserError(f"loss={loss.name} is made for head={needed}, and not for head={head.name}")
+    if for_head not in (None, head.name):
+        raise UserError(f"loss={loss.name} is made for head={for_head}, and not for head={head.name}")
 
 
 def _has_parameters(head: Part) -> bool:

@@ -261,6 +261,15 @@ def test_other_margins_are_another_purpose_of_the_same_runs(tmp_path, caplog):
     assert f"one is now compared with {told.format(4.5)}, before with {told.format(2)}" in caplog.text
 
 
+def test_train_refuses_a_study_that_has_settings_of_its_own(tmp_path):
+    folder = tmp_path / "studies" / "losses"
+    with pytest.raises(
+        UserError, match=r"^the study losses has settings of its own, which reproduce trains; train has"
+    ):
+        begin_study(compose(["study=losses"]), folder, "train", ["study=losses"], [])
+    assert not folder.exists()
+
+
 def test_what_a_study_is_for_is_written_and_read(tmp_path):
     purpose = Purpose(("model=crnn",), None, 2.5, 0.75)
     write_study(tmp_path, purpose, [parts_of("mine", 0.1)])

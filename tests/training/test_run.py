@@ -294,7 +294,7 @@ def test_a_head_that_is_trained_is_refused_where_nothing_is(small):
 @pytest.mark.parametrize(
     "words, message",
     [
-        ("loss.softmax=0 loss=triplet", "^loss.softmax=0 leaves head=linear untrained; head=means"),
+        ("loss.softmax=0 loss=triplet", "^loss.softmax=0 leaves head=linear untrained, for loss=triplet goes by z"),
         ("loss.softmax=0 head=means loss.lam=0", "^loss.softmax=0 and loss.lam=0 leave nothing to train by"),
         ("head=svm loss.lam=0", "^head=svm is fitted and not trained, so that the softmax term cannot train an"),
         ("head=means loss=triplet", "^head=means is fitted and not trained"),

@@ -228,6 +228,12 @@ def test_a_loss(attempt, term, message):
     assert refusal(attempt, "loss", LOSS.replace("{term}", term)).startswith(message)
 
 
+def test_a_loss_alone_may_train_the_head_through_its_logits(attempt):
+    attempt("loss", LOSS.replace("{term}", "term + logits.square().mean()"), "loss.softmax=0")
+    message = refusal(attempt, "loss", LOSS.replace("{term}", "term"), "loss.softmax=0")
+    assert message.startswith("loss.softmax=0 leaves head=linear untrained, for loss=mine goes by z alone; head=means")
+
+
 def test_a_buffer_moves_in_training_alone(attempt):
     code = LOSS.replace("{term}", "(z - self.center).square().mean()").replace(
         "        self.layer", "        self.register_buffer('center', torch.zeros(features))\n        self.layer"

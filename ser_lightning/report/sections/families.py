@@ -15,7 +15,8 @@ from ser_lightning.report.tables import capitalised, show_number, show_p, with_h
 from ser_lightning.runs.jobs import REFERENCE_SYSTEM
 
 EXPLAINED = (
-    "Points of UA against each reference, paired by division and seed, ± half of the 95 % interval for {meaning}. "
+    "Points of UA against each reference, paired by division and seed, ± half of the 95 % interval for {meaning}, each "
+    "of its comparison alone: one that leaves 0 out may have a p for all that shows nothing. "
     "{tested}{described}ms per step: time of training over its steps, looks at dev included, on {device}."
 )
 TESTED = (
@@ -46,7 +47,8 @@ def section(material: Material) -> Section | None:
     )
     words += "".join(f" The reference system: {_parts(material, job)}." for job in material.named(REFERENCE_SYSTEM)[:1])
     table = Table("families", "All settings beside the references", _numbers(material, families), shown.fillna("–"))
-    draw = partial(forest, families, [(job, material.label(job)) for job in finished], material.facts.caption)
+    titles = {name if name in tested else f"{name}, described": rows for name, rows in families.items()}
+    draw = partial(forest, titles, [(job, material.label(job)) for job in finished], material.facts.caption)
     return Section(
         "Against each reference",
         [Text(words, aside=True), table, Picture("families", "Differences in UA from each reference", draw)],

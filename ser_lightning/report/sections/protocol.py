@@ -8,13 +8,14 @@ import yaml
 
 from ser_lightning.data.leakage import audit_line, copies_line, dev_line
 from ser_lightning.metrics import HEADLINE, METRICS
-from ser_lightning.report.document import Block, Code, Section, Text
+from ser_lightning.report.document import Block, Code, Section, Table, Text
 from ser_lightning.report.looks import later_pairs, shared_pairs
 from ser_lightning.report.material import Material
 from ser_lightning.report.summary import Provenance, ScoredRun, counted, describe_protocol, listed, setting_columns
 from ser_lightning.runs.jobs import mixed_origins
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import COMMAND
+from ser_lightning.runs.varying import show_value
 
 SYNTHETIC = "The corpus is synthetic speech, made to try the program: its numbers say nothing about people."
 
@@ -124,6 +125,7 @@ def section(material: Material) -> Section:
     counts = ", ".join(f"{name} {number}" for name, number in facts.class_counts.items())
     left_out = f"{facts.left_out} unusable recordings were left out" if facts.left_out else "no recording was unusable"
     takes = "" if facts.audit.take is None else " A take is the same speaker, sentence and class once more."
+    unchosen = ", without what was not chosen" if material.candidates else ""
     blocks: list[Block] = [
         Text(f"Corpus: {corpus_name(facts)}, {facts.utterances} utterances ({counts}); {left_out}."),
         Text(
@@ -132,9 +134,9 @@ def section(material: Material) -> Section:
             f"Leak audit: {'; '.join(filter(None, (audit_line(facts.audit), dev_line(facts.audit))))}.{takes} What a "
             "random forest reaches by length, silence at the ends, peak and level, the recordings give away."
         ),
-        Text(f"Training: {_training(facts)} It took {duration(facts.seconds)} in all."),
+        Text(f"Training: {_training(facts)} It took {duration(facts.seconds)} in all{unchosen}."),
         Text(f"Environment: {facts.device}; precision: {facts.precision}; {facts.versions}."),
-        Code(_shared_settings(material), "Settings that all runs share"),
+        *_settings(material),
         Text(
             "Finished runs are kept and never trained twice; the same command (each of them, where there are several) "
             "goes on where it was stopped, and where all is finished writes this report anew:"
@@ -193,12 +195,23 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _shared_settings(material: Material) -> str:
-    """As YAML, under dotted keys, those that no job has otherwise; what differs is in the jobs' names."""
+def _settings(material: Material) -> list[Block]:
+    """As YAML, under dotted keys, those that no job has otherwise; what differs is in the jobs' names. Of a study whose
+    settings have names instead those that all have, and a table of what else each is."""
     tables = [flat(job.settings) for job in material.jobs]
+    named = bool(material.purpose.references or material.purpose.described)
     settings = {key: value for table in tables for key, value in table.items()}
-    shared = {key: value for key, value in settings.items() if all(table.get(key, value) == value for table in tables)}
-    return yaml.safe_dump(shared, sort_keys=False, default_flow_style=None).strip()
+    shared = {
+        key: value
+        for key, value in settings.items()
+        if all(table.get(key, None if named else value) == value for table in tables)
+    }
+    text = yaml.safe_dump(shared, sort_keys=False, default_flow_style=None).strip()
+    if not named:
+        return [Code(text, "Settings that no run has otherwise")]
+    own = [", ".join(f"{key}={show_value(one)}" for key, one in table.items() if key not in shared) for table in tables]
+    rows = pd.DataFrame({"setting": material.names, "its own": own})
+    return [Code(text, "Settings that all runs share"), Table("settings", "What else each setting has", rows, rows)]
 
 
 def _run_row(run: ScoredRun) -> dict[str, Any]:

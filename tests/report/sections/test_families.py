@@ -8,7 +8,7 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 
 from ser_lightning.report.material import read_material
-from ser_lightning.report.sections import answer, choices, families, features, scores
+from ser_lightning.report.sections import answer, choices, families, features, protocol, scores
 from ser_lightning.runs.jobs import REFERENCE_SYSTEM, undecided
 from ser_lightning.runs.study import Purpose, write_job, write_study
 from tests.report.simulated import CLASSES, Simulation, predictions, settings_of
@@ -67,6 +67,20 @@ def test_p_values_are_corrected_within_each_family_and_the_described_have_none(m
     assert not described["tested"].any()
     assert described[["ua_p", "ua_p_holm", "ua_detectable"]].isna().all(axis=None)
     assert described["ua_half"].notna().all()
+
+
+def test_what_each_setting_is_stands_beside_what_all_share(material):
+    jobs = [
+        replace(job, settings={**job.settings, "loss": {**job.settings["loss"], **own}})
+        for job, own in zip(material.jobs, [{}, {}, {"push": 1.0}, {}, {}], strict=True)
+    ]
+    blocks = protocol.section(replace(material, jobs=jobs)).blocks
+    (shared,) = [block.lines for block in blocks if getattr(block, "title", None) == "Settings that all runs share"]
+    assert "features.name: logmel" in shared
+    assert "push" not in shared
+    (table,) = [block.shown for block in blocks if getattr(block, "name", None) == "settings"]
+    own = table.set_index("setting")["its own"]
+    assert [name for name, words in own.items() if "loss.push=1" in words] == [material.names[2]]
 
 
 def test_the_table_has_the_differences_of_the_scores_and_a_dash_for_the_reference(material):
