@@ -8,13 +8,14 @@ from typing import Any
 
 from ser_lightning.config import compose
 from ser_lightning.errors import UserError
+from ser_lightning.files import absolute
 from ser_lightning.identity import digest
 from ser_lightning.invocation import Parser, command_line, end_clearly
 from ser_lightning.metrics import METRICS
 from ser_lightning.report.upload import report_id, report_keys
 from ser_lightning.runs.jobs import Job
 from ser_lightning.runs.signature import flat
-from ser_lightning.runs.study import add_output_option, all_studies, read_jobs, read_study, study_folder
+from ser_lightning.runs.study import add_output_option, find_study, read_current_jobs, read_study
 from ser_lightning.runs.varying import Baseline, varying_settings
 
 CURVES = ("dev/ua", "dev/loss", "train/loss", "train/softmax", "train/term", "train/lr")
@@ -27,11 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises `UserError` where there is no such study, no key, no answer, or none of its runs is on W&B.
     """
     options = _parser().parse_args(arguments)
-    study = study_folder(options.output, Path(options.study).name)
-    jobs = read_jobs(study)
-    if not jobs:
-        names = ", ".join(all_studies(study.parent.parent))
-        raise UserError(f"{study} is no study with runs; there are: {names or 'none'}")
+    study = find_study(options.study, absolute(options.output))
+    current, _ = read_current_jobs(study)
+    jobs = [job for job in current if job.candidate_of is None]
     project = options.project or str(compose(["logger=wandb"]).logger.project)
     print(f"Dashboard: {save(study, jobs, options.entity, project)}")
 

@@ -94,12 +94,14 @@ def _answer_all(recognizer: "Recognizer", items: Sequence["Item"], out: Path | N
     with Journal(out, _key(recognizer)) as journal:
         # By speaker an answer depends on all that there is
         again = recognizer.ensemble.needs_speakers
-        left = [item for item in items if again or journal.known(item) is None]
+        done = {} if again else {item: known for item in items if (known := journal.known(item)) is not None}
+        left = [item for item in items if item not in done]
         if len(left) < len(items):
             tell(f"{len(items) - len(left)} of {len(items)} recordings were answered before; going on")
         for item, answers in _shown(recognizer, left):
-            journal.note(item, rows_of(item, answers, classes))
-        rows = [journal.known(item) or [] for item in items]
+            done[item] = rows_of(item, answers, classes)
+            journal.note(item, done[item])
+        rows = [done[item] for item in items]
         write_rows(out, [row for several in rows for row in several], names)
     return rows
 

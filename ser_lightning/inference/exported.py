@@ -111,7 +111,7 @@ def is_export(folder: Path) -> bool:
 
 
 def read_export(folder: Path) -> ExportedModel:
-    """What `ser export` wrote, every file held against its SHA-256.
+    """What `ser export` wrote, every file that is read held against its SHA-256.
 
     Only parts that can be exported are made, and only of this package's own classes; nothing is unpickled.
 

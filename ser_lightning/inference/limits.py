@@ -62,7 +62,10 @@ def read_test(source: Source) -> Tested:
         return Tested(Score(100 * result.ua, nan), Score(100 * result.wa, nan), caption, chance, cues)
     material = read_material(source.study, source.runs)
     runs = {result.signature for result in source.all_results}
-    row = next(number for number, job in enumerate(material.jobs) if runs & {*job.runs})
+    # Divisions of several settings may have chosen the same run
+    rows = zip(material.names, material.jobs, strict=True)
+    shared = [(len(runs & {*job.runs}), name == source.setting) for name, job in rows]
+    row = shared.index(max(shared))
     ua, wa = (
         Score(float(material.summary[name][row]), float(material.summary[f"{name}_half"][row])) for name in ("ua", "wa")
     )

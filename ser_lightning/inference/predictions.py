@@ -14,7 +14,7 @@ from ser_lightning.errors import UserError
 from ser_lightning.files import write_whole
 from ser_lightning.identity import digest
 from ser_lightning.inference.ensemble import Answer
-from ser_lightning.inference.recordings import Item
+from ser_lightning.inference.recordings import Item, in_utf8
 
 JOURNAL = ".unfinished.jsonl"
 FORMATS = (".csv", ".jsonl", ".parquet")
@@ -110,9 +110,8 @@ class Journal:
     def __enter__(self) -> Self:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         lines = self._kept()
-        self._stream = self.file.open("w", encoding="utf-8")
-        self._stream.writelines([f"{json.dumps(self.key)}\n", *lines])
-        self._stream.flush()
+        write_whole(self.file, "".join([f"{json.dumps(self.key)}\n", *lines]))
+        self._stream = self.file.open("a", encoding="utf-8")
         return self
 
     def __exit__(
@@ -121,7 +120,7 @@ class Journal:
         self._stream.close()
         # Nothing is kept that is not worth being gone on from
         if kind is None or not self.rows:
-            self.file.unlink()
+            self.file.unlink(missing_ok=True)
 
     def known(self, item: Item) -> list[Row] | None:
         """The rows of an item that is done."""
@@ -150,7 +149,7 @@ class Journal:
 
 def _name(item: Item) -> str:
     """Names an item and the bytes of its recording, as far as size and time tell."""
-    facts: list[Any] = [str(value) for value in asdict(item).values()]
+    facts: list[Any] = [in_utf8(str(value)) for value in asdict(item).values()]
     with suppress(OSError):
         status = item.path.stat()
         facts += [status.st_size, status.st_mtime_ns]

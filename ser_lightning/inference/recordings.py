@@ -89,7 +89,7 @@ def find_items(words: Sequence[str], one_speaker: bool = False) -> list[Item]:
         elif place.suffix.lower() == TABLE:
             items += _in_table(word, place)
         else:
-            items.append(Item(_in_utf8(word), place))
+            items.append(Item(in_utf8(word), place))
     if one_speaker:
         if any(item.speaker not in ("", ONE) for item in items):
             raise UserError("--one-speaker: a table has a column speaker, which says it already")
@@ -107,10 +107,10 @@ def _in_folder(word: str, folder: Path) -> list[Item]:
     if not paths:
         kinds = ", ".join(sorted(suffix for suffix in SUFFIXES if suffix in (".wav", ".flac", ".mp3", ".ogg", ".opus")))
         raise UserError(f"{word}: the folder has no recordings in it ({kinds}, ...); a table of recordings is a .csv")
-    return [Item(_in_utf8(str(Path(word) / path.relative_to(folder))), path) for path in paths]
+    return [Item(in_utf8(str(Path(word) / path.relative_to(folder))), path) for path in paths]
 
 
-def _in_utf8(name: str) -> str:
+def in_utf8(name: str) -> str:
     """A file's name as tables can hold it: bytes that are no UTF-8 as \\x and two digits."""
     return os.fsencode(name).decode(errors="backslashreplace")
 

@@ -54,7 +54,10 @@ class Han(Encoder):
             x = self.drop(layer(x).relu())
         probabilities = self.last(x).float().softmax(dim=2)  # [B, segments, 16]
         segments = (lengths - SEGMENT + 1).to(x.device, non_blocking=True)
-        return self.drop(statistics(probabilities, segments), self.dropout / 2)
+        # The means of many segments are of more digits than the network's own numbers
+        with torch.autocast(x.device.type, enabled=False):
+            z = statistics(probabilities, segments)
+        return self.drop(z, self.dropout / 2)
 
 
 def statistics(probabilities: Tensor, segments: Tensor) -> Tensor:

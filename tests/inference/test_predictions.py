@@ -1,6 +1,7 @@
 """The table of answers, in every format the same, and what is kept of it on the way."""
 
 import json
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -95,6 +96,14 @@ def test_other_networks_and_changed_recordings_are_answered_anew(tmp_path):
     interrupted(out, ["networks"], [item(path)])
     with Journal(out, ["other networks"]) as journal:
         assert journal.known(item(path)) is None
+
+
+def test_a_file_name_that_is_no_utf_8_is_kept_too(tmp_path):
+    out, path = tmp_path / "out.csv", Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
+    path.write_bytes(b"sound")
+    interrupted(out, ["networks"], [item(path)])
+    with Journal(out, ["networks"]) as journal:
+        assert journal.known(item(path)) is not None
 
 
 def test_a_command_that_failed_before_its_first_answer_leaves_nothing(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ser_lightning.models.han import Han
+from ser_lightning.models.han import Han, statistics
 
 
 def test_against_a_loop_over_segments():
@@ -35,3 +35,14 @@ def test_what_lies_behind_the_end_does_not_matter():
     changed = frames.clone()
     changed[1, 30:] = 1e3
     assert torch.equal(encoder(frames, lengths), encoder(changed, lengths))
+
+
+def test_statistics_are_of_full_precision_under_autocast():
+    encoder = Han(5)
+    encoder.last = torch.nn.Identity()
+    seen = []
+    encoder.last.register_forward_hook(lambda module, given, output: seen.append(output))
+    frames, lengths = torch.randn(2, 60, 5), torch.tensor([60, 41])
+    with torch.autocast("cpu", torch.bfloat16):
+        z = encoder(frames, lengths)
+    assert torch.equal(z, statistics(seen[0].float().softmax(dim=2), lengths - 24))
