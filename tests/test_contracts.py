@@ -78,11 +78,10 @@ HOLDERS = {
 }
 # Loss -> the head that it is made for
 FOR_HEAD = {
-    choice.name: getattr(import_class(choice.target, None), "for_head", None)
+    choice.name: head
     for choice in shipped_choices()
-    if choice.group == "loss"
+    if choice.group == "loss" and (head := getattr(import_class(choice.target, None), "for_head", None))
 }
-FOR_HEAD = {name: head for name, head in FOR_HEAD.items() if head}
 NAMES = {group: [choice.name for choice in shipped_choices() if choice.group == group] for group in PARTS}
 
 

@@ -258,16 +258,17 @@ def write_jobs(folder: Path, jobs: Sequence[Job], beside: bool = False) -> None:
                 written.add(number)
                 if former:
                     _tell_dropped(folder.name, former, recorded[number])
-                    outdated |= {_but_for_seed(job)} if _chooses_anew(former, recorded[number]) else set()
+                    if _chooses_anew(former, recorded[number]):
+                        outdated.add(_but_for_seed(job))
         families = {job.candidate_of for job in jobs} - {None}
-        withdrawn = {
-            number: one
+        withdrawn = [
+            number
             for number, one in recorded.items()
             if number not in written and (one.candidate_of in families or _but_for_seed(one) in outdated)
-        }
-        for number, one in withdrawn.items():
-            log.warning("%s is no longer of the study %s; its runs are kept in runs/", one.name, folder.name)
-            del recorded[number]
+        ]
+        for number in withdrawn:
+            name = recorded.pop(number).name
+            log.warning(f"{name} is no longer of the study {folder.name}; its runs are kept in runs/")
         # First, so that a command that is killed in between leaves files that the next one withdraws again
         _write_list(folder, listed.without(withdrawn), recorded, jobs)
         for number in withdrawn:

@@ -204,7 +204,7 @@ def _settings(material: Material) -> list[Block]:
     shared = {
         key: value
         for key, value in settings.items()
-        if all(table.get(key, None if named else value) == value for table in tables)
+        if all(table[key] == value if key in table else not named for table in tables)
     }
     text = yaml.safe_dump(shared, sort_keys=False, default_flow_style=None).strip()
     if not named:
