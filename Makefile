@@ -21,11 +21,12 @@ help:  ## this list
 
 setup: .venv/installed  ## make .venv with everything in it (once; some minutes, torch is large)
 
+# Byte code is left to the first import, unless that may not write it, as in many containers.
 .venv/installed: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; try make PYTHON=python3.11"; exit 1; }
 	@echo "Installing into .venv (some minutes the first time)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
+	$(BIN)/pip install --quiet $(if $(PYTHONDONTWRITEBYTECODE),,--no-compile) --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
 	@touch $@
 
 ray: .venv-ray/installed  ## make .venv-ray, for hydra/launcher=ray: Ray, and all else from .venv
