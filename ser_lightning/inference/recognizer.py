@@ -22,6 +22,9 @@ from ser_lightning.report.scored import score_runs
 from ser_lightning.runs.jobs import Job
 from ser_lightning.runs.study import default_output
 
+# Decoders and resamplers go a little beyond 1; integers that were made floats lie far beyond
+LOUDEST = 4.0
+
 
 class Recognizer:
     """The networks of a study's setting, one for each fold, which answer together; or one run.
@@ -95,15 +98,8 @@ class Recognizer:
 
         Raises `UserError` for a wave of another kind, and where the networks need to hear more of the speaker.
         """
-        mono = np.asarray(wave)
-        mono = mono.mean(axis=1, dtype=mono.dtype) if mono.ndim == 2 else mono
-        if mono.ndim != 1 or mono.dtype.kind != "f" or not np.isfinite(mono).all():
-            raise UserError(
-                f"the wave is {mono.dtype} {list(np.shape(wave))}; floats [samples] or [samples, channels] in [-1, 1] "
-                "are expected, integers divided by their largest"
-            )
+        mono = _as_mono(np.asarray(wave), rate)
         self.refuse_unknown_speakers([""])
-        mono = mono.astype(np.float32)
         sound = Sound(
             Item("the wave", Path()),
             resample(mono, rate, self.ensemble.rate),
@@ -148,6 +144,25 @@ class Recognizer:
                 "know who speaks: give `ser predict` a table with a column speaker, or --one-speaker where all "
                 "recordings are of one"
             )
+
+
+def _as_mono(wave: np.ndarray, rate: int) -> np.ndarray:
+    """Samples [n], float32, of a wave [n] or [n, channels] at `rate`.
+
+    Raises `UserError` for what is no such wave, or cannot be one with this rate.
+    """
+    given = f"the wave is {wave.dtype} {list(wave.shape)}"
+    expected = "floats [samples] or [samples, channels] in [-1, 1] are expected, integers divided by their largest"
+    if wave.ndim not in (1, 2) or wave.dtype.kind != "f" or not np.isfinite(wave).all():
+        raise UserError(f"{given}; {expected}")
+    if wave.ndim == 2 and wave.shape[1] > wave.shape[0]:
+        raise UserError(f"{given}, more channels than samples; {expected}; give wave.T")
+    largest = float(np.abs(wave).max(initial=0))
+    if largest > LOUDEST:
+        raise UserError(f"the wave reaches {largest:g}; {expected}")
+    if not rate > 0:
+        raise UserError(f"the rate is {rate}; samples per second are expected")
+    return (wave.mean(axis=1, dtype=wave.dtype) if wave.ndim == 2 else wave).astype(np.float32)
 
 
 def temperatures(source: Source) -> list[float]:

@@ -186,6 +186,12 @@ def test_from_python_waves_of_any_rate_and_channels(strange, recordings):
     for bad in (np.zeros(100, dtype=np.int16), np.full(16_000, np.nan), np.zeros((2, 2, 2))):
         with pytest.raises(UserError, match="floats"):
             strange.predict(bad, rate)
+    with pytest.raises(UserError, match="the wave reaches 16384; floats"):
+        strange.predict(np.array([0.0, -16384.0]), rate)
+    with pytest.raises(UserError, match=r"more channels than samples; .*give wave\.T"):
+        strange.predict(wave[None], rate)
+    with pytest.raises(UserError, match="the rate is 0; samples per second"):
+        strange.predict(wave, 0)
 
 
 def test_normalised_by_speaker_all_of_whom_is_heard_first(trained, recordings, tmp_path):
