@@ -20,7 +20,7 @@ collect_ignore = ["ray_nodes.py"]  # run by Ray's own environment
 # Two jobs of two runs of three epochs (24 steps), so that there is time to cut one off.
 SWEEP = ["loss.lam=0,0.5", "corpus.utterances=240", "trainer.max_steps=72", "split.folds=[0,1]", "logger=csv"]
 SWEEP.append("features.max_seconds=1")
-DEADLINE = 240  # seconds: whatever is waited for has long been there or never comes
+DEADLINE = 600  # seconds: whatever is waited for has long been there or never comes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
