@@ -8,7 +8,7 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ser_lightning.command import run_command
+from ser_lightning.command import explain, run_command
 from ser_lightning.config import Config, StudyConfig, compose, reference_system
 from ser_lightning.errors import FailedRunsError, UserError, listing
 from ser_lightning.runs.jobs import REFERENCE_SYSTEM
@@ -241,14 +241,17 @@ def _with_weights(study: StudyConfig) -> dict[str, list[str]]:
 
 
 def _candidates(overrides: Sequence[str], name: str, setting: Sequence[str]) -> list[Config]:
-    """What a setting may be. Raises `UserError` where its front end is not to be had."""
+    """What a setting may be. Raises `UserError` where it makes no configuration, or its front end is not to be had."""
+    from hydra.errors import HydraException
+
     from ser_lightning.training.choice import combinations, distinct_candidates
 
-    configs = [compose_setting(overrides, words) for words in combinations(setting)]
     try:
+        configs = [compose_setting(overrides, words) for words in combinations(setting)]
         configs[0].features.make()
-    except UserError as error:
-        raise UserError(f'{name}: {error}; or leave it out: "study.leave_out=[{name}]"') from error
+    except (HydraException, UserError) as error:
+        reason = error if isinstance(error, UserError) else explain(error)
+        raise UserError(f'{name}: {reason}; or leave it out: "study.leave_out=[{name}]"') from error
     return distinct_candidates(configs)
 
 

@@ -91,6 +91,9 @@ def test_a_study_whose_folds_choose_by_dev_and_take_further_seeds(run_module, ou
     assert len(rows) == 12
     shown = {run for job in jobs.values() if job.candidate_of is None for run in job.runs}
     assert set(rows["signature"]) == shown
+    for row in rows.itertuples():
+        settings = results[row.signature]["settings"]
+        assert (row.seed, row.lam) == (settings["seed"], settings["loss"]["lam"])
     assert len({run for job in candidates for run in job.runs} - shown) == 2
     assert pd.read_csv(study / "tables" / "families.csv")["against"].tolist() == ["softmax", "plain", "plain"]
 
@@ -203,6 +206,11 @@ def test_a_reference_system_is_the_last_setting_and_keeps_what_the_command_line_
         (["study=systems", "study.leave_out=[nobody]"], r"study\.leave_out: nobody is none of "),
         (["study=losses", "study.leave_out=[centre]"], r"study\.leave_out: centre is what others are compared with"),
         (["study=losses", "study.reference_system=['loss.lam=0']"], "paper's softmax and reference system are one"),
+        (
+            ["study=losses", "+study.settings.mine=['loss.lamm=1']"],
+            r"mine: loss\.lamm is not a setting; did you mean loss\.lam\?; or leave it out: ",
+        ),
+        (["study=losses", "+study.settings.mine=['loss.lam=much']"], r"mine: loss\.lam=much: must be a number"),
     ],
 )
 def test_settings_that_a_study_cannot_have(overrides, message):

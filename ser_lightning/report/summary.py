@@ -87,12 +87,12 @@ def average(jobs: Sequence[Job], scored: Mapping[str, ScoredRun], speaker_of: Ma
                 f"dev_{HEADLINE}": float(np.mean(dev)) if dev else np.nan,
             }
         )
-    described = _settings_table(jobs)
+    described = settings_table(jobs)
     described.insert(0, "name", [job.name for job in jobs])
     return described.join(pd.DataFrame(rows))
 
 
-def _settings_table(jobs: Sequence[Job]) -> pd.DataFrame:
+def settings_table(jobs: Sequence[Job]) -> pd.DataFrame:
     """The settings that differ, a row per job: numbers as such, null and lists as words, NaN where a job has none."""
     table = pd.DataFrame(index=range(len(jobs)))
     for key, word in column_names(jobs).items():

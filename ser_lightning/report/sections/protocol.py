@@ -11,8 +11,8 @@ from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.document import Block, Code, Section, Table, Text
 from ser_lightning.report.looks import later_pairs, shared_pairs
 from ser_lightning.report.material import Material
-from ser_lightning.report.summary import Provenance, ScoredRun, counted, describe_protocol, listed, setting_columns
-from ser_lightning.runs.jobs import mixed_origins
+from ser_lightning.report.summary import Provenance, ScoredRun, counted, describe_protocol, listed, settings_table
+from ser_lightning.runs.jobs import Job, mixed_origins
 from ser_lightning.runs.signature import flat
 from ser_lightning.runs.study import COMMAND
 from ser_lightning.runs.varying import show_value
@@ -172,14 +172,18 @@ def command(material: Material) -> str:
 
 
 def run_table(material: Material) -> pd.DataFrame:
-    """A row per finished run; of jobs that share it the first is named."""
-    rows: dict[str, dict[str, Any]] = {}
-    settings: list[Any] = material.summary[setting_columns(material.summary)].to_dict("records")
-    for title, job, values in zip(material.names, material.jobs, settings, strict=True):
+    """A row per finished run, with all settings in which runs differ: its seed, too, and what its fold has chosen; of
+    jobs that share a run the first is named."""
+    runs: dict[str, Job] = {}
+    titles = []
+    for title, job in zip(material.names, material.jobs, strict=True):
         for name in job.runs:
-            if name in material.scored and name not in rows:
-                rows[name] = {"job": title, **values, **_run_row(material.scored[name])}
-    return pd.DataFrame(list(rows.values()))
+            if name in material.scored and name not in runs:
+                runs[name] = Job(job.name, material.scored[name].result.settings)
+                titles.append(title)
+    table = settings_table(list(runs.values()))
+    table.insert(0, "job", titles)
+    return table.join(pd.DataFrame([_run_row(material.scored[name]) for name in runs]))
 
 
 def corpus_name(facts: Provenance) -> str:
