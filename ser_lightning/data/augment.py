@@ -20,7 +20,10 @@ BEND = 0.6
 
 
 class Augmentation(Protocol):
-    """What an utterance of the training part is changed into, before it is normalised; dev and test never are.
+    """What an utterance of the training part is changed into; dev and test never are.
+
+    What `normalise=` takes away from it is gone by then, its own mean for instance, and the training part's mean and
+    deviation follow.
 
     It may have `mixup`, a number: alpha, with which utterances are then mixed with others, see `Distortion`.
 
@@ -31,13 +34,13 @@ class Augmentation(Protocol):
     changes: bool
 
     def __call__(self, frames: Tensor, mean: Tensor, rng: np.random.Generator) -> Tensor:
-        """Other frames [T', bins], float32, for frames [T, bins] of an utterance, as its front end gives them.
+        """Other frames [T', bins], float32, for frames [T, bins] of an utterance.
 
         Fewer frames than the shortest training utterance has are not taken, and it stays as it was.
 
         Args:
             frames: on any device; not to be written to.
-            mean: [bins] what becomes 0 when frames are normalised.
+            mean: [bins] what becomes 0 in the end.
             rng: all that is drawn is drawn from it; it is a function of seed, epoch and utterance.
         """
         ...
@@ -91,7 +94,7 @@ class Distortion:
             frames are interpolated, since the sound itself is no longer there.
         warp: VTLP, Jaitly and Hinton 2013: bin b of the result is bin b/a of the utterance, a between 1 - warp and
             1 + warp, from 60 % of the bins on bent so that the last stays the last. In the original the axis is in Hz,
-            here it is whatever the bins are.
+            here it is whatever the bins are; those of pretrained networks and of functionals are in no order.
         time: SpecAugment, Park et al. 2019: two masks over at most this share of the frames each, filled with the mean.
         frequency: the same over bins.
         mixup: alpha; of 0.2 a third of the utterances are more than a tenth another, of 1 four fifths.
@@ -144,7 +147,7 @@ def mask(size: int, share: float, draws: np.ndarray) -> np.ndarray:
     """Which of `size` places are hidden, by masks that are drawn [masks, (width, begin)] in [0, 1)."""
     hidden = np.zeros(size, dtype=bool)
     for width, begin in draws:
-        length = int(width * (share * size + 1))
+        length = int(width * (int(share * size) + 1))
         start = int(begin * (size - length + 1))
         hidden[start : start + length] = True
     return hidden

@@ -141,6 +141,8 @@ class UtteranceDataset(Dataset[Batch]):
         deviation: the same, by which they are then divided.
         device: where batches are wanted; frames that do not fit there are read from the disk.
         augmentation: what utterances are changed into in an epoch of training; None: nothing.
+        own: shift and scale [utterances, bins] each, the part of that which is an utterance's own; it is taken away
+            before the augmentation, so that none of it is left in what that makes.
         seed: of what it draws.
     """
 
@@ -154,6 +156,7 @@ class UtteranceDataset(Dataset[Batch]):
         deviation: np.ndarray,
         device: torch.device = CPU,
         augmentation: Checked | None = None,
+        own: tuple[np.ndarray, np.ndarray] | None = None,
         seed: int = 0,
     ) -> None:
         self.augmentation, self.seed = augmentation, seed
@@ -165,6 +168,7 @@ class UtteranceDataset(Dataset[Batch]):
             torch.as_tensor(np.asarray(values), device=self.frames.device)
             for values in (labels, speakers, self.lengths, store.offsets[self.rows], mean, deviation)
         )
+        self._own = own and tuple(torch.from_numpy(values).to(self.frames.device) for values in own)
 
     @property
     def labels(self) -> np.ndarray:
@@ -218,6 +222,9 @@ class UtteranceDataset(Dataset[Batch]):
         start, length = int(self.store.offsets[self.rows[position]]), int(self.lengths[position])
         frames = self.frames[start : start + length].float()
         mean, deviation = self._moments(position)
+        if self._own is not None:
+            shift, scale = (values[position] for values in self._own)
+            frames, mean, deviation = (frames - shift) / scale, (mean - shift) / scale, deviation / scale
         changed = augmentation(frames, mean, utterance_rng(self.seed, epoch, self.ids[position]))
         # A network may need as many as the shortest has
         return ((changed if len(changed) >= self.lengths.min() else frames) - mean) / deviation

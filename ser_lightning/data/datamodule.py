@@ -66,7 +66,8 @@ class SpectrogramDataModule(LightningDataModule):
     def _dataset(self, codes: pd.DataFrame, store: FeatureStore) -> UtteranceDataset:
         """The utterances that index `codes`, which has their labels and speakers as numbers, and their rows."""
         labels, speakers = codes["label"].tolist(), codes["speaker"].tolist()
-        mean, deviation = self.normalised.of(codes["row"].to_numpy())
+        rows = codes["row"].to_numpy()
+        mean, deviation = self.normalised.of(rows)
         return UtteranceDataset(
             store,
             codes.index.tolist(),
@@ -76,6 +77,7 @@ class SpectrogramDataModule(LightningDataModule):
             deviation,
             device=self.device,
             augmentation=self.augmentation,
+            own=self.normalised.own(rows) if self.augmentation else None,
             seed=self.seed,
         )
 

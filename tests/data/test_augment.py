@@ -60,6 +60,9 @@ def test_masks_are_as_wide_as_drawn_and_lie_inside():
     assert np.flatnonzero(hidden).tolist() == [0, 1, 2, 15, 16, 17, 18, 19]
     assert not mask(20, 0.0, np.array([[0.999, 0.5]])).any()
     assert mask(20, 1.0, np.array([[0.999, 0.999]])).all()
+    # No more than the share, of a few frames and of a single row
+    assert mask(15, 0.1, np.array([[0.999, 0.0]])).sum() == 1
+    assert not mask(1, 0.5, np.array([[0.999, 0.999]])).any()
 
 
 def test_masked_frames_and_bins_are_what_becomes_zero():
@@ -137,14 +140,15 @@ def test_training_utterances_alone_are_changed(data_of, normalise):
         assert torch.equal(one.lengths, batch.lengths)
         assert not torch.equal(one.spectrogram, batch.spectrogram)
         for row, name in enumerate(batch.ids):
-            position = dataset.ids.index(name)
-            mean, deviation = (
-                values if values.ndim == 1 else values[position] for values in (dataset._mean, dataset._deviation)
-            )
-            frames = torch.from_numpy(np.array(store.of(store.rows[name])))
-            expected = (Distortion(warp=0.1)(frames, mean, utterance_rng(0, 0, name)) - mean) / deviation
+            frames = torch.from_numpy(np.array(store.of(store.rows[name]))).float()
+            # The utterance's own mean first, so that nothing of it is left, then the training part's mean and deviation
+            own = frames.mean(dim=0) if normalise == "utterance" else torch.zeros(frames.shape[1])
+            mean, deviation = augmented.normalisation["mean"], augmented.normalisation["deviation"]
+            expected = (Distortion(warp=0.1)(frames - own, mean, utterance_rng(0, 0, name)) - mean) / deviation
             length = int(batch.lengths[row])
-            torch.testing.assert_close(batch.spectrogram[row, :length], expected)
+            torch.testing.assert_close(batch.spectrogram[row, :length], expected, atol=1e-4, rtol=1e-4)
+            if normalise == "utterance":
+                assert (batch.spectrogram[row, :length].mean(dim=0) + mean / deviation).abs().max() < 1e-3
             assert not batch.spectrogram[row, length:].any()
             seen += 1
     assert seen == len(dataset)
