@@ -20,8 +20,11 @@ from torch import Tensor, nn
 from ser_lightning.errors import UserError, listing
 
 EXTRA = "pip install 'ser-lightning[pretrained]'"
-# What transformers reads of a model's folder; weights that are pickled only where there are no others
-DESCRIPTIONS, WEIGHTS, PICKLED = ("config.json", "preprocessor_config.json"), "*.safetensors", "pytorch_model*.bin"
+# What transformers reads of a model's folder: descriptions, and weights in one file or in parts that an index names;
+# those that are pickled only where there are no others
+DESCRIPTIONS = ("config.json", "preprocessor_config.json")
+WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
+PICKLED = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
 # Weights that a folder may lack: of Whisper's other half, and of what is only drawn upon in training
 UNUSED = ("decoder.", "masked_spec_embed")
 # Models of the hub that were trained on LibriSpeech or Libri-Light alone, by their papers; fine-tuned ones are not here
@@ -38,7 +41,8 @@ class Pretrained:
     """Hidden states [frames, width] of one layer, or of several, which are then summed with trained weights.
 
     Frames are computed once, in float32, and stored as float16. An utterance's frames do not depend on what it was
-    computed with: only utterances of equal length share a batch, and nothing is padded but by `padding`.
+    computed with: on a CPU each is computed alone; on a GPU only utterances of equal length share a batch, up to
+    float16's last bit. Nothing is padded but by `padding`.
 
     Args:
         weights: a model of the Hugging Face hub, e.g. facebook/wav2vec2-base, or a folder that holds one.
@@ -127,6 +131,8 @@ class Pretrained:
                 f"features.max_seconds: Whisper takes {WHISPER_SECONDS} s at most; lower it, its default is 14"
             )
         padding = "max_length" if self.padding == "30s" else "do_not_pad"
+        if len(waves) > 1 and self._device == "cpu":
+            return [frames for wave in waves for frames in self.many([wave])]
         given = self._extractor(list(waves), sampling_rate=self.sample_rate, padding=padding, return_tensors="pt")
         with self._lock:
             network = self._network
@@ -142,6 +148,10 @@ class Pretrained:
         return list(chosen.cpu().numpy())
 
     @cached_property
+    def _device(self) -> str:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    @cached_property
     def _extractor(self) -> Any:
         try:
             return _transformers().AutoFeatureExtractor.from_pretrained(self.folder)
@@ -154,7 +164,6 @@ class Pretrained:
     @cached_property
     def _network(self) -> Any:
         """The network, or Whisper's encoder, on a GPU where there is one."""
-        device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             network, report = _transformers().AutoModel.from_pretrained(
                 self.folder, dtype=torch.float32, output_loading_info=True
@@ -164,11 +173,11 @@ class Pretrained:
         missing = [name for name in report["missing_keys"] if not any(part in name for part in UNUSED)]
         if missing:
             raise UserError(f"features.weights={self.weights} lacks weights: {listing(sorted(missing))}")
-        network = (network.get_encoder() if self.is_whisper else network).eval().to(device)
+        network = (network.get_encoder() if self.is_whisper else network).eval().to(self._device)
         if not self.is_whisper:
             # The library prepares a network at its first call, which several threads must not make at once
             with torch.inference_mode():
-                network(torch.zeros(1, self.sample_rate, device=device), output_hidden_states=True)
+                network(torch.zeros(1, self.sample_rate, device=self._device), output_hidden_states=True)
         return network
 
 
@@ -216,7 +225,7 @@ def find_weights(name: str) -> Path:
     local = Path(name).expanduser()
     if local.is_dir():
         if not _weights(local):
-            raise UserError(f"features.weights={name}: the folder {local.resolve()} holds no {WEIGHTS}")
+            raise UserError(f"features.weights={name}: the folder {local.resolve()} holds no {WEIGHTS[0]}")
         return local
     _transformers()
     from huggingface_hub import snapshot_download
@@ -228,8 +237,8 @@ def find_weights(name: str) -> Path:
     except Exception:
         pass
     try:
-        folder = Path(snapshot_download(name, allow_patterns=[*DESCRIPTIONS, WEIGHTS]))
-        return folder if _weights(folder) else Path(snapshot_download(name, allow_patterns=[*DESCRIPTIONS, PICKLED]))
+        folder = Path(snapshot_download(name, allow_patterns=[*DESCRIPTIONS, *WEIGHTS]))
+        return folder if _weights(folder) else Path(snapshot_download(name, allow_patterns=[*DESCRIPTIONS, *PICKLED]))
     # Of the hub's client, of its transport, and of the network, whichever versions are installed
     except Exception as error:
         raise UserError(
@@ -246,8 +255,13 @@ def _layers(layers: int | list[int] | None, count: int, weights: str) -> list[in
 
 
 def _weights(folder: Path) -> list[Path]:
-    """The files of a folder that hold weights."""
-    return sorted(folder.glob(WEIGHTS)) or sorted(folder.glob(PICKLED))
+    """The files of a folder that hold the weights that transformers reads, of its several formats and adapters."""
+    for whole, parts, _ in (WEIGHTS, PICKLED):
+        if (folder / whole).exists():
+            return [folder / whole]
+        if shards := sorted(folder.glob(parts)):
+            return shards
+    return []
 
 
 def _content(folder: Path) -> list[str]:

@@ -1,13 +1,15 @@
 """What must be known of a model's answers, wherever they are shown: how it was tested, and what was not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from math import isnan, nan
 
+from ser_lightning.data.leakage import FoldAudit, audit_line
 from ser_lightning.inference.exported import ExportedModel
 from ser_lightning.inference.sources import Source
 from ser_lightning.report.material import read_material
 from ser_lightning.report.sections.protocol import SYNTHETIC
+from ser_lightning.report.summary import used
 
 HEADING = "## What these answers are worth"
 NOT_TESTED = (
@@ -57,7 +59,9 @@ def read_test(source: Source) -> Tested:
     """How a source was tested. Raises `UserError` where the study's runs cannot be read."""
     if source.study is None:
         (result,) = source.results
-        caption = f"{result.corpus}, {result.protocol} protocol; one run, without a study."
+        audit = audit_line(FoldAudit(**result.audit)) if result.audit else ""
+        words = [f"{result.corpus}, {result.protocol} protocol; one run, without a study", audit, *result.uses]
+        caption = " | ".join(filter(None, words))
         chance, cues = (100 * float(result.audit.get(name, nan)) for name in ("chance", "cue_ua"))
         return Tested(Score(100 * result.ua, nan), Score(100 * result.wa, nan), caption, chance, cues)
     material = read_material(source.study, source.runs)
@@ -72,7 +76,8 @@ def read_test(source: Source) -> Tested:
     facts = material.facts
     counts = ", ".join(f"{name} {number}" for name, number in facts.class_counts.items())
     corpus = f"{facts.corpus}, {facts.utterances} utterances ({counts})"
-    return Tested(ua, wa, facts.caption, 100 * facts.audit.chance, 100 * facts.audit.cue_ua, corpus)
+    caption = replace(facts, uses=used(source.all_results)).caption
+    return Tested(ua, wa, caption, 100 * facts.audit.chance, 100 * facts.audit.cue_ua, corpus)
 
 
 def limits(source: Source | ExportedModel) -> str:

@@ -20,6 +20,7 @@ from ser_lightning.errors import UserError
 from ser_lightning.features.audio import BadRecordingError
 from ser_lightning.features.front_end import FrontEnd, stored_bins, utterance_frames
 from ser_lightning.features.statistics import Statistics
+from ser_lightning.identity import digest
 from ser_lightning.runs.ledger import BEST, RunResult, read_result
 from ser_lightning.runs.varying import name_parts
 from ser_lightning.training.checkpoint import CODE as CODE_FOLDER
@@ -201,14 +202,27 @@ def load_network(folder: Path, trust: bool = False, front_ends: FrontEnds | None
         mean, deviation = (description[name].numpy() for name in ("mean", "deviation"))
     except (KeyError, AttributeError) as error:
         raise UserError(f"{folder / BEST} has no moments of its training part; put back a copy of it") from error
+    parts = read_parts(result, description.get("targets"), folder, trust)
+    _refuse_other_content(parts[FeaturesConfig.group], description.get("content"), folder)
     return assemble(
         Description(result.signature, tuple(result.classes), result.precision, description.get("typical_seconds")),
-        read_parts(result, description.get("targets"), folder, trust),
+        parts,
         state,
         (mean, deviation),
         folder / BEST,
         front_ends,
     )
+
+
+def _refuse_other_content(features: Part, content: str | None, folder: Path) -> None:
+    """Raise `UserError` where the files that a front end's settings name are not those of its run's training, of which
+    `content` is the digest; None: the run is of an earlier version and does not say."""
+    if content not in (None, digest(features.content)):
+        named = ", ".join(f"features.{key}={value}" for key, value in features.own.items() if isinstance(value, str))
+        raise UserError(
+            f"{folder} was trained on frames of other files than those that are now at {named}: put those back, or "
+            "train it anew"
+        )
 
 
 @dataclass(frozen=True)

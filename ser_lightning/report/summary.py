@@ -208,12 +208,12 @@ def provenance(jobs: Sequence[Job], runs: Path, utterances: pd.DataFrame | None 
         seconds=sum(result.seconds for result in results),
         versions=_distinct(map(_versions, results)),
         speakers_known=bool(speakers_by_id(utterances)),
-        uses=_uses(results),
+        uses=used(results),
         untrained=len(results) - len(trained),
     )
 
 
-def _uses(results: Sequence[RunResult]) -> tuple[str, ...]:
+def used(results: Sequence[RunResult]) -> tuple[str, ...]:
     """What the runs' numbers rest on beyond the protocol; what not all of them use is said of some."""
     counts = Counter(phrase for result in results for phrase in result.uses)
     return tuple(phrase if count == len(results) else f"some runs: {phrase}" for phrase, count in counts.items())

@@ -24,6 +24,7 @@ from ser_lightning.data.datamodule import SpectrogramDataModule
 from ser_lightning.data.protocols import PARTS
 from ser_lightning.errors import UserError
 from ser_lightning.files import UNFINISHED, write_whole
+from ser_lightning.identity import digest
 from ser_lightning.metrics import confusion_counts, scores
 from ser_lightning.runs.attempt import Watch
 from ser_lightning.runs.code import present_code, present_versions
@@ -229,6 +230,8 @@ def make_recognizer(run: PlannedRun, data: SpectrogramDataModule, bf16: bool) ->
         **settings,
         "targets": targets,
         "signature": run.signature,
+        # Of what its settings name, such as a pretrained network's weights, which may be other ones later
+        "content": digest(run.config.features.content),
         # Of a training utterance: about what the network is used to
         "typical_seconds": float(table.loc[trained, "seconds"].median()),
         **data.normalisation,

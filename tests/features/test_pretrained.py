@@ -11,7 +11,7 @@ import torch
 from ser_lightning.config import compose
 from ser_lightning.errors import UserError
 from ser_lightning.features.front_end import transform
-from ser_lightning.features.pretrained import LayerSum, Pretrained
+from ser_lightning.features.pretrained import DESCRIPTIONS, WEIGHTS, LayerSum, Pretrained
 from tests.features.networks import KINDS, random_network
 
 transformers = pytest.importorskip("transformers", reason="needs the extra 'pretrained'")
@@ -63,7 +63,9 @@ def test_an_utterance_does_not_depend_on_its_batch(folder):
     waves = [noise(8_000, seed) * (1 + seed) for seed in range(3)]
     for wave, frames in zip(waves, front_end.many(waves), strict=True):
         (alone,) = front_end.many([wave])
-        assert np.abs(frames - alone).max() <= 1e-5 * np.abs(alone).max()
+        # A GPU computes several at a time otherwise
+        tolerance = 1e-5 if torch.cuda.is_available() else 0
+        assert np.abs(frames - alone).max() <= tolerance * np.abs(alone).max()
 
 
 def test_the_shortest_sound_has_a_frame_of_the_announced_shape(folder):
@@ -88,6 +90,24 @@ def test_weights_are_named_by_their_content_wherever_they_lie(folder, tmp_path):
     part = compose(["features=pretrained", f"features.weights={folder}"]).features
     assert part.content["weights"] == pinned["weights"]
     assert part.settings["weights"] == str(folder)
+    # Which transformers does not read
+    shutil.copy(copy / "model.safetensors", copy / "adapter.safetensors")
+    shutil.copy(folder / "model.safetensors", copy / "model.safetensors")
+    assert pinned == Pretrained.pinned(weights=str(copy), **settings)
+
+
+def test_weights_in_several_files_are_those_in_one(folder, tmp_path):
+    network = transformers.AutoModel.from_pretrained(folder)
+    network.save_pretrained(tmp_path / "all", max_shard_size="100KB")
+    # What is downloaded of a model of the hub
+    (tmp_path / "hub").mkdir()
+    for pattern in (*DESCRIPTIONS, *WEIGHTS):
+        for file in [*(tmp_path / "all").glob(pattern), *(folder.glob(pattern) if pattern in DESCRIPTIONS else ())]:
+            shutil.copy(file, tmp_path / "hub")
+    assert len(Pretrained.pinned(weights=str(tmp_path / "hub"))["weights"]) > 3
+    several, whole = (Pretrained(weights=str(place)) for place in (tmp_path / "hub", folder))
+    wave = noise(8_000)
+    np.testing.assert_array_equal(several.many([wave])[0], whole.many([wave])[0])
 
 
 def test_what_the_network_may_have_heard_is_said(folder):
@@ -121,7 +141,7 @@ def test_a_folder_without_all_weights_is_refused(folder, tmp_path):
 
 
 def test_a_folder_without_weights_or_description_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"holds no \*\.safetensors"):
+    with pytest.raises(UserError, match=r"holds no model\.safetensors"):
         Pretrained(weights=str(tmp_path))
 
 

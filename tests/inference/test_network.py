@@ -128,6 +128,23 @@ def test_weights_of_other_shapes_are_refused_in_one_line(study, tmp_path):
     assert "\n" not in str(refusal.value)
 
 
+def test_a_front_end_whose_files_are_other_ones_by_now_is_refused(study, tmp_path):
+    """Such as a pretrained network's weights, under which a trained head would answer anything."""
+    folder = runs(study)[0]
+    other = tmp_path / folder.name
+    shutil.copytree(folder, other)
+    content = read_checkpoint(other / BEST)
+    assert load_network(other).signature == folder.name
+    content["recognizer"]["content"] = "0123456789ab"
+    write_checkpoint(content, other / BEST)
+    with pytest.raises(UserError, match="was trained on frames of other files than those that are now at"):
+        load_network(other)
+    # A run of an earlier version does not say
+    del content["recognizer"]["content"]
+    write_checkpoint(content, other / BEST)
+    assert load_network(other).signature == folder.name
+
+
 HOSTILE = """
 from pathlib import Path
 Path("imported").touch()
