@@ -233,7 +233,7 @@ def combine(number):
 
 # As many as the largest group has
 COMBINATIONS = [combine(number) for number in range(max(map(len, TRAINED.values())))]
-COMBINATIONS += [combine(0) | {"features": name, "model": "statistics"} for name in ROWS]
+COMBINATIONS += [combine(0) | {"features": name, "model": "statistics", "normalise": "training"} for name in ROWS]
 
 
 def test_every_part_is_in_some_combination():

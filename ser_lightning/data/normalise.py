@@ -21,7 +21,8 @@ class Normalisation(Protocol):
     What is left is normalised by the mean and deviation of the training part's frames. A class that uses something of
     tested speakers says so in `uses`, a sentence that then stands in every caption, since the protocol alone does not
     tell it. One that cannot do without speakers may have a static method `refuse_unknown(speakers)`, which is asked
-    before frames are computed.
+    before frames are computed. One that leaves nothing of an utterance of a single row, as functionals are, says
+    `needs_frames = True`.
 
     Attributes:
         uses: what is used of tested speakers beyond the utterance that is classified; '' where nothing is.
@@ -53,6 +54,8 @@ class Level:
     """Each utterance's own level, one number, the mean over its frames and bins: how loud it was recorded."""
 
     uses = ""
+    # A row of functionals has no bins of one unit, of which the mean would be a level
+    needs_frames = True
 
     def shift_and_scale(self, statistics: Statistics, speakers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The level of each utterance, and 1."""
@@ -67,6 +70,7 @@ class Utterance:
     """
 
     uses = ""
+    needs_frames = True
 
     def __init__(self, *, deviation: bool = False) -> None:
         self.deviation = deviation

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, Optional, Protocol
@@ -229,6 +229,11 @@ def set_aside(manifest: Manifest, training: np.ndarray, share: float, seed: int,
     return drawn, unit
 
 
+def _known_voices(corpora: Set[str]) -> str:
+    """Of corpora whose utterances are set aside, and not their speakers; nothing of none."""
+    return f"selected on utterances of the training speakers of {listing(sorted(corpora))}" if corpora else ""
+
+
 def _part_share(share: float) -> str:
     """The share that one part has of as many as come nearest to a share: 0.4 would be one of two and a half."""
     return f"{1 / round(1 / share):.2g}"
@@ -371,6 +376,12 @@ class AcrossCorpora:
         seed: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
         self.train, self.test, self.dev, self.seed = train, test, dev, seed
+        self.by_utterances: set[str] = set()
+
+    @property
+    def uses(self) -> str:
+        """What the protocol's name does not tell; which corpora's known voices select is so once it has divided."""
+        return _known_voices(self.by_utterances)
 
     def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
         """The roles [folds, utterances].
@@ -399,6 +410,7 @@ class AcrossCorpora:
             drawn, unit = set_aside(manifest, corpora == name, self.dev, self.seed, repeat)
             role[drawn] = "dev"
             selecting.setdefault(unit, []).append(name)
+            self.by_utterances |= {name} if unit == "utterances" else set()
         words = ", and of the ".join(f"{unit} of {listing(names)}" for unit, names in sorted(selecting.items()))
         share = _part_share(self.dev)
         log.info("%s: tested on %s; a share of %s of the %s selects", manifest.corpus, tested, share, words)
@@ -429,6 +441,12 @@ class CorpusPairs:
         if within in (1, 2):
             raise UserError(f"split.within={within}: testing, selecting and training need 3 groups; 0 leaves it out")
         self.within, self.dev, self.seed = within, dev, seed
+        self._by_utterances: set[str] = set()
+
+    @property
+    def uses(self) -> str:
+        """As of `AcrossCorpora`."""
+        return _known_voices(self._by_utterances)
 
     def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
         """The roles [folds, utterances]; those of other corpora than a fold's are not used.
@@ -443,6 +461,7 @@ class CorpusPairs:
             for training in [[name] for name in others] + [others] * (len(others) > 1):
                 pair = AcrossCorpora(train=training, test=[tested], dev=self.dev, seed=self.seed)
                 folds += [*pair.divide(manifest, repeat)]
+                self._by_utterances |= pair.by_utterances
         return np.stack(folds)
 
     def _within(self, manifest: Manifest, name: str, repeat: int) -> list[np.ndarray]:

@@ -1,7 +1,7 @@
 """From sound to answers: windows, the networks of several folds, calibrated probabilities, and what their mean is."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +25,8 @@ OWN = "a recording of the study itself"
 OVERLAP = 2
 # Seconds of a window where the run, of an earlier version, does not say what it is used to
 WINDOW = 3.0
+# Utterances or windows of a speaker from which on what they have in common is theirs, and not their own
+ENOUGH = 5
 # Utterances and windows that are looked at at a time
 TOGETHER = 32
 
@@ -86,9 +88,11 @@ class Moments:
 
     Attributes:
         pairs: for each network shift and scale, each [windows, stored].
+        heard: how many windows of each speaker there are.
     """
 
     pairs: list[tuple[np.ndarray, np.ndarray]]
+    heard: Mapping[str, int]
 
 
 class Ensemble:
@@ -191,11 +195,11 @@ class Ensemble:
                 del windows[:TOGETHER]
             while waiting and waiting[0].done:
                 first = waiting.popleft()
-                yield first.sound, self._say(first)
+                yield first.sound, self._say(first, known)
         if windows:
             self._look(windows, pool, known, seen)
         for one in waiting:
-            yield one.sound, self._say(one)
+            yield one.sound, self._say(one, known)
 
     def listen(self, pending: Iterable[Pending]) -> Moments:
         """How every window is normalised, where that takes other speech of its speaker: all is heard before any is
@@ -214,12 +218,13 @@ class Ensemble:
                     heard[key].append(moments([empty if isinstance(frames, str) else frames[key]]))
                 speakers.append(one.sound.item.speaker)
         if not speakers:
-            return Moments([])
+            return Moments([], {})
         return Moments(
             [
                 network.normalisation.shift_and_scale(_together(heard[id(network.front_end)]), np.array(speakers))
                 for network in self.networks
-            ]
+            ],
+            Counter(speakers),
         )
 
     def _frames(self, pending: Pending, number: int) -> dict[int, np.ndarray] | str:
@@ -262,15 +267,21 @@ class Ensemble:
                 pending, window = windows[place]
                 pending.probabilities[window][pending.answering.index(number)] = share
 
-    def _say(self, pending: Pending) -> list[Answer]:
+    def _say(self, pending: Pending, known: Moments | None) -> list[Answer]:
         sound = pending.sound
-        if pending.problem:
-            return [Answer(sound.start, sound.start + sound.seconds, note=pending.problem)]
+        heard = known.heard.get(sound.item.speaker, 0) if known else ENOUGH
+        problem, note = pending.problem, pending.note
+        if not problem and pending.windows and heard == 1:
+            problem = "no other speech of its speaker was given, by which it could be normalised (normalise=speaker)"
+        if problem:
+            return [Answer(sound.start, sound.start + sound.seconds, note=problem)]
+        if heard < ENOUGH:
+            note = "; ".join(filter(None, [note, f"normalised by {heard} utterances of its speaker alone"]))
         answers = []
         for start, end, numbers in pending.steps:
             times = (sound.start + start / self.rate, sound.start + end / self.rate)
             if not numbers:
-                answers.append(Answer(*times, label=NO_SPEECH, note=pending.note))
+                answers.append(Answer(*times, label=NO_SPEECH, note=note))
                 continue
             # Smoothed: the mean over the windows that cover it, [networks, classes]
             shares = np.mean([pending.probabilities[number] for number in numbers], axis=0)
@@ -283,7 +294,7 @@ class Ensemble:
                     probabilities=dict(zip(self.classes, mean.tolist(), strict=True)),
                     spread=dict(zip(self.classes, map(float, spread), strict=False)),
                     networks=len(shares),
-                    note=pending.note,
+                    note=note,
                 )
             )
         return answers

@@ -122,6 +122,12 @@ def _refuse_parts_that_cannot_train(config: Config) -> None:
             f"head={head.name} is fitted and not trained, so that the softmax term cannot train an encoder through it; "
             "loss.softmax=0 leaves that to the loss alone, and readout= reads out what another head trained"
         )
+    if getattr(config.normalise.load(), "needs_frames", False) and config.features.make().rate is None:
+        raise UserError(
+            f"normalise={config.normalise.name} goes by the frames of an utterance, of which features="
+            f"{config.features.name} has one row; choose normalise=training or normalise=speaker for it (in "
+            "study.reference_system or study.settings where it is one of several)"
+        )
     if for_head not in (None, head.name):
         raise UserError(f"loss={loss.name} is made for head={for_head}, and not for head={head.name}")
 

@@ -482,6 +482,7 @@ def test_each_corpus_is_tested_by_what_the_others_train(caplog):
         sizes = origin[split.ids("dev")].value_counts().to_dict()
         expected = {"a": 80, "b": 12, "c": 40, "d": 40}
         assert sizes == {name: size for name, size in expected.items() if name != tested}
+        assert split.uses == "selected on utterances of the training speakers of b, d"
     assert "tested on a; a share of 0.1 of the speakers of c, and of the utterances of b, d selects" in caplog.text
 
 
@@ -557,7 +558,10 @@ def test_pairs_of_corpora_are_each_within_itself_each_other_and_all_others():
 def test_pairs_of_corpora_without_any_within_itself_and_with_too_few_groups():
     manifest = joined(a=10, b=10)
     # Of two corpora all others are one, which is no fold of its own
-    assert len(make_splits(manifest, changed(PAIRS, within=0))) == 2
+    splits = make_splits(manifest, changed(PAIRS, within=0))
+    assert [split.uses for split in splits] == ["", ""]
+    known = make_splits(joined(a=10, b=3), changed(PAIRS, within=0))
+    assert {split.uses for split in known} == {"selected on utterances of the training speakers of b"}
     with pytest.raises(UserError, match=r"split.within=2: testing, selecting and training need 3 groups"):
         make_splits(manifest, changed(PAIRS, within=2))
 

@@ -211,6 +211,13 @@ def test_normalised_by_speaker_all_of_whom_is_heard_first(trained, recordings, t
     for name, logits in rows.iterrows():
         expected = softmax(logits.to_numpy(dtype=float))
         np.testing.assert_allclose(list(given[name].probabilities.values()), expected, atol=1e-4)
+    assert not any("of its speaker alone" in answer.note for answer in given.values())
+    few = answers(whole, [recordings[name] for name in ids[:4]], ["a", "b", "b", "b"])
+    assert few[0][0].label == ""
+    assert few[0][0].note == (
+        "no other speech of its speaker was given, by which it could be normalised (normalise=speaker)"
+    )
+    assert {answer.note for (answer,) in few[1:]} == {"normalised by 3 utterances of its speaker alone"}
     with pytest.raises(UserError, match="need to know who speaks"):
         answers(whole, [recordings[ids[0]]])
     with pytest.raises(UserError, match="need to know who speaks"):

@@ -299,6 +299,10 @@ def test_a_head_that_is_trained_is_refused_where_nothing_is(small):
         ("head=svm loss.lam=0", "^head=svm is fitted and not trained, so that the softmax term cannot train an"),
         ("head=means loss=triplet", "^head=means is fitted and not trained"),
         ("loss=likelihood", "^loss=likelihood is made for head=gaussian, and not for head=linear$"),
+        (
+            "normalise=utterance features=functionals model=statistics",
+            "^normalise=utterance goes by the frames of an utterance, of which features=functionals has one row",
+        ),
     ],
 )
 def test_parts_that_would_not_train_each_other_are_refused(small, words, message):
