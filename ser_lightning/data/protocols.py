@@ -580,7 +580,7 @@ def _known(manifest: Manifest, column: str) -> pd.Series:
         first = manifest.table.loc[values == "", "id"].iloc[0]
         raise UserError(
             f"{manifest.corpus}: the {column} of {(values == '').sum()} utterances is unknown, first of {first}; this "
-            "protocol needs it"
+            f"protocol needs it; split=paper divides at random, and of a table corpus.columns.{column} names the column"
         )
     return values
 

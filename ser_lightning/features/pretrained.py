@@ -227,6 +227,8 @@ def find_weights(name: str) -> Path:
         if not _weights(local):
             raise UserError(f"features.weights={name}: the folder {local.resolve()} holds no {WEIGHTS[0]}")
         return local
+    if local.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise UserError(f"features.weights={name}: there is no such folder")
     _transformers()
     from huggingface_hub import snapshot_download
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ser_lightning.components.groups import shipped_choices
 from ser_lightning.data.normalise import Level, TrainingPart, Utterance
 from ser_lightning.errors import UserError
 from ser_lightning.features.spectrogram import (
@@ -255,16 +256,17 @@ class SingleGraph(nn.Module):
 def refuse_unexportable(network: "Network") -> None:
     """Raise `UserError` where a part of a network cannot be said in ONNX, or needs more than the recording."""
     parts = {
-        "features": (network.features.name, network.front_end),
-        "normalise": (network.normalisation.config.name, network.normalisation.part),
-        "model": ("", network.encoder),
-        "head": ("", network.head),
+        "features": network.front_end,
+        "normalise": network.normalisation.part,
+        "model": network.encoder,
+        "head": network.head,
     }
-    for group, (name, part) in parts.items():
+    for group, part in parts.items():
         if type(part) not in EXPORTED[group]:
-            able = ", ".join(kind.__name__ for kind in EXPORTED[group])
+            names = {choice.target: choice.name for choice in shipped_choices() if choice.group == group}
+            able = ", ".join(names[f"{kind.__module__}.{kind.__name__}"] for kind in EXPORTED[group])
             raise UserError(
-                f"{group}={name or type(part).__name__} cannot be exported to ONNX, which can be done of {able}; "
+                f"{group}={network.parts[group].name} cannot be exported to ONNX, which can be done of {able}; "
                 "`ser predict` answers with every network"
             )
 

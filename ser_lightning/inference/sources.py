@@ -10,7 +10,7 @@ import numpy as np
 
 from ser_lightning.errors import UserError, listing
 from ser_lightning.files import absolute
-from ser_lightning.runs.jobs import Job, has_settings, place_name, rows_of_study, short_names
+from ser_lightning.runs.jobs import REFERENCE_SYSTEM, Job, has_settings, place_name, rows_of_study, short_names
 from ser_lightning.runs.ledger import CONFIG, RESULT, RunResult, read_result, read_results
 from ser_lightning.runs.study import add_output_option, all_studies, find_study, read_current_jobs, read_study
 
@@ -111,12 +111,15 @@ def find_source(word: str, output: Path, setting: str = "", run: str = "") -> So
         return _run_of_study(study, runs, jobs, run, bool(setting))
     names = short_names(jobs)
     fitting = [number for number, job in enumerate(jobs) if _fits(setting, job, names[number])]
+    # It is compared with the study's settings, and none of them, unless it is asked for or all that there is
+    own = [number for number in fitting if jobs[number].name != REFERENCE_SYSTEM]
+    fitting = fitting if setting else own or fitting
     if not fitting:
         raise UserError(f"--setting {setting}: {study.name} has no such setting; it has {listing(names, '; ')}")
     finished = {number: read_results(runs, jobs[number].runs) for number in fitting}
     finished = {number: results for number, results in finished.items() if results}
     if not finished:
-        what = f"{study.name} has" if len(fitting) == len(jobs) else f"{setting} of {study.name} has"
+        what = f"{setting} of {study.name} has" if setting else f"{study.name} has"
         raise UserError(f"{what} no finished run yet; `ser status {study.name}` says how it stands")
     ua = {number: float(np.mean([result.dev_ua for result in results])) for number, results in finished.items()}
     best = max(ua, key=lambda number: ua[number])

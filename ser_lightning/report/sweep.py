@@ -182,10 +182,11 @@ def _reference_systems(configs: Sequence[tuple[list[str], Config]], jobs: Sequen
     systems = list({job_key(Job(REFERENCE_SYSTEM, settings(system))): system for system in given}.values())
     distinct = [Job(REFERENCE_SYSTEM, settings(system)) for system in systems]
     if len(replications(distinct)) > 1:
-        keys = ", ".join(key for key in varying_settings([job.settings for job in distinct]) if key != "seed")
+        keys = [key.removesuffix(".name") for key in varying_settings([job.settings for job in distinct])]
+        swept = ", ".join(key for key in keys if key != "seed") or "a setting"
         raise UserError(
-            f"study.reference_system: {keys} would differ with what is swept, and a study has one reference system; "
-            "say there which value it has"
+            f"study.reference_system: {swept} would differ with what is swept, and a study has one reference system; "
+            "choose there what it has, as with 'normalise=training'"
         )
     for system in distinct:
         if same := [job.name for job in jobs if same_settings(job, system)]:

@@ -2,14 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ser_lightning.errors import UserError
 from ser_lightning.inference.sources import find_source
+from ser_lightning.runs.jobs import REFERENCE_SYSTEM
 from ser_lightning.runs.ledger import RESULT, read_results
-from ser_lightning.runs.study import read_jobs
+from ser_lightning.runs.study import read_jobs, write_job
 
 
 def test_of_a_study_the_setting_with_the_best_mean_ua_on_dev_answers_by_all_its_folds(trained, study):
@@ -31,6 +33,19 @@ def test_a_setting_is_chosen_by_its_name_or_by_what_it_sets(trained, study, sett
     source = find_source("tried", trained, setting=setting)
     assert [result.signature for result in source.results] == read_jobs(study)[number].runs
     assert "best" not in str(source)
+
+
+def test_the_reference_system_answers_only_if_asked_for(trained, study, tmp_path):
+    output = tmp_path / "outputs"
+    shutil.copytree(trained / "studies", output / "studies")
+    (output / "runs").symlink_to(trained / "runs")
+    jobs = read_jobs(study)
+    ua = [np.mean([result.dev_ua for result in read_results(trained / "runs", job.runs)]) for job in jobs]
+    best = int(np.argmax(ua))
+    write_job(output / "studies" / study.name, best, replace(jobs[best], name=REFERENCE_SYSTEM))
+    assert [one.signature for one in find_source("tried", output).results] == jobs[1 - best].runs
+    asked = find_source("tried", output, setting=REFERENCE_SYSTEM)
+    assert [one.signature for one in asked.results] == jobs[best].runs
 
 
 def test_a_run_answers_alone_and_knows_its_setting(trained, study):

@@ -84,21 +84,15 @@ def answer(material: Material) -> list[str]:
 
 def _answers(material: Material) -> list[str]:
     rows = {row["job"]: row for row in material.differences.to_dict("records")}
-    sentences = []
-    if material.against_baseline:
-        sentences = [
-            words for group in material.answered for words in _sentences(material, rows.get(group.jobs[1]), group)
-        ]
-    elif rows:
-        largest = max(rows.values(), key=lambda row: abs(row[HEADLINE]))
-        pair = [largest["reference"], largest["job"]]
-        sentences = _sentences(material, largest, Group({job: material.label(job) for job in pair}))
-    else:
-        sentences = ["Not known: no division has been run with two settings, so that they cannot be compared in pairs."]
-    if counts := _counts(material.differences):
-        if material.against_baseline:
-            return [*sentences, counts, *_other_references(material)]
-        return [counts, f"Farthest away: {sentences[0]}", *sentences[1:], *_other_references(material)]
+    if not rows and not material.against_baseline:
+        return ["Not known: no division has been run with two settings, so that they cannot be compared in pairs."]
+    sentences = [words for group in material.answered for words in _sentences(material, rows.get(group.jobs[1]), group)]
+    counts = _counts(material.differences)
+    # Where no setting is what the others are to be better than, all of them come first
+    if counts and material.against_baseline:
+        sentences.append(counts)
+    elif counts:
+        sentences.insert(0, counts)
     return [*sentences, *_other_references(material)]
 
 
