@@ -142,7 +142,7 @@ class UtteranceDataset(Dataset[Batch]):
         device: where batches are wanted; frames that do not fit there are read from the disk.
         augmentation: what utterances are changed into in an epoch of training; None: nothing.
         own: shift and scale [utterances, bins] each, the part of that which is an utterance's own; it is taken away
-            before the augmentation, so that none of it is left in what that makes.
+            before the augmentation, so that none of it is left in what that makes; None: nothing is.
         seed: of what it draws.
     """
 

@@ -141,12 +141,13 @@ class Normalised:
         shift, scale = (one[rows] if len(one) > 1 else one[0] for one in (self.shift, self.scale))
         return (shift + scale * self.mean).astype(np.float32), (scale * self.deviation).astype(np.float32)
 
-    def own(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The first step alone: shift and scale of some utterances [utterances, bins], float32."""
-        pair = (
-            np.broadcast_to(one[rows] if len(one) > 1 else one, (len(rows), len(self.mean)))
-            for one in (self.shift, self.scale)
-        )
+    def own(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """The first step alone: shift and scale of some utterances [utterances, bins], float32; None where it is the
+        same for all."""
+        if len(self.shift) == len(self.scale) == 1:
+            return None
+        shape = (len(rows), len(self.mean))
+        pair = (np.broadcast_to(one[rows] if len(one) > 1 else one, shape) for one in (self.shift, self.scale))
         shift, scale = (one.astype(np.float32) for one in pair)
         return shift, scale
 
