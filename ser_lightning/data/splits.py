@@ -1,6 +1,6 @@
 """Splits: which utterances train, select (dev) and test. A split is a table and depends on no order of files."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -107,7 +107,18 @@ def _split(manifest: Manifest, protocol: str, repeat: int, fold: int, role: np.n
         if missing:
             raise UserError(
                 f"{manifest.corpus}: no utterance of {listing(sorted(missing))} in the {part} part of fold {fold} of "
-                f"the {protocol} protocol; {len(manifest)} utterances are too few for parts with every class. Add "
-                "recordings, drop a class, or divide into fewer groups"
+                f"the {protocol} protocol; {_remedy(manifest.table[role == part], manifest.table, missing)}"
             )
     return Split(protocol, repeat, fold, table)
+
+
+def _remedy(part: pd.DataFrame, table: pd.DataFrame, missing: Set[str]) -> str:
+    """Why a part lacks classes, and how it would have them: of corpora that are joined one may have none at all."""
+    having = {name: set(own) for name, own in table.groupby("corpus")["label"]}
+    corpora = sorted(set(part["corpus"]))
+    if len(having) > 1 and corpora and all(missing.isdisjoint(having[name]) for name in corpora):
+        return f"{listing(corpora)} has no such recordings. Drop the class, or leave the corpus out"
+    return (
+        f"{len(table)} utterances are too few for parts with every class. Add recordings, drop a class, or divide into "
+        "fewer groups"
+    )

@@ -31,7 +31,7 @@ def listen(recognizer: "Recognizer") -> None:
     Raises `UserError` without sounddevice, PortAudio or a microphone, when that is unplugged, and where the networks
     need to know who speaks.
     """
-    recognizer.refuse_unknown_speakers([""])
+    recognizer.refuse_unknown_speakers(["the microphone"])
     from rich.live import Live
 
     from ser_lightning.terminal import console

@@ -99,7 +99,7 @@ class Recognizer:
         Raises `UserError` for a wave of another kind, and where the networks need to hear more of the speaker.
         """
         mono = _as_mono(np.asarray(wave), rate)
-        self.refuse_unknown_speakers([""])
+        self.refuse_unknown_speakers(["the wave"])
         sound = Sound(
             Item("the wave", Path()),
             resample(mono, rate, self.ensemble.rate),
@@ -116,7 +116,7 @@ class Recognizer:
 
         Raises `UserError` where the networks need to know who speaks, and an item does not say it.
         """
-        self.refuse_unknown_speakers([item.speaker for item in items])
+        self.refuse_unknown_speakers([item.file for item in items if not item.speaker])
         return self._answer(items)
 
     def _answer(self, items: Sequence[Item]) -> Iterator[tuple[Item, list[Answer]]]:
@@ -136,13 +136,15 @@ class Recognizer:
             for sound, answers in self.ensemble.answer(pending(), pool, known):
                 yield sound.item, answers
 
-    def refuse_unknown_speakers(self, speakers: Sequence[str]) -> None:
-        """Raise `UserError` where utterances are normalised by other speech of their speakers, and some are unknown."""
-        if self.ensemble.needs_speakers and not all(speakers):
+    def refuse_unknown_speakers(self, unknown: Sequence[str]) -> None:
+        """Raise `UserError` where utterances are normalised by other speech of their speakers, and there are recordings
+        `unknown` of whose speaker nothing is said."""
+        if self.ensemble.needs_speakers and unknown:
+            more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
             raise UserError(
                 "these networks normalise an utterance by all speech of its speaker (normalise=speaker) and need to "
-                "know who speaks: give `ser predict` a table with a column speaker, or --one-speaker where all "
-                "recordings are of one"
+                f"know who speaks; of {unknown[0]}{more} they do not: give `ser predict` a table whose column speaker "
+                "names one in every row, or --one-speaker where all recordings are of one"
             )
 
 

@@ -67,8 +67,7 @@ def print_table(summary: pd.DataFrame, caption: str) -> None:
     settings[is_reference] = ""
     settings.loc[is_reference, settings.columns[0]] = REFERENCE_SYSTEM
     scores = show_scores(summary)
-    dev = pd.DataFrame({f"dev {METRICS[HEADLINE].label} (%)": summary[f"dev_{HEADLINE}"].map(show_number)})
-    shown = settings.join(dev).join(scores if len(summary) == 1 else scores[["runs"]])
+    shown = settings.join(show_dev(summary)).join(scores if len(summary) == 1 else scores[["runs"]])
     table = Table()
     for name in shown.columns:
         table.add_column(name, justify="right")
@@ -84,6 +83,11 @@ def show_settings(summary: pd.DataFrame) -> pd.DataFrame:
     columns = setting_columns(summary)
     shown = summary[columns if len(columns) <= FEW else []].map(_cell)
     return shown.rename(columns=spell)
+
+
+def show_dev(summary: pd.DataFrame) -> pd.DataFrame:
+    """A column of text: the mean over runs of the headline score on dev, by which settings may be chosen."""
+    return pd.DataFrame({f"dev {METRICS[HEADLINE].label} (%)": summary[f"dev_{HEADLINE}"].map(show_number)})
 
 
 def show_scores(summary: pd.DataFrame, metrics: Sequence[str] = ()) -> pd.DataFrame:

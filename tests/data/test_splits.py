@@ -36,6 +36,7 @@ def corpus(utterances, seed=0, classes=CLASSES):
             "kind": rng.choice(["scripted", "improvised"], utterances),
             "gender": rng.choice(["female", "male"], utterances),
             "text_id": rng.choice([f"t{i}" for i in range(8)], utterances),
+            "corpus": "",
         }
     )
     table["speaker"] = table["session"] + table["gender"]
@@ -520,6 +521,14 @@ def test_which_corpora_train_and_which_are_tested(settings, folds):
 def test_corpora_that_cannot_train_or_be_tested(settings, message):
     with pytest.raises(UserError, match=message):
         make_splits(joined(a=10, b=10), changed(ACROSS, **settings))
+
+
+def test_a_class_that_one_of_several_corpora_lacks_is_told_of_it():
+    manifest = joined(a=10, b=10)
+    lacking = (manifest.table["corpus"] == "b") & (manifest.table["label"] == "sad")
+    manifest.table.loc[lacking, "label"] = "neu"
+    with pytest.raises(UserError, match=r"no utterance of sad in the test part of fold 1 .* b has no such"):
+        one_split(manifest, ACROSS, fold=1)
 
 
 @pytest.mark.parametrize("names", [[""], ["a"], ["a", "b", ""]])

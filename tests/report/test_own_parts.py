@@ -235,7 +235,7 @@ def test_many_settings_are_called_by_their_names(tmp_path):
     assert [material.label(job) for job in range(5)] == names
     assert material.compared == {1: 0, 2: 0, 3: 0, 4: 0}
     (scores,) = (table for table in compile_report(material).tables if table.name == "scores")
-    assert list(scores.shown)[:3] == ["setting", "runs", "UA (%)"]
+    assert list(scores.shown)[:4] == ["setting", "runs", "dev UA (%)", "UA (%)"]
     assert scores.numbers["floor"].tolist() == [80.0, 80.0, 80.0, "null", 80.0]
 
 

@@ -12,7 +12,7 @@ from ser_lightning.report.figures import grids, has_curves, heat_map, sweep_curv
 from ser_lightning.report.material import Material
 from ser_lightning.report.samples import SHORT, refusals
 from ser_lightning.report.statistics import QUESTIONS
-from ser_lightning.report.tables import capitalised, show_intervals, show_scores, show_settings
+from ser_lightning.report.tables import capitalised, show_dev, show_intervals, show_scores, show_settings
 from ser_lightning.runs.jobs import REFERENCE_SYSTEM
 from ser_lightning.runs.varying import spell
 
@@ -24,7 +24,10 @@ INTERVALS = (
 def section(material: Material) -> Section:
     """The table of all settings, their intervals for each question, and whatever figures they make."""
     meanings = ", ".join(f"{METRICS[metric].label} is {METRICS[metric].title}" for metric in material.metrics)
-    words = f"{INTERVALS.format(meaning=QUESTIONS[material.question])}{meanings}, all of the test part."
+    words = (
+        f"{INTERVALS.format(meaning=QUESTIONS[material.question])}{meanings}, all of the test part; dev "
+        f"{METRICS[HEADLINE].label} is what one may choose by."
+    )
     blocks: list[Block] = [Text(words, aside=True), _table(material)]
     blocks += [Text(words) for words in (_uses(material), _shared_runs(material), _absent_classes(material)) if words]
     most = max((material.finished(job) for job in range(len(material.jobs))), key=len)
@@ -61,7 +64,7 @@ def _table(material: Material) -> Table:
     shown = rows[["name"]].rename(columns={"name": "setting"}).join(show_settings(material.summary))
     scores = show_scores(rows, material.metrics)
     shown.insert(len(shown.columns), "runs", scores.pop("runs"))
-    shown = shown.join(scores)
+    shown = shown.join(show_dev(rows)).join(scores)
     labels = ", ".join(METRICS[metric].label for metric in material.metrics)
     return Table("scores", f"{labels} of all settings", rows, shown)
 
