@@ -101,7 +101,8 @@ def show(config: Config, study: Path) -> None:
     scored = score_runs(jobs, runs)
     utterances = read_utterances(study, scored)
     speaker_of = speakers_by_id(utterances)
-    print_table(average(jobs, scored, speaker_of), provenance(jobs, runs, utterances).caption)
+    summary = average(jobs, scored, speaker_of)
+    print_table(summary, provenance(jobs, runs, utterances).beside(summary).caption)
     for line in readout_lines(jobs, scored, runs, speaker_of):
         print(line)
     print(f"Runs: {', '.join(jobs[0].runs)} in {runs}")

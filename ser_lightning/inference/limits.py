@@ -76,7 +76,7 @@ def read_test(source: Source) -> Tested:
     facts = material.facts
     counts = ", ".join(f"{name} {number}" for name, number in facts.class_counts.items())
     corpus = f"{facts.corpus}, {facts.utterances} utterances ({counts})"
-    caption = replace(facts, uses=used(source.all_results)).caption
+    caption = replace(facts, uses=used(source.all_results), intervals=not isnan(ua.half)).caption
     return Tested(ua, wa, caption, 100 * facts.audit.chance, 100 * facts.audit.cue_ua, corpus)
 
 

@@ -276,8 +276,8 @@ def read_material(
     jobs, members = map(list, zip(*rows_of_study(all_jobs, by_runs=not purpose.references), strict=True))
     scored = score_runs(jobs, runs)
     utterances = read_utterances(study, scored)
-    facts = provenance(jobs, runs, utterances)
     summary = average(jobs, scored, speakers_by_id(utterances))
+    facts = provenance(jobs, runs, utterances).beside(summary)
     left_out = [job.name for job in others]
     whole = Material(
         study,

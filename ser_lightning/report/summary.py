@@ -5,7 +5,7 @@ Scores are counted from the predictions, never copied from result.json.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +121,7 @@ class Provenance:
     """What a study's numbers are made of; values that differ between its runs stand side by side.
 
     Those of the training are of the runs that are trained, and empty where none is; `untrained` is how many are not.
+    Whether UA has `intervals` for the question, a summary tells, see `beside`.
     """
 
     corpus: str
@@ -146,6 +147,7 @@ class Provenance:
     speakers_known: bool
     uses: tuple[str, ...] = ()
     untrained: int = 0
+    intervals: bool = True
 
     @property
     def utterances(self) -> int:
@@ -158,6 +160,10 @@ class Provenance:
         known of every utterance who spoke."""
         return "new people" if self.audit.speaker == 0 and self.speakers_known else "same people"
 
+    def beside(self, summary: pd.DataFrame) -> "Provenance":
+        """The same for a table of `average`, which may have no interval."""
+        return replace(self, intervals=bool(summary[f"{HEADLINE}_half"].notna().any()))
+
     @property
     def caption(self) -> str:
         """Corpus, protocol, folds x repetitions, leak audit: what stands under every figure and table."""
@@ -167,9 +173,10 @@ class Provenance:
         words = [corpus, protocol, f"{counted(self.folds, 'fold')} x {counted(self.repeats, 'repetition')}{seeds}"]
         if self.finished < self.planned:
             words.append(f"unfinished: {self.finished} of {self.planned} runs")
-        others = "" if self.question == "new people" else ", not for other speakers"
-        words += [f"95 % intervals for {QUESTIONS[self.question]}{others}", audit_line(self.audit)]
-        return " | ".join([*words, *self.uses])
+        if self.intervals:
+            others = "" if self.question == "new people" else ", not for other speakers"
+            words.append(f"95 % intervals for {QUESTIONS[self.question]}{others}")
+        return " | ".join([*words, audit_line(self.audit), *self.uses])
 
 
 def provenance(jobs: Sequence[Job], runs: Path, utterances: pd.DataFrame | None = None) -> Provenance:

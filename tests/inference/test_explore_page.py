@@ -138,7 +138,7 @@ def choose_a_point(page):
 
 def test_from_a_point_to_its_sound(page, simulation):
     assert page.inner_text("#caption").startswith("table | paper protocol (random, speaker-dependent) | 2 folds")
-    assert "95 % intervals for new recordings of the same speakers" in page.inner_text("#caption")
+    assert "test shares with training: speakers 100 %" in page.inner_text("#caption")
     assert page.inner_text("#count") == f"{COUNT} of {COUNT} test utterances"
     with page.expect_response(re.compile("/sound$")) as waited:
         name = choose_a_point(page)

@@ -9,7 +9,7 @@ from ser_lightning.components.groups import shipped_choices
 from ser_lightning.errors import UserError
 from ser_lightning.report.samples import difference_row
 from ser_lightning.report.scored import pairs, score_runs
-from ser_lightning.report.summary import average, describe_protocol, provenance
+from ser_lightning.report.summary import average, describe_protocol, provenance, speakers_by_id
 from ser_lightning.runs.ledger import PREDICTIONS, read_result
 from tests.report.simulated import Simulation, predictions, settings_of, summarise
 
@@ -165,6 +165,10 @@ def test_the_caption_says_whom_the_intervals_are_for(simulation, share, question
     assert facts.question == question
     assert facts.caption.split(" | ")[3] == words
     assert provenance(jobs, simulation.runs, utterances.assign(speaker="")).question == "same people"
+    # One run, of eight utterances by one speaker
+    summary = average(jobs, score_runs(jobs, simulation.runs), speakers_by_id(utterances))
+    assert summary["ua_half"].isna().all()
+    assert "interval" not in facts.beside(summary).caption
 
 
 def test_one_run_that_shares_its_speakers_is_enough_to_say_nothing_of_others(simulation):
