@@ -117,7 +117,8 @@ def _remedy(part: pd.DataFrame, table: pd.DataFrame, missing: Set[str]) -> str:
     having = {name: set(own) for name, own in table.groupby("corpus")["label"]}
     corpora = sorted(set(part["corpus"]))
     if len(having) > 1 and corpora and all(missing.isdisjoint(having[name]) for name in corpora):
-        return f"{listing(corpora)} has no such recordings. Drop the class, or leave the corpus out"
+        have = "has" if len(corpora) == 1 else "have"
+        return f"{listing(corpora)} {have} no such recordings. Drop the class, or leave the corpus out"
     return (
         f"{len(table)} utterances are too few for parts with every class. Add recordings, drop a class, or divide into "
         "fewer groups"
