@@ -8,7 +8,7 @@ from typing import Self
 import joblib
 import numpy as np
 
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, listing
 from ser_lightning.features.audio import name_samples, resample
 from ser_lightning.files import absolute
 from ser_lightning.inference.ensemble import Answer, Ensemble, Pending
@@ -140,10 +140,9 @@ class Recognizer:
         """Raise `UserError` where utterances are normalised by other speech of their speakers, and there are recordings
         `unknown` of whose speaker nothing is said."""
         if self.ensemble.needs_speakers and unknown:
-            more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
             raise UserError(
                 "these networks normalise an utterance by all speech of its speaker (normalise=speaker) and need to "
-                f"know who speaks; of {unknown[0]}{more} they do not: give `ser predict` a table whose column speaker "
+                f"know who speaks; of {listing(unknown)} they do not: give `ser predict` a table whose column speaker "
                 "names one in every row, or --one-speaker where all recordings are of one"
             )
 

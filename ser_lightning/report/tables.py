@@ -30,6 +30,8 @@ _TEX = str.maketrans(
     }
 )
 
+DEV_COLUMN = f"dev {METRICS[HEADLINE].label} (%)"
+
 # Settings that a table or a label can hold; where more vary, the names of jobs say which.
 FEW = 3
 
@@ -67,7 +69,7 @@ def print_table(summary: pd.DataFrame, caption: str) -> None:
     settings[is_reference] = ""
     settings.loc[is_reference, settings.columns[0]] = REFERENCE_SYSTEM
     scores = show_scores(summary)
-    shown = settings.join(show_dev(summary)).join(scores if len(summary) == 1 else scores[["runs"]])
+    shown = settings.join(scores if len(summary) == 1 else scores[["runs", DEV_COLUMN]])
     table = Table()
     for name in shown.columns:
         table.add_column(name, justify="right")
@@ -85,22 +87,18 @@ def show_settings(summary: pd.DataFrame) -> pd.DataFrame:
     return shown.rename(columns=spell)
 
 
-def show_dev(summary: pd.DataFrame) -> pd.DataFrame:
-    """A column of text: the mean over runs of the headline score on dev, by which settings may be chosen."""
-    return pd.DataFrame({f"dev {METRICS[HEADLINE].label} (%)": summary[f"dev_{HEADLINE}"].map(show_number)})
-
-
 def show_scores(summary: pd.DataFrame, metrics: Sequence[str] = ()) -> pd.DataFrame:
-    """The scores of a summary as text: the mean with its 95 % interval, the spread of the first, runs.
+    """The scores of a summary as text: how many runs they are of; the mean of the headline score on dev, by which
+    settings may be chosen; of each metric the mean with its 95 % interval, and of the first the spread.
 
     `metrics` are those shown; all, if none is named.
     """
-    shown = pd.DataFrame(index=summary.index)
+    runs = [f"{done} of {planned}" for done, planned in zip(summary["runs"], summary["planned"], strict=True)]
+    shown = pd.DataFrame({"runs": runs, DEV_COLUMN: summary[f"dev_{HEADLINE}"].map(show_number)}, index=summary.index)
     for metric in metrics or METRICS:
         shown[f"{METRICS[metric].label} (%)"] = with_halves(summary, metric)
         if metric == HEADLINE:
             shown[f"{METRICS[metric].label} s.d."] = summary[f"{metric}_sd"].map(show_number)
-    shown["runs"] = [f"{done} of {planned}" for done, planned in zip(summary["runs"], summary["planned"], strict=True)]
     return shown
 
 

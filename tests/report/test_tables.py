@@ -59,9 +59,9 @@ def test_of_several_jobs_the_terminal_shows_ua_on_dev_and_no_score_of_test(capsy
     print_table(summary_of(lam=[0.0, 1.0]), "demo | 5 folds")
     printed = capsys.readouterr().out
     assert cells(printed) == [
-        ["lambda", "dev UA (%)", "runs"],
-        ["0", "41.00", "5 of 5"],
-        ["1", "42.00", "3 of 5"],
+        ["lambda", "runs", "dev UA (%)"],
+        ["0", "5 of 5", "41.00"],
+        ["1", "3 of 5", "42.00"],
     ]
     assert printed.splitlines()[-1] == "demo | 5 folds"
 

@@ -12,7 +12,7 @@ from ser_lightning.report.figures import grids, has_curves, heat_map, sweep_curv
 from ser_lightning.report.material import Material
 from ser_lightning.report.samples import SHORT, refusals
 from ser_lightning.report.statistics import QUESTIONS
-from ser_lightning.report.tables import capitalised, show_dev, show_intervals, show_scores, show_settings
+from ser_lightning.report.tables import capitalised, show_intervals, show_scores, show_settings
 from ser_lightning.runs.jobs import REFERENCE_SYSTEM
 from ser_lightning.runs.varying import spell
 
@@ -61,10 +61,8 @@ def intervals(
 
 def _table(material: Material) -> Table:
     rows = material.summary.assign(name=material.names)
-    shown = rows[["name"]].rename(columns={"name": "setting"}).join(show_settings(material.summary))
-    scores = show_scores(rows, material.metrics)
-    shown.insert(len(shown.columns), "runs", scores.pop("runs"))
-    shown = shown.join(show_dev(rows)).join(scores)
+    settings = rows[["name"]].rename(columns={"name": "setting"}).join(show_settings(material.summary))
+    shown = settings.join(show_scores(rows, material.metrics))
     labels = ", ".join(METRICS[metric].label for metric in material.metrics)
     return Table("scores", f"{labels} of all settings", rows, shown)
 
