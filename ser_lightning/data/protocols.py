@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, Optional, Protocol
@@ -28,7 +28,10 @@ SHUFFLED = 0.5
 
 
 class Division(Protocol):
-    """Who trains, who selects (dev), who tests."""
+    """Who trains, who selects (dev), who tests.
+
+    It may say in `uses` what its name does not tell, a phrase for captions; or one for each fold, as it has divided.
+    """
 
     def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
         """The roles [folds, utterances] of one repetition: "train", "dev", "test", or "" for what is not used.
@@ -229,7 +232,7 @@ def set_aside(manifest: Manifest, training: np.ndarray, share: float, seed: int,
     return drawn, unit
 
 
-def _known_voices(corpora: Set[str]) -> str:
+def _known_voices(corpora: Collection[str]) -> str:
     """Of corpora whose utterances are set aside, and not their speakers; nothing of none."""
     return f"selected on utterances of the training speakers of {listing(sorted(corpora))}" if corpora else ""
 
@@ -376,12 +379,7 @@ class AcrossCorpora:
         seed: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
         self.train, self.test, self.dev, self.seed = train, test, dev, seed
-        self.by_utterances: set[str] = set()
-
-    @property
-    def uses(self) -> str:
-        """What the protocol's name does not tell; which corpora's known voices select is so once it has divided."""
-        return _known_voices(self.by_utterances)
+        self.uses: list[str] = []
 
     def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
         """The roles [folds, utterances].
@@ -398,10 +396,12 @@ class AcrossCorpora:
         training = {one: self.train or [name for name in names if name not in (one, *self.test)] for one in tested}
         if not all(training.values()) or not tested:
             raise UserError(f"{manifest.corpus}: split=corpus: none of {listing(names)} is left to train or be tested")
-        return np.stack([self._roles(manifest, one, training[one], repeat) for one in tested])
+        folds = [self._fold(manifest, one, training[one], repeat) for one in tested]
+        self.uses = [known_voices for _, known_voices in folds]
+        return np.stack([roles for roles, _ in folds])
 
-    def _roles(self, manifest: Manifest, tested: str, training: Sequence[str], repeat: int) -> np.ndarray:
-        """The roles [utterances] of one fold."""
+    def _fold(self, manifest: Manifest, tested: str, training: Sequence[str], repeat: int) -> tuple[np.ndarray, str]:
+        """The roles [utterances] of one fold, and of which corpora known voices select in it."""
         corpora = manifest.table["corpus"].to_numpy()
         role = np.where(corpora == tested, "test", "").astype("<U5")
         selecting: dict[str, list[str]] = {}
@@ -410,11 +410,10 @@ class AcrossCorpora:
             drawn, unit = set_aside(manifest, corpora == name, self.dev, self.seed, repeat)
             role[drawn] = "dev"
             selecting.setdefault(unit, []).append(name)
-            self.by_utterances |= {name} if unit == "utterances" else set()
         words = ", and of the ".join(f"{unit} of {listing(names)}" for unit, names in sorted(selecting.items()))
         share = _part_share(self.dev)
         log.info("%s: tested on %s; a share of %s of the %s selects", manifest.corpus, tested, share, words)
-        return role
+        return role, _known_voices(selecting.get("utterances", []))
 
 
 class CorpusPairs:
@@ -441,12 +440,7 @@ class CorpusPairs:
         if within in (1, 2):
             raise UserError(f"split.within={within}: testing, selecting and training need 3 groups; 0 leaves it out")
         self.within, self.dev, self.seed = within, dev, seed
-        self._by_utterances: set[str] = set()
-
-    @property
-    def uses(self) -> str:
-        """As of `AcrossCorpora`."""
-        return _known_voices(self._by_utterances)
+        self.uses: list[str] = []
 
     def divide(self, manifest: Manifest, repeat: int) -> np.ndarray:
         """The roles [folds, utterances]; those of other corpora than a fold's are not used.
@@ -454,14 +448,16 @@ class CorpusPairs:
         Raises `UserError` as `AcrossCorpora` and, where corpora are tested within themselves, as `Speaker`.
         """
         names, folds = _several(manifest, "split=pairs"), list[np.ndarray]()
+        self.uses = []
         for tested in names:
             if self.within:
                 folds += self._within(manifest, tested, repeat)
+                self.uses += [""] * self.within
             others = [name for name in names if name != tested]
             for training in [[name] for name in others] + [others] * (len(others) > 1):
                 pair = AcrossCorpora(train=training, test=[tested], dev=self.dev, seed=self.seed)
                 folds += [*pair.divide(manifest, repeat)]
-                self._by_utterances |= pair.by_utterances
+                self.uses += pair.uses
         return np.stack(folds)
 
     def _within(self, manifest: Manifest, name: str, repeat: int) -> list[np.ndarray]:

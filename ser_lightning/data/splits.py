@@ -66,7 +66,8 @@ def make_splits(manifest: Manifest, config: SplitConfig) -> list[Split]:
             if config.max_train is not None:
                 role = limit_training(manifest, role, config.max_train, np.random.default_rng([repeat, fold]))
             split = _split(manifest, config.name, repeat, fold, role)
-            splits.append(replace(split, uses=getattr(protocol, "uses", "")))
+            uses = getattr(protocol, "uses", "")
+            splits.append(replace(split, uses=uses if isinstance(uses, str) else uses[fold]))
     return splits
 
 

@@ -48,6 +48,7 @@ class FrontEnd(Protocol):
         bins: numbers in a frame.
         rate: frames per second; None for one that gives a single row per utterance.
         shortest: fewest samples that it can do with.
+        longest: optional; most seconds that it can do with, beyond which `features.max_seconds` is refused.
         dtype: 'float32', or 'float16' for half of the disk; float32 where it says nothing.
     """
 

@@ -6,7 +6,9 @@ Any model of the library transformers that has them; which layer serves best is 
 
 import hashlib
 import math
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 from threading import Lock
@@ -69,12 +71,11 @@ class Pretrained:
         self.weights, self.padding = weights, padding
         self._lock = Lock()
         self.folder = find_weights(weights)
-        self.config = _transformers().AutoConfig.from_pretrained(self.folder)
+        self.config = _read_description(self.folder, weights)
         self.is_whisper = self.config.model_type == "whisper"
         if padding == "30s" and not self.is_whisper:
             raise UserError(f"features.padding=30s: {weights} is no Whisper; use features.padding=none")
-        count = self.config.num_hidden_layers
-        self.layers = _layers(layers, count, weights)
+        self.layers = _layers(layers, self.config.num_hidden_layers, weights)
 
     @staticmethod
     def pinned(**settings: Any) -> dict[str, Any]:
@@ -97,6 +98,11 @@ class Pretrained:
         if self.weights in AUDIOBOOKS:
             return "front end pretrained on audiobooks (LibriVox), 0 hours of this corpus"
         return "front end pretrained on other speech, hours of this corpus unknown"
+
+    @property
+    def longest(self) -> float | None:
+        """Seconds that the network can take; None for any."""
+        return WHISPER_SECONDS if self.is_whisper else None
 
     @cached_property
     def sample_rate(self) -> int:
@@ -121,15 +127,8 @@ class Pretrained:
         return LayerSum(len(self.layers)) if len(self.layers) > 1 else None
 
     def many(self, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The frames [frames, stored] of waves [samples] of one length.
-
-        Raises `UserError` for more than 30 s where the network is Whisper.
-        """
+        """The frames [frames, stored] of waves [samples] of one length, none beyond `longest`."""
         samples = len(waves[0])
-        if self.is_whisper and samples > WHISPER_SECONDS * self.sample_rate:
-            raise UserError(
-                f"features.max_seconds: Whisper takes {WHISPER_SECONDS} s at most; lower it, its default is 14"
-            )
         padding = "max_length" if self.padding == "30s" else "do_not_pad"
         if len(waves) > 1 and self._device == "cpu":
             return [frames for wave in waves for frames in self.many([wave])]
@@ -137,7 +136,7 @@ class Pretrained:
         with self._lock:
             network = self._network
         values = given[self._extractor.model_input_names[0]].to(network.device)
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.inference_mode():
             if self.is_whisper:
                 states = whisper_states(network, values)
             else:
@@ -173,6 +172,8 @@ class Pretrained:
         missing = [name for name in report["missing_keys"] if not any(part in name for part in UNUSED)]
         if missing:
             raise UserError(f"features.weights={self.weights} lacks weights: {listing(sorted(missing))}")
+        # By default cuDNN computes what is said to be float32 with ten bits of mantissa
+        torch.backends.cudnn.allow_tf32 = False
         network = (network.get_encoder() if self.is_whisper else network).eval().to(self._device)
         if not self.is_whisper:
             # The library prepares a network at its first call, which several threads must not make at once
@@ -232,21 +233,42 @@ def find_weights(name: str) -> Path:
     _transformers()
     from huggingface_hub import snapshot_download
 
-    try:
-        folder = Path(snapshot_download(name, local_files_only=True))
-        if _weights(folder):
-            return folder
-    except Exception:
-        pass
+    cached = None
+    with suppress(Exception):
+        cached = Path(snapshot_download(name, local_files_only=True))
+    if cached and _is_whole(cached):
+        return cached
     try:
         folder = Path(snapshot_download(name, allow_patterns=[*DESCRIPTIONS, *WEIGHTS]))
         return folder if _weights(folder) else Path(snapshot_download(name, allow_patterns=[*DESCRIPTIONS, *PICKLED]))
     # Of the hub's client, of its transport, and of the network, whichever versions are installed
     except Exception as error:
+        if cached and _weights(cached):
+            raise UserError(
+                f"features.weights={name}: of it the cache of the Hugging Face hub has but a part, {cached}, and the "
+                f"rest cannot be downloaded ({type(error).__name__}); where there is a network, `hf download {name}` "
+                "fetches it"
+            ) from error
         raise UserError(
             f"features.weights={name}: there is no such folder, it is not in the cache of the Hugging Face hub, and it "
             f"cannot be downloaded ({type(error).__name__}); where there is a network, `hf download {name}` fetches it"
         ) from error
+
+
+def _read_description(folder: Path, weights: str) -> Any:
+    try:
+        description = _transformers().AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"features.weights={weights}: its config.json is of no model that transformers knows "
+            f"({str(error).strip().splitlines()[0]})"
+        ) from error
+    if not all(hasattr(description, key) for key in ("num_hidden_layers", "hidden_size")):
+        raise UserError(
+            f"features.weights={weights}: a model of the type {description.model_type} has no layers of hidden states; "
+            "wav2vec 2.0 and its kin, and Whisper, have"
+        )
+    return description
 
 
 def _layers(layers: int | list[int] | None, count: int, weights: str) -> list[int]:
@@ -264,6 +286,15 @@ def _weights(folder: Path) -> list[Path]:
         if shards := sorted(folder.glob(parts)):
             return shards
     return []
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a folder has all that is read of a model: descriptions, and its weights, every part and their index."""
+    weights = _weights(folder)
+    last = re.search(r"-of-(\d+)\.", weights[0].name) if weights else None
+    indexed = any((folder / index).exists() for *_, index in (WEIGHTS, PICKLED))
+    described = all((folder / name).exists() for name in DESCRIPTIONS)
+    return described and (len(weights) == int(last[1]) and indexed if last else bool(weights))
 
 
 def _content(folder: Path) -> list[str]:

@@ -155,7 +155,7 @@ def _write(
 ) -> None:
     """Fill the new folder of a store; what an interruption leaves in the `unfinished` one is used the next time."""
     front_end: FrontEnd = config.make()
-    _refuse_small_disk(folder, manifest, front_end, config)
+    _refuse_small_disk(unfinished, manifest, front_end, config)
     with FrameWriter(unfinished, stored_bins(front_end), stored_type(front_end), contents) as writer:
         left = replace(manifest, table=manifest.table[~manifest.table["id"].isin(list(writer.known))])
         for name, content, frames in all_frames(left, front_end, config):
@@ -174,17 +174,23 @@ def _write(
     (folder / "header.json").write_text(json.dumps(header, indent=1))
 
 
-def _refuse_small_disk(folder: Path, manifest: Manifest, front_end: FrontEnd, config: FeaturesConfig) -> None:
-    """Say how much disk the frames will take, where that is much. Raises `UserError` where there is not so much."""
+def _refuse_small_disk(unfinished: Path, manifest: Manifest, front_end: FrontEnd, config: FeaturesConfig) -> None:
+    """Say how much disk the frames will take, where that is much.
+
+    Raises `UserError` where there is not as much as they need beyond those in the `unfinished` folder.
+    """
     seconds = manifest.table["seconds"].clip(upper=config.max_seconds)
     frames = announced(front_end, float(seconds.sum())) if front_end.rate else len(seconds)
     size = frames * stored_bins(front_end) * stored_type(front_end).itemsize
-    free = shutil.disk_usage(folder).free
+    written = (unfinished / FRAMES).stat().st_size if (unfinished / FRAMES).exists() else 0
+    free = shutil.disk_usage(unfinished.parent).free
     if size > MUCH:
         log.info("%s of %s will take %.0f MB of disk", config.name, manifest.corpus, size / 1e6)
-    if size > free:
+    if size - written > free:
+        further = "another " if written else ""
         raise UserError(
-            f"{config.name} of {manifest.corpus} takes {size / 1e6:.0f} MB of disk, and {folder.parent} has only "
+            f"{config.name} of {manifest.corpus} takes {further}{(size - written) / 1e6:.0f} MB of disk, and "
+            f"{unfinished.parent} has only "
             f"{free / 1e6:.0f} MB; paths.output=FOLDER, or $SER_OUTPUT, names another place for all that is written"
         )
 

@@ -97,7 +97,7 @@ class FrameWriter:
         end, lines = header, []
         for entry in _entries(self.folder / JOURNAL):
             name, content, length, checksum = entry
-            if self.contents.get(name) != content or name in self.known:
+            if self.contents.get(name) != content or name in self.lengths or name in self.problems:
                 break
             if isinstance(length, str):
                 self.problems[name] = length

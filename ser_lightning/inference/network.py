@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +121,8 @@ class Network:
 
     @property
     def max_seconds(self) -> float:
-        """Of a longer utterance the middle alone was trained on."""
-        return self.features.max_seconds
+        """Of a longer utterance the middle alone was trained on, or could be."""
+        return min(self.features.max_seconds, getattr(self.front_end, "longest", None) or inf)
 
     @property
     def bf16(self) -> bool:

@@ -145,7 +145,9 @@ def join_jobs(former: Job, job: Job) -> Job:
         {tuple(place): run for place, run in zip(one.places, one.runs, strict=True)} for one in (former, job)
     )
     before = {place: run for place, run in before.items() if not run.startswith(UNDECIDED)}
-    changed = bool(former.origin and job.origin) and former.origin != job.origin
+    # Of earlier versions without the content of what a setting names that is no path
+    known = {key: version for key, version in job.origin.items() if "." not in key or key in former.origin}
+    changed = bool(former.origin and job.origin) and former.origin != known
     if changed or any(before.get(place, run) != run for place, run in now.items()):
         before = {}
     runs = now if before.keys() <= now.keys() else {**before, **now}

@@ -94,14 +94,16 @@ def part_identity(part: "Part") -> dict[str, Any]:
 
 def origin(config: "Config", manifest: "Manifest", audio: str) -> dict[str, str]:
     """What a job's numbers come from beside its settings: a digest of class and code of each part (under its group), of
-    the files that its settings name (under their dotted keys), and of the corpus and sound."""
+    what its settings name, such as files (under their dotted keys), and of the corpus and sound."""
     digests = {"corpus": digest(_corpus(manifest, audio))}
     absent = (*(("loss",) * (not config.adds_loss)), *(OF_STEPS * (not config.model.trained)))
     for group, facts in _identities(config).items():
         if group in absent:
             continue
         digests[group] = digest([facts["class"], facts.get("code")])
-        digests |= {f"{group}.{key}": digest(facts[key]) for key in config.parts[group].paths}
+        part = config.parts[group]
+        named = {key for key, value in part.own.items() if key in part.paths or facts.get(key, value) != value}
+        digests |= {f"{group}.{key}": digest(facts[key]) for key in named}
     return digests
 
 

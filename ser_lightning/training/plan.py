@@ -122,7 +122,14 @@ def _refuse_parts_that_cannot_train(config: Config) -> None:
             f"head={head.name} is fitted and not trained, so that the softmax term cannot train an encoder through it; "
             "loss.softmax=0 leaves that to the loss alone, and readout= reads out what another head trained"
         )
-    if getattr(config.normalise.load(), "needs_frames", False) and config.features.make().rate is None:
+    front_end = config.features.make()
+    longest = getattr(front_end, "longest", None)
+    if longest and config.features.max_seconds > longest:
+        raise UserError(
+            f"features.max_seconds={config.features.max_seconds:g}: features={config.features.name} takes {longest:g} "
+            "s at most; of a longer utterance the middle is taken"
+        )
+    if getattr(config.normalise.load(), "needs_frames", False) and front_end.rate is None:
         raise UserError(
             f"normalise={config.normalise.name} goes by the frames of an utterance, of which features="
             f"{config.features.name} has one row; choose normalise=training or normalise=speaker for it (in "

@@ -1,7 +1,9 @@
 """Hidden states of small random networks of each kind, and of Whisper's real encoder where it is to be had."""
 
+import json
 import shutil
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ import torch
 from ser_lightning.config import compose
 from ser_lightning.errors import UserError
 from ser_lightning.features.front_end import transform
-from ser_lightning.features.pretrained import DESCRIPTIONS, WEIGHTS, LayerSum, Pretrained
+from ser_lightning.features.pretrained import DESCRIPTIONS, WEIGHTS, LayerSum, Pretrained, find_weights
+from ser_lightning.training.plan import plan_job
 from tests.features.networks import KINDS, random_network
 
 transformers = pytest.importorskip("transformers", reason="needs the extra 'pretrained'")
@@ -145,6 +148,50 @@ def test_a_folder_without_weights_or_description_is_refused(tmp_path):
         Pretrained(weights=str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [
+        (None, "its config.json is of no model that transformers knows"),
+        ({"model_type": "nobody"}, "its config.json is of no model that transformers knows"),
+        ({"model_type": "encodec"}, "a model of the type encodec has no layers of hidden states"),
+    ],
+)
+def test_a_folder_of_no_speech_model_is_refused(tmp_path, description, message):
+    (tmp_path / "model.safetensors").touch()
+    if description:
+        (tmp_path / "config.json").write_text(json.dumps(description))
+    with pytest.raises(UserError, match=message) as error:
+        Pretrained(weights=str(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+def test_of_a_model_that_the_cache_has_a_part_of_the_rest_is_fetched(folder, tmp_path, monkeypatch):
+    cached, fetched = tmp_path / "cached", []
+    shutil.copytree(folder, cached)
+    missing = cached / "preprocessor_config.json"
+    missing.unlink()
+
+    def download(name, local_files_only=False, allow_patterns=()):
+        if not local_files_only:
+            if not there_is_a_network:
+                raise OSError("no network")
+            fetched.append(name)
+            shutil.copy(folder / missing.name, missing)
+        return str(cached)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    there_is_a_network = False
+    with pytest.raises(UserError, match=r"somebody/model: .* Face hub has but a part, .* `hf download somebody/model`"):
+        find_weights("somebody/model")
+    there_is_a_network = True
+    assert [find_weights("somebody/model") for _ in range(2)] == [cached, cached]
+    assert fetched == ["somebody/model"]
+    # One of two parts of the weights
+    (cached / "model.safetensors").rename(cached / "model-00001-of-00002.safetensors")
+    find_weights("somebody/model")
+    assert fetched == ["somebody/model"] * 2
+
+
 def test_a_name_that_is_nowhere_is_one_line_without_a_network(tmp_path, monkeypatch):
     def refuse(*arguments, **options):
         raise OSError("no network")
@@ -184,10 +231,23 @@ def test_whisper_padded_to_thirty_seconds_is_another_front_end():
     assert np.abs(plain - padded).max() > 0.1
 
 
-@pytest.mark.skipif(not WHISPER.exists(), reason="Whisper's weights are not beside the project")
-def test_what_whisper_cannot_take_is_refused():
-    with pytest.raises(UserError, match=r"Whisper takes 30 s at most"):
-        Pretrained(weights=str(WHISPER)).many([noise(480_001)])
+def test_seconds_that_whisper_cannot_take_are_refused_before_anything_is_computed(folder, tmp_path):
+    longest = 30 if folder == random_network("Whisper") else None
+    assert Pretrained(weights=str(folder)).longest == longest
+    if longest:
+        words = ["features=pretrained", f"features.weights={folder}", "features.max_seconds=60", "model=statistics"]
+        config = compose([*words, f"paths.output={tmp_path}"])
+        with pytest.raises(UserError, match=r"features.max_seconds=60: features=pretrained takes 30 s at most"):
+            plan_job(config)
+        assert not list(tmp_path.iterdir())
+
+
+def test_the_library_of_convolutions_stays_in_use(folder):
+    front_end = Pretrained(weights=str(folder))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda seed: front_end.many([noise(8_000, seed)]), range(16)))
+    assert torch.backends.cudnn.enabled
+    assert not torch.backends.cudnn.allow_tf32
 
 
 def test_padding_is_whispers_alone(folder):

@@ -157,6 +157,12 @@ def test_an_interrupted_build_goes_on_where_it_was(manifest, tmp_path, monkeypat
     monkeypatch.setattr(joblib, "cpu_count", lambda: 1)
     with pytest.raises(KeyboardInterrupt):
         build_store(manifest, MEL, tmp_path / "cache")
+    # Of 0.95 MB two recordings, 0.08, are on the disk, which has room for little more than the others
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=850_000))
+    with pytest.raises(UserError, match="takes another 1 MB of disk"):
+        build_store(manifest, MEL, tmp_path / "cache")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=900_000))
     store = build_store(manifest, MEL, tmp_path / "cache")
     assert len(made) == 6  # five recordings, of which one was tried twice
     for name in ("frames.npy", "index.npz", "header.json"):

@@ -21,6 +21,21 @@ def test_rows_of_other_code_of_the_same_part_are_named():
     assert mixed_origins(files) == ["the content of loss.words"]
 
 
+def test_runs_from_other_content_of_what_a_setting_names_are_not_averaged():
+    def joined(before, now):
+        return join_jobs(
+            Job("", {}, ["a"], [[0, 0]], origin=before), Job("", {}, ["b"], [[0, 1]], origin={"features": "f", **now})
+        ).runs
+
+    weights = "features.weights"
+    assert joined({"features": "f", weights: "x"}, {weights: "x"}) == ["a", "b"]
+    assert joined({"features": "f", weights: "x"}, {weights: "y"}) == ["b"]
+    # An earlier version has not noted it
+    assert joined({"features": "f"}, {weights: "y"}) == ["a", "b"]
+    assert joined({"features": "g"}, {weights: "y"}) == ["b"]
+    assert joined({"features": "f", weights: "x"}, {}) == ["b"]
+
+
 def test_a_joined_job_is_called_by_what_both_set_or_as_it_is_called_now():
     def joined(former, now):
         return join_jobs(Job(former, {}, ["a"], [[0, 0]]), Job(now, {}, ["a"], [[0, 0]])).name

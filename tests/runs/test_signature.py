@@ -1,5 +1,6 @@
 """A run is its signature: what matters changes it, what does not leaves it."""
 
+import shutil
 from functools import cache
 
 import pytest
@@ -11,6 +12,7 @@ from ser_lightning.runs.schedule import Schedule, make_schedule
 from ser_lightning.runs.signature import identity, origin, settings, signature
 from ser_lightning.training.plan import prepare
 from tests.conftest import SMALL
+from tests.features.networks import random_network
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +163,13 @@ def test_what_settings_do_not_say_has_an_origin(small, tmp_path):
         table.write_text(content)
         versions.append(origin_of("split=file", f"split.table={table}"))
     assert versions[0].items() ^ versions[1].items() == {("split.table", one["split.table"]) for one in versions}
+
+
+def test_the_weights_that_a_setting_names_are_an_origin(small, tmp_path):
+    network = shutil.copytree(random_network("Hubert"), tmp_path / "network")
+    config, (manifest, _) = small("features=pretrained", f"features.weights={network}"), prepare(small())
+    former = origin(config, manifest, "audio")
+    shutil.copy(random_network("WavLM") / "model.safetensors", network)
+    assert former.items() - origin(config, manifest, "audio").items() == {
+        ("features.weights", former["features.weights"])
+    }
