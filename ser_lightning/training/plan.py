@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 import pandas as pd
@@ -123,8 +124,9 @@ def _refuse_parts_that_cannot_train(config: Config) -> None:
             "loss.softmax=0 leaves that to the loss alone, and readout= reads out what another head trained"
         )
     front_end = config.features.make()
-    longest = getattr(front_end, "longest", None)
-    if longest and config.features.max_seconds > longest:
+    with blamed(config.features):
+        longest = float(getattr(front_end, "longest", None) or inf)
+    if config.features.max_seconds > longest:
         raise UserError(
             f"features.max_seconds={config.features.max_seconds:g}: features={config.features.name} takes {longest:g} "
             "s at most; of a longer utterance the middle is taken"
