@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from itertools import chain
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -60,6 +61,11 @@ class FrontEnd(Protocol):
     def __call__(self, wave: np.ndarray) -> np.ndarray:
         """The frames [frames, bins] of mono sound [samples] in [-1, 1]; not asked for from one that has `many`."""
         ...
+
+
+def longest_seconds(front_end: FrontEnd) -> float:
+    """The most seconds that a front end can do with; infinite where it does not say."""
+    return float(getattr(front_end, "longest", None) or inf)
 
 
 def stored_bins(front_end: FrontEnd) -> int:

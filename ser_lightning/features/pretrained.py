@@ -243,15 +243,12 @@ def find_weights(name: str) -> Path:
         return folder if _weights(folder) else Path(snapshot_download(name, allow_patterns=[*DESCRIPTIONS, *PICKLED]))
     # Of the hub's client, of its transport, and of the network, whichever versions are installed
     except Exception as error:
+        lack = "there is no such folder, it is not in the cache of the Hugging Face hub, and it"
         if cached and _weights(cached):
-            raise UserError(
-                f"features.weights={name}: of it the cache of the Hugging Face hub has but a part, {cached}, and the "
-                f"rest cannot be downloaded ({type(error).__name__}); where there is a network, `hf download {name}` "
-                "fetches it"
-            ) from error
+            lack = f"of it the cache of the Hugging Face hub has but a part, {cached}, and the rest"
         raise UserError(
-            f"features.weights={name}: there is no such folder, it is not in the cache of the Hugging Face hub, and it "
-            f"cannot be downloaded ({type(error).__name__}); where there is a network, `hf download {name}` fetches it"
+            f"features.weights={name}: {lack} cannot be downloaded ({type(error).__name__}); where there is a network, "
+            f"`hf download {name}` fetches it"
         ) from error
 
 

@@ -190,8 +190,8 @@ def _refuse_small_disk(unfinished: Path, manifest: Manifest, front_end: FrontEnd
         further = "another " if written else ""
         raise UserError(
             f"{config.name} of {manifest.corpus} takes {further}{(size - written) / 1e6:.0f} MB of disk, and "
-            f"{unfinished.parent} has only "
-            f"{free / 1e6:.0f} MB; paths.output=FOLDER, or $SER_OUTPUT, names another place for all that is written"
+            f"{unfinished.parent} has only {free / 1e6:.0f} MB; paths.output=FOLDER, or $SER_OUTPUT, names another "
+            "place for all that is written"
         )
 
 

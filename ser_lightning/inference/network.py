@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from ser_lightning.config import FeaturesConfig, HeadConfig, ModelConfig, Normal
 from ser_lightning.data.normalise import Normalisation, Normalised
 from ser_lightning.errors import UserError
 from ser_lightning.features.audio import BadRecordingError
-from ser_lightning.features.front_end import FrontEnd, stored_bins, utterance_frames
+from ser_lightning.features.front_end import FrontEnd, longest_seconds, stored_bins, utterance_frames
 from ser_lightning.features.statistics import Statistics
 from ser_lightning.identity import digest
 from ser_lightning.runs.ledger import BEST, RunResult, read_result
@@ -122,7 +121,7 @@ class Network:
     @property
     def max_seconds(self) -> float:
         """Of a longer utterance the middle alone was trained on, or could be."""
-        return min(self.features.max_seconds, getattr(self.front_end, "longest", None) or inf)
+        return min(self.features.max_seconds, longest_seconds(self.front_end))
 
     @property
     def bf16(self) -> bool:

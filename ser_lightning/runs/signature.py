@@ -102,7 +102,7 @@ def origin(config: "Config", manifest: "Manifest", audio: str) -> dict[str, str]
             continue
         digests[group] = digest([facts["class"], facts.get("code")])
         part = config.parts[group]
-        named = {key for key, value in part.own.items() if key in part.paths or facts.get(key, value) != value}
+        named = [key for key, value in part.own.items() if key in part.paths or facts.get(key, value) != value]
         digests |= {f"{group}.{key}": digest(facts[key]) for key in named}
     return digests
 

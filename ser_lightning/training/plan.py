@@ -5,7 +5,6 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from math import inf
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +19,7 @@ from ser_lightning.data.leakage import FoldAudit
 from ser_lightning.data.splits import Split, make_splits, split_table
 from ser_lightning.errors import UserError, listing
 from ser_lightning.features import FeatureStore, build_store
+from ser_lightning.features.front_end import longest_seconds
 from ser_lightning.features.sound import measure_corpus, remarks, sound_folder
 from ser_lightning.identity import digest
 from ser_lightning.runs.code import describe_other_code, is_current
@@ -123,15 +123,7 @@ def _refuse_parts_that_cannot_train(config: Config) -> None:
             f"head={head.name} is fitted and not trained, so that the softmax term cannot train an encoder through it; "
             "loss.softmax=0 leaves that to the loss alone, and readout= reads out what another head trained"
         )
-    front_end = config.features.make()
-    with blamed(config.features):
-        longest = float(getattr(front_end, "longest", None) or inf)
-    if config.features.max_seconds > longest:
-        raise UserError(
-            f"features.max_seconds={config.features.max_seconds:g}: features={config.features.name} takes {longest:g} "
-            "s at most; of a longer utterance the middle is taken"
-        )
-    if getattr(config.normalise.load(), "needs_frames", False) and front_end.rate is None:
+    if getattr(config.normalise.load(), "needs_frames", False) and config.features.make().rate is None:
         raise UserError(
             f"normalise={config.normalise.name} goes by the frames of an utterance, of which features="
             f"{config.features.name} has one row; choose normalise=training or normalise=speaker for it (in "
@@ -298,12 +290,20 @@ def _key(config: Config, *groups: str) -> str:
 
 
 def _least(config: Config) -> tuple[float, int]:
-    """The shortest sound in seconds that front end and encoder can do with, and the fewest frames."""
+    """The shortest sound in seconds that front end and encoder can do with, and the fewest frames.
+
+    Raises `UserError` where `features.max_seconds` allows more than the front end can do with.
+    """
     front_end = config.features.make()
     fewest = getattr(config.model.make(bins=front_end.bins), "fewest", 1)
     with blamed(config.features):
         frames = (fewest - 1) / front_end.rate if front_end.rate else 0.0
-        shortest = front_end.shortest / front_end.sample_rate
+        shortest, longest = front_end.shortest / front_end.sample_rate, longest_seconds(front_end)
+    if config.features.max_seconds > longest:
+        raise UserError(
+            f"features.max_seconds={config.features.max_seconds:g}: features={config.features.name} takes {longest:g} "
+            "s at most; of a longer utterance the middle is taken"
+        )
     return max(frames, shortest, config.corpus.min_seconds), fewest
 
 
