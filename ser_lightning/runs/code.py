@@ -3,8 +3,9 @@
 import hashlib
 import platform
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ser_lightning import __version__
@@ -23,6 +24,8 @@ NUMERIC = (
     "training",
 )
 LIBRARIES = ("torch", "lightning", "torchaudio", "numpy")
+# What some front ends and read-outs are computed with, where it is installed; a result names them too.
+OF_SOME_PARTS = ("librosa", "scikit-learn", "transformers", "opensmile")
 
 
 @cache
@@ -40,10 +43,11 @@ def present_code() -> dict[str, str]:
     return {"version": __version__, "digest": code_digest()}
 
 
+@cache
 def present_versions() -> dict[str, str]:
-    """The versions of Python, this package and the libraries that a run's numbers depend on."""
+    """The versions of Python, this package and the libraries that a run's numbers depend on, or those of some parts."""
     own = {"python": platform.python_version(), "ser-lightning": __version__}
-    return {**own, **{name: version(name) for name in LIBRARIES}}
+    return {**own, **{name: version(name) for name in LIBRARIES}, **_versions_of_some_parts()}
 
 
 def is_current(result: RunResult) -> bool:
@@ -63,6 +67,14 @@ def describe_other_code(results: Iterable[RunResult]) -> str | None:
 
 def _same_code(result: RunResult) -> bool:
     return result.code.get("digest") == code_digest()
+
+
+def _versions_of_some_parts() -> dict[str, str]:
+    versions = {}
+    for name in OF_SOME_PARTS:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def _numeric_files(package: Path) -> Iterable[Path]:

@@ -56,7 +56,7 @@ def test_the_folder_of_a_run(run, small):
     assert written["synthetic"] is True
     assert written["protocol"] == "paper"
     assert (written["repeat"], written["fold"], written["steps"]) == (0, 0, 6)
-    assert set(written["versions"]) >= {"python", "torch", "lightning", "ser-lightning"}
+    assert set(written["versions"]) >= {"python", "torch", "lightning", "ser-lightning", "librosa", "transformers"}
     assert written["code"] == {"version": written["versions"]["ser-lightning"], "digest": code_digest()}
     assert read_result(folder) == result
 
