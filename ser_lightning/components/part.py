@@ -18,6 +18,8 @@ from ser_lightning.errors import UserError
 # What stands in a composed configuration beside the settings: the class, what names a user's own code, and the settings
 # of other choices of a sweep
 TARGET, CODE, FOREIGN = "_target_", "_code_", "_foreign_"
+# `code` is what names a user's code beside the settings in a run's signature
+RESERVED = (TARGET, CODE, FOREIGN, "code")
 
 
 class Part(BaseModel):
@@ -62,7 +64,7 @@ class Part(BaseModel):
         signature = read_signature(target, folder)
         takes = cls.wanted(signature, target)
         common = cls.common()
-        for key in sorted(signature.settings.keys() & {*common, TARGET, CODE, FOREIGN}):
+        for key in sorted(signature.settings.keys() & {*common, *RESERVED}):
             raise UserError(
                 f"{signature.place}: {target.rpartition('.')[2]} has a setting {key}, which is the bench's own key of "
                 f"every {cls.group}; give it another name"

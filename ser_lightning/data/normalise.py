@@ -87,12 +87,13 @@ class Speaker:
     equally often, it gives away more than it would in life.
 
     Args:
-        utterances: how many of a speaker's utterances are used, drawn at random and the same for all folds; null: all.
+        utterances: how many of a speaker's utterances are used, all where there are fewer, drawn at random and the same
+            for all folds; null: all.
     """
 
     def __init__(self, *, utterances: Annotated[int, Field(ge=1)] | None = None) -> None:
         self.utterances = utterances
-        number = "all utterances" if utterances is None else f"{utterances} utterances"
+        number = "all utterances" if utterances is None else f"up to {utterances} utterances"
         self.uses = f"normalised by {number} of each tested speaker, unlabelled (transductive)"
 
     @staticmethod

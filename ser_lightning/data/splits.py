@@ -4,6 +4,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,6 +57,8 @@ def make_splits(manifest: Manifest, config: SplitConfig) -> list[Split]:
                 f"split={config.name}: it divides into an array {list(roles.shape)}, where [folds, {len(manifest)}] of "
                 f"{', '.join(PARTS)} or '' is expected"
             )
+        with blamed(config):
+            uses = _uses(protocol, config.name, len(roles))
         for fold in range(len(roles)) if config.folds is None else config.folds:
             if fold >= len(roles):
                 there = "fold 0 alone" if len(roles) == 1 else f"the folds 0 to {len(roles) - 1}"
@@ -66,9 +69,17 @@ def make_splits(manifest: Manifest, config: SplitConfig) -> list[Split]:
             if config.max_train is not None:
                 role = limit_training(manifest, role, config.max_train, np.random.default_rng([repeat, fold]))
             split = _split(manifest, config.name, repeat, fold, role)
-            uses = getattr(protocol, "uses", "")
-            splits.append(replace(split, uses=uses if isinstance(uses, str) else uses[fold]))
+            splits.append(replace(split, uses=uses[fold]))
     return splits
+
+
+def _uses(protocol: Any, name: str, folds: int) -> list[str]:
+    """What each fold rests on beside the protocol, for captions."""
+    uses = getattr(protocol, "uses", "")
+    each = [uses] * folds if isinstance(uses, str) else uses
+    if not isinstance(each, list) or len(each) != folds or not all(isinstance(phrase, str) for phrase in each):
+        raise UserError(f"split={name}: `uses` is {uses!r}, where a phrase is expected, or a list of one for each fold")
+    return each
 
 
 def limit_training(manifest: Manifest, role: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:

@@ -49,7 +49,8 @@ class FrontEnd(Protocol):
         bins: numbers in a frame.
         rate: frames per second; None for one that gives a single row per utterance.
         shortest: fewest samples that it can do with.
-        longest: optional; most seconds that it can do with, beyond which `features.max_seconds` is refused.
+        longest: optional; most seconds that it can do with: of a longer recording it is given the middle, and a
+            `features.max_seconds` beyond it is refused.
         dtype: 'float32', or 'float16' for half of the disk; float32 where it says nothing.
     """
 
@@ -174,6 +175,9 @@ def _make_one(config: FeaturesConfig, front_end: FrontEnd, watch: CrashWatch, ta
 
 
 def _middle_frames(config: FeaturesConfig, front_end: FrontEnd, wave: np.ndarray, source: str) -> np.ndarray:
+    seconds = longest_seconds(front_end)
+    if len(wave) > seconds * front_end.sample_rate:
+        wave = middle(wave, round(seconds * front_end.sample_rate))
     longest = round(config.max_seconds * front_end.rate) if front_end.rate else 1
     return middle(transform(config, front_end, wave, source), longest)
 

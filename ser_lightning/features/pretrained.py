@@ -8,7 +8,6 @@ import hashlib
 import math
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 from threading import Lock
@@ -22,9 +21,10 @@ from torch import Tensor, nn
 from ser_lightning.errors import UserError, listing
 
 EXTRA = "pip install 'ser-lightning[pretrained]'"
-# What transformers reads of a model's folder: descriptions, and weights in one file or in parts that an index names;
-# those that are pickled only where there are no others
-DESCRIPTIONS = ("config.json", "preprocessor_config.json")
+# What transformers reads of a model's folder: its description, how it takes sound (in either file), and weights in one
+# file or in parts that an index names; those that are pickled only where there are no others
+CONFIG, SOUND = "config.json", ("preprocessor_config.json", "processor_config.json")
+DESCRIPTIONS = (CONFIG, *SOUND)
 WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
 PICKLED = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
 # Weights that a folder may lack: of Whisper's other half, and of what is only drawn upon in training
@@ -156,7 +156,7 @@ class Pretrained:
             return _transformers().AutoFeatureExtractor.from_pretrained(self.folder)
         except (OSError, ValueError) as error:
             raise UserError(
-                f"features.weights={self.weights}: it has no preprocessor_config.json that says how it takes sound "
+                f"features.weights={self.weights}: it has no {SOUND[0]} that says how it takes sound "
                 f"({str(error).splitlines()[0]})"
             ) from error
 
@@ -233,9 +233,7 @@ def find_weights(name: str) -> Path:
     _transformers()
     from huggingface_hub import snapshot_download
 
-    cached = None
-    with suppress(Exception):
-        cached = Path(snapshot_download(name, local_files_only=True))
+    cached = _cached(name)
     if cached and _is_whole(cached):
         return cached
     try:
@@ -250,6 +248,18 @@ def find_weights(name: str) -> Path:
             f"features.weights={name}: {lack} cannot be downloaded ({type(error).__name__}); where there is a network, "
             f"`hf download {name}` fetches it"
         ) from error
+
+
+def _cached(name: str) -> Path | None:
+    """The folder of a model in the hub's cache, which may be a part of it; None where there is none."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    # Also for want of files that nobody reads, and which were never fetched
+    except Exception as error:
+        partial = getattr(error, "snapshot_path", None)
+        return Path(partial) if partial else None
 
 
 def _read_description(folder: Path, weights: str) -> Any:
@@ -290,12 +300,12 @@ def _is_whole(folder: Path) -> bool:
     weights = _weights(folder)
     last = re.search(r"-of-(\d+)\.", weights[0].name) if weights else None
     indexed = any((folder / index).exists() for *_, index in (WEIGHTS, PICKLED))
-    described = all((folder / name).exists() for name in DESCRIPTIONS)
+    described = (folder / CONFIG).exists() and any((folder / name).exists() for name in SOUND)
     return described and (len(weights) == int(last[1]) and indexed if last else bool(weights))
 
 
 def _content(folder: Path) -> list[str]:
-    """What a model computes with: hashes of its weights and of its description."""
+    """What a model computes with: hashes of its weights and of its descriptions."""
     files = [*_weights(folder), *(folder / name for name in DESCRIPTIONS if (folder / name).exists())]
     return [_hash(file, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 

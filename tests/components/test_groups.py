@@ -117,9 +117,10 @@ def test_a_faulty_choice_is_told_when_it_is_chosen_and_stops_no_other(folder, te
     assert refusal(compose, ["loss=mine"]) == message.format(folder=folder)
 
 
-def test_a_key_of_the_bench_is_no_setting_of_a_class(folder):
-    write(folder, {"mine.py": LOSS.replace("width", "lam")})
-    message = "has a setting lam, which is the bench's own key of every loss; give it another name"
+@pytest.mark.parametrize("key", ["lam", "code"])
+def test_a_key_of_the_bench_is_no_setting_of_a_class(folder, key):
+    write(folder, {"mine.py": LOSS.replace("width", key)})
+    message = f"has a setting {key}, which is the bench's own key of every loss; give it another name"
     assert refusal(compose, ["loss=mine"]) == f"mine.py:9: Mine {message}"
 
 

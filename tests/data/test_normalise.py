@@ -68,7 +68,10 @@ def test_what_is_used_of_a_tested_speaker_is_said():
     uses = {name: compose([f"normalise={name}"]).normalise.make().uses for name in ("training", "level", "utterance")}
     assert not any(uses.values())
     assert Speaker().uses == "normalised by all utterances of each tested speaker, unlabelled (transductive)"
-    assert Speaker(utterances=5).uses == "normalised by 5 utterances of each tested speaker, unlabelled (transductive)"
+    assert (
+        Speaker(utterances=5).uses
+        == "normalised by up to 5 utterances of each tested speaker, unlabelled (transductive)"
+    )
 
 
 def test_an_unknown_speaker_is_refused():

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -575,6 +576,14 @@ def test_pairs_of_corpora_without_any_within_itself_and_with_too_few_groups():
     assert [split.uses for split in known] == ["selected on utterances of the training speakers of b", ""]
     with pytest.raises(UserError, match=r"split.within=2: testing, selecting and training need 3 groups"):
         make_splits(manifest, changed(PAIRS, within=2))
+
+
+@pytest.mark.parametrize("uses", [None, 1, ["one for two folds"], [1, 2]])
+def test_a_protocol_that_says_no_phrase_for_its_folds_is_refused(monkeypatch, uses):
+    protocol = changed(PAIRS, within=0).make()
+    monkeypatch.setattr(type(PAIRS), "make", lambda config: Mock(divide=protocol.divide, uses=uses))
+    with pytest.raises(UserError, match=r"split=pairs: `uses` is .*, where a phrase is expected, or a list of one"):
+        make_splits(joined(a=10, b=10), changed(PAIRS, within=0))
 
 
 def test_pairs_want_several_corpora_and_within_each_known_speakers_enough():

@@ -8,7 +8,7 @@ from ser_lightning.config import compose
 from ser_lightning.corpora import load_manifest
 from ser_lightning.errors import UserError
 from ser_lightning.features import build_store
-from ser_lightning.features.front_end import middle
+from ser_lightning.features.front_end import middle, utterance_frames
 
 MEL = compose([]).features
 
@@ -35,6 +35,16 @@ class Several:
 class Fewer(Several):
     def many(self, waves):
         return super().many(waves)[1:]
+
+
+class Limited:
+    """Every 160th sample of a wave, of which it takes ten seconds at most."""
+
+    sample_rate, rate, shortest, bins, longest = 16_000, 100, 160, 1, 10
+
+    def __call__(self, wave):
+        assert len(wave) <= 160_000
+        return wave[: len(wave) // 160 * 160 : 160, None]
 
 
 @pytest.fixture
@@ -76,6 +86,14 @@ def test_float16_frames_are_batched_in_float32(manifest, tmp_path, monkeypatch):
     frames = np.concatenate([store.of(0), store.of(1)]).astype(np.float64)
     np.testing.assert_allclose(mean, frames.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(deviation, frames.std(axis=0), rtol=1e-5)
+
+
+def test_of_a_recording_that_is_longer_than_it_takes_a_front_end_is_given_the_middle(manifest):
+    wave = np.arange(240_000, dtype=np.float32)
+    config = MEL.model_copy(update={"max_seconds": 5.0})
+    frames = utterance_frames(config, Limited(), wave, "a wave")
+    # Of ten seconds from sample 40,000 the five in the middle
+    np.testing.assert_array_equal(frames[:, 0], np.arange(80_000, 160_000, 160))
 
 
 def test_fewer_results_than_waves_are_refused(manifest, tmp_path, monkeypatch):

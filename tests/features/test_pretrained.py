@@ -13,11 +13,12 @@ import torch
 from ser_lightning.config import compose
 from ser_lightning.errors import UserError
 from ser_lightning.features.front_end import transform
-from ser_lightning.features.pretrained import DESCRIPTIONS, WEIGHTS, LayerSum, Pretrained, find_weights
+from ser_lightning.features.pretrained import DESCRIPTIONS, SOUND, WEIGHTS, LayerSum, Pretrained, find_weights
 from ser_lightning.training.plan import plan_job
 from tests.features.networks import KINDS, random_network
 
 transformers = pytest.importorskip("transformers", reason="needs the extra 'pretrained'")
+IncompleteSnapshotError = pytest.importorskip("huggingface_hub.errors").IncompleteSnapshotError
 
 WHISPER = Path(__file__).parents[3] / "shared" / "data" / "whisper-tiny.en"
 
@@ -165,6 +166,21 @@ def test_a_folder_of_no_speech_model_is_refused(tmp_path, description, message):
     assert "\n" not in str(error.value)
 
 
+def test_how_it_takes_sound_may_stand_in_the_file_of_a_processor(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    sound = json.loads((copy / SOUND[0]).read_text())
+    (copy / SOUND[0]).unlink()
+    (copy / SOUND[1]).write_text(json.dumps({"processor_class": "Processor", "feature_extractor": sound}))
+    wave = noise(9_701)
+    one, other = (Pretrained(weights=str(weights)).many([wave])[0] for weights in (folder, copy))
+    np.testing.assert_array_equal(one, other)
+    before = Pretrained.pinned(weights=str(copy))
+    changed = {"processor_class": "Processor", "feature_extractor": sound | {"sampling_rate": 8_000}}
+    (copy / SOUND[1]).write_text(json.dumps(changed))
+    assert Pretrained.pinned(weights=str(copy)) != before
+
+
 def test_of_a_model_that_the_cache_has_a_part_of_the_rest_is_fetched(folder, tmp_path, monkeypatch):
     cached, fetched = tmp_path / "cached", []
     shutil.copytree(folder, cached)
@@ -172,11 +188,13 @@ def test_of_a_model_that_the_cache_has_a_part_of_the_rest_is_fetched(folder, tmp
     missing.unlink()
 
     def download(name, local_files_only=False, allow_patterns=()):
-        if not local_files_only:
-            if not there_is_a_network:
-                raise OSError("no network")
-            fetched.append(name)
-            shutil.copy(folder / missing.name, missing)
+        if local_files_only:
+            # Of the hub's client, for want of README.md, which nobody reads, and which was never fetched
+            raise IncompleteSnapshotError("1 file(s) are missing (README.md)", str(cached))
+        if not there_is_a_network:
+            raise OSError("no network")
+        fetched.append(name)
+        shutil.copy(folder / missing.name, missing)
         return str(cached)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)

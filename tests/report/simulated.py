@@ -131,8 +131,10 @@ class Simulation:
         test: pd.DataFrame,
         features: pd.DataFrame | None = None,
         dev: pd.DataFrame | None = None,
+        split: str | None = None,
     ) -> Path:
-        """Write a run's folder. `test` and `dev`, which is the same if not given, have id, label and logit_<class>."""
+        """Write a run's folder. `test` and `dev`, which is the same if not given, have id, label and logit_<class>;
+        `split` is the digest of the division, or any."""
         folder = self.runs / self.signature(settings, repeat, fold)
         folder.mkdir(parents=True, exist_ok=True)
         features = _plain_features(test) if features is None else features
@@ -141,7 +143,8 @@ class Simulation:
         _plain_curves(settings).to_csv(folder / METRICS, index=False)
         features.to_parquet(folder / FEATURES, index=False)
         (folder / "config.yaml").write_text(yaml.safe_dump(self._config(settings)))
-        self.result(settings, repeat, fold, test, dev).write(folder)
+        result = self.result(settings, repeat, fold, test, dev)
+        dataclasses.replace(result, split=split or result.split).write(folder)
         return folder
 
     def score(self, settings: dict[str, Any], repeat: int, fold: int, test: pd.DataFrame) -> ScoredRun:

@@ -146,7 +146,7 @@ def test_nothing_more_is_told_of_a_corpus_that_joins_none(corpus):
 def test_what_numbers_rest_on_beyond_the_protocol_is_told_of_every_part():
     assert told(compose([])) == []
     known = "selected on a tenth of the training speakers' utterances"
-    unlabelled = "normalised by 5 utterances of each tested speaker, unlabelled (transductive)"
+    unlabelled = "normalised by up to 5 utterances of each tested speaker, unlabelled (transductive)"
     words = ["split=speaker", "split.dev=utterances", "normalise=speaker", "normalise.utterances=5"]
     assert told(compose(words)) == [known, unlabelled]
     mixed = ["corpus=mixed", "corpus.name=both", "corpus.roots={emodb: a, ravdess: b}", "split=corpus"]

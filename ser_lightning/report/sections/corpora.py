@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ser_lightning.data.leakage import FoldAudit, average_audit, percent
+from ser_lightning.identity import digest_rows
 from ser_lightning.metrics import HEADLINE, METRICS
 from ser_lightning.report.document import Block, Picture, Section, Table, Text
 from ser_lightning.report.figures import MOST_PANELS, corpus_map
@@ -26,17 +27,26 @@ EXPLAINED = (
     "other sections average over every training, within a corpus and across."
 )
 
+TITLE = "Across corpora"
+UNPLACED = (
+    "Finished runs that stand in no pair: {count}. What they trained on is not recorded any more, since another job of "
+    "this study divided the same folds in another way; a study of its own for each way has them all."
+)
+
 # What is trained on -> what is tested
 Pair = tuple[str, str]
+# (repetition, fold, digest of its division)
+Place = tuple[int, int, str]
 # Between corpora that are trained on together
 PLUS = " + "
 
 
 def section(material: Material) -> Section | None:
     """The matrix as a table and a map, and its pairs in full; None where not every fold tests one corpus of several."""
-    rows = pair_rows(material)
+    rows, unplaced = pair_rows(material), _unplaced(material)
+    words: list[Block] = [Text(UNPLACED.format(count=unplaced))] if unplaced else []
     if rows.empty:
-        return None
+        return Section(TITLE, words) if words else None
     means, halves = _matrix(rows, HEADLINE), _matrix(rows, "half")
     chance = 100 / len(material.classes)
     cells = [
@@ -49,7 +59,8 @@ def section(material: Material) -> Section | None:
     label = METRICS[HEADLINE].label
     blocks: list[Block] = [
         Text(EXPLAINED.format(chance=chance), aside=True),
-        *(Text(words) for words in _sentences(rows, chance)),
+        *(Text(sentence) for sentence in _sentences(rows, chance)),
+        *words,
         Table("cross_corpus", f"{label} by what is trained on (rows) and tested (columns)", means.reset_index(), shown),
     ]
     settings = list(dict.fromkeys(rows["setting"]))[:MOST_PANELS]
@@ -59,7 +70,7 @@ def section(material: Material) -> Section | None:
     blocks.append(
         Table("cross_corpus_pairs", "Every pair of training and test", rows, _show(rows, several), folded=True)
     )
-    return Section("Across corpora", blocks)
+    return Section(TITLE, blocks)
 
 
 def sentences(material: Material) -> list[str]:
@@ -101,7 +112,7 @@ def pair_rows(material: Material) -> pd.DataFrame:
     for job, name in enumerate(material.names):
         cells: dict[Pair, list[ScoredRun]] = {}
         for run in material.finished(job):
-            if (place := (run.result.repeat, run.result.fold)) in places:
+            if (place := _place(run)) in places:
                 cells.setdefault(places[place], []).append(run)
         order = sorted(cells, key=lambda pair: (PLUS in pair[0], pair))
         rows += [
@@ -110,19 +121,33 @@ def pair_rows(material: Material) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _places(material: Material) -> Mapping[tuple[int, int], Pair]:
-    """(repetition, fold) -> its pair; nothing where a fold tests several corpora, or it is not known which."""
+def _unplaced(material: Material) -> int:
+    """How many finished runs have another division than the study has recorded for their fold."""
+    places = _places(material)
+    runs = [run for job in range(len(material.names)) for run in material.finished(job)]
+    return sum(_place(run) not in places for run in runs) if places else 0
+
+
+def _place(run: ScoredRun) -> Place:
+    return run.result.repeat, run.result.fold, run.result.split
+
+
+def _places(material: Material) -> Mapping[Place, Pair]:
+    """A fold's place -> its pair; nothing where a fold tests several corpora, or it is not known which."""
     utterances = material.utterances
     if utterances is None or "corpus" not in utterances or utterances["corpus"].nunique() < 2:
         return {}
     content = read_with_seal(material.study / SPLIT)
     table = pd.read_csv(io.BytesIO(content), dtype={"id": str}, keep_default_na=False)
     table["corpus"] = table["id"].map(dict(zip(utterances["id"], utterances["corpus"], strict=True)))
-    names = table.groupby(["repeat", "fold", "part"])["corpus"].unique().unstack("part")
-    if (names["test"].map(len) > 1).any():
-        return {}
-    pairs = zip(names.index.to_list(), names["train"], names["test"], strict=True)
-    return {place: (PLUS.join(sorted(train)), test[0]) for place, train, test in pairs}
+    places: dict[Any, Pair] = {}
+    for (repeat, fold), division in table.groupby(["repeat", "fold"]):
+        names = division.groupby("part")["corpus"].unique()
+        if len(names["test"]) > 1:
+            return {}
+        digest = digest_rows(division[["id", "part"]].itertuples(index=False, name=None))
+        places[repeat, fold, digest] = (PLUS.join(sorted(names["train"])), names["test"][0])
+    return places
 
 
 def _numbers(runs: list[ScoredRun], material: Material) -> dict[str, Any]:

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser_lightning.identity import digest_rows
+from ser_lightning.report.document import Text
 from ser_lightning.report.material import read_material
 from ser_lightning.report.sections import corpora
 from ser_lightning.runs.seal import write_with_seal
@@ -14,7 +16,8 @@ from tests.report.simulated import CLASSES, Simulation, predictions, settings_of
 FOLDS = [("a", "b", [4] * 10), ("b", "a", [2] * 5 + [4] * 5), ("a", "a", [3] * 10)]
 
 
-def simulate(tmp_path, pairs=FOLDS, speaker=0.0):
+def simulate(tmp_path, pairs=FOLDS, speaker=0.0, lost=()):
+    """A study with a fold for each pair; of those that are `lost` another division is recorded than the run's."""
     simulation = Simulation(tmp_path, corpus="both", protocol="pairs", speaker=speaker)
     settings = settings_of("logmel", 0.3, 0.5)
     simulation.add_job(0, "the setting", settings, folds=range(len(pairs)))
@@ -27,10 +30,9 @@ def simulate(tmp_path, pairs=FOLDS, speaker=0.0):
         ]
         ids = [f"{tested}/{speaker} {place}" for speaker in range(len(right)) for place in range(4)]
         test = predictions(spoken).assign(id=ids)
-        simulation.finish(settings, 0, fold, test)
-        divisions.append(pd.DataFrame({"repeat": 0, "fold": fold, "id": ids, "part": "test"}))
-        trained = [f"{name}/train" for name in training]
-        divisions.append(pd.DataFrame({"repeat": 0, "fold": fold, "id": trained, "part": "train"}))
+        parts = [(name, "test") for name in ids] + [(f"{name}/train", "train") for name in training]
+        simulation.finish(settings, 0, fold, test, split=digest_rows(parts[1:] if fold in lost else parts))
+        divisions.append(pd.DataFrame(parts, columns=["id", "part"]).assign(repeat=0, fold=fold))
         utterances |= dict(zip(ids, test["label"], strict=True))
     utterances |= {f"{name}/train": "neu" for name in "ab"}
     table = pd.DataFrame({"id": list(utterances), "label": list(utterances.values())})
@@ -39,6 +41,16 @@ def simulate(tmp_path, pairs=FOLDS, speaker=0.0):
     write_with_seal(simulation.study / SPLIT, pd.concat(divisions).to_csv(index=False).encode())
     write_study(simulation.study, Purpose(baseline=(), paper=None), [])
     return read_material(simulation.study, simulation.runs)
+
+
+def test_a_run_whose_division_is_not_the_recorded_one_stands_in_no_pair(tmp_path):
+    rows = corpora.pair_rows(material := simulate(tmp_path / "one", lost=[1]))
+    assert list(zip(rows["train"], rows["test"], strict=True)) == [("a", "a"), ("a", "b")]
+    assert "Finished runs that stand in no pair: 1." in [
+        text.words[:39] for text in corpora.section(material).blocks if isinstance(text, Text)
+    ]
+    (words,) = corpora.section(simulate(tmp_path / "all", lost=[0, 1, 2])).blocks
+    assert words.words.startswith("Finished runs that stand in no pair: 3.")
 
 
 def test_each_pair_has_its_score_and_an_interval_over_its_speakers(tmp_path):
