@@ -320,7 +320,7 @@ def explain_launch(error: Exception) -> str | None:
     if absent and absent.group(1) == "ray":
         return (
             "hydra/launcher=ray: Ray is not installed here; `make ray` makes .venv-ray, which has it beside the rest; "
-            "without a clone, pip install 'ser-lightning[ray]' in an environment of its own"
+            "without a clone, install the wheel with its extra [ray] in an environment of its own"
         )
     if absent:
         return f"a part of this installation is missing: pip install hydra-{absent.group(1)}-launcher"

@@ -61,7 +61,8 @@ logits = audonnx.load(".")(signal, rate, outputs="logits")
 ```
 
 ```
-pip install ser-lightning
+# ser_lightning's wheel, which `pip wheel --no-deps .` makes in a clone
+pip install path/to/ser_lightning-*.whl
 ser predict . speech.wav folder/ --out predictions.csv
 ```
 
