@@ -57,7 +57,7 @@ class Audformat:
         rows = pd.DataFrame({"id": labels.index, "raw_label": labels.to_numpy()})
         rows["path"] = [str(root / file) for file in rows["id"]]
         for column in COLUMNS[1:]:
-            values = database.described(names[column], names["speaker"])
+            values = database.described(names[column], names["speaker"], tables)
             if values is None and column == "part":
                 values = database.parts(tables)
             if values is not None:
@@ -82,13 +82,20 @@ class _Database:
     tables: Facts
     others: Facts
 
-    def described(self, name: str, speaker: str) -> pd.Series | None:
-        """File -> cell of a column, or of what is told of the file's speaker; None where there is neither."""
-        if tables := self.whole(self.holders(name)):
+    def described(self, name: str, speaker: str, labelled: Sequence[str]) -> pd.Series | None:
+        """File -> cell of a column, or of what is told of the file's speaker; None where there is neither.
+
+        Of tables of whole files, or else of those that have the labels, whose segments are whole files.
+        """
+        if tables := self._telling(name, labelled):
             return self.cells(name, tables)
-        speakers = self.whole(self.holders(speaker))
+        speakers = self._telling(speaker, labelled)
         facts = self._of_labels(self.labels(speaker), name) if name and speakers else None
         return None if facts is None else self.cells(speaker, speakers).map(facts).fillna("")
+
+    def _telling(self, name: str, labelled: Sequence[str]) -> list[str]:
+        holders = self.holders(name)
+        return self.whole(holders) or [table for table in holders if table in labelled]
 
     def cells(self, name: str, tables: Sequence[str]) -> pd.Series:
         """File -> cell of a column, that is not blank, in one of the tables."""

@@ -25,7 +25,9 @@ class Augmentation(Protocol):
     What `normalise=` takes away from it is gone by then, its own mean for instance, and the training part's mean and
     deviation follow.
 
-    It may have `mixup`, a number: alpha, with which utterances are then mixed with others, see `Distortion`.
+    It may have `mixup`, a number: alpha, with which utterances are then mixed with others, see `Distortion`. One that
+    does nothing to an utterance of a single row, as functionals are, says `needs_frames = True`, and one that is
+    meaningless where a frame is a stretch of the sound itself `needs_spectra = True`.
 
     Attributes:
         changes: whether it changes anything.
@@ -111,6 +113,7 @@ class Distortion:
     ) -> None:
         self.speed, self.warp, self.time, self.frequency, self.mixup = speed, warp, time, frequency, mixup
         self.changes = any((speed, warp, time, frequency, mixup))
+        self.needs_frames, self.needs_spectra = bool(speed or time), bool(speed or warp or frequency)
 
     def __call__(self, frames: Tensor, mean: Tensor, rng: np.random.Generator) -> Tensor:
         """The frames [T', bins] of one drawn distortion of frames [T, bins]."""

@@ -538,6 +538,10 @@ def _check_division(cells: Cells, path: Path, manifest: Manifest) -> pd.DataFram
         _refuse(path, table[~values.str.fullmatch("[0-9]{1,9}")], column, "a whole number from 0 is expected")
         table[column] = values.astype(int)
     _refuse(path, table[~table["part"].isin(PARTS)], "part", f"the parts are {', '.join(PARTS)}")
+    unusable = table["id"].isin(list(manifest.left_out))
+    if unusable.any():
+        log.warning("%s: %d rows name recordings that were left out", path, unusable.sum())
+        table = table[~unusable]
     _refuse(path, table[~table["id"].isin(manifest.table["id"])], "id", f"{manifest.corpus} has no such utterance")
     _refuse(path, table[table.duplicated(["repeat", "fold", "id"])], "id", "it stands twice in one fold")
     return table

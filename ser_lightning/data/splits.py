@@ -85,7 +85,8 @@ def _uses(protocol: Any, name: str, folds: int) -> list[str]:
 def limit_training(manifest: Manifest, role: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
     """The roles [utterances] with at most so many in training, of each class its share; the others are not used.
 
-    What a protocol is worth is else mixed with how much it leaves for training.
+    What a protocol is worth is else mixed with how much it leaves for training. Raises `UserError` where a class would
+    have none.
     """
     train = np.flatnonzero(role == "train")
     # Class by class, each shuffled, at even places: any first part has each class in its share
@@ -93,7 +94,13 @@ def limit_training(manifest: Manifest, role: np.ndarray, most: int, rng: np.rand
     shuffled = rng.permutation(len(train))
     rank = labels.iloc[shuffled].groupby(labels.iloc[shuffled]).cumcount().sort_index()
     place = (rank + 0.5) / labels.groupby(labels).transform("size")
-    dropped = train[np.argsort(place.to_numpy(), kind="stable")[most:]]
+    order = np.argsort(place.to_numpy(), kind="stable")
+    if absent := set(labels) - set(labels.iloc[order[:most]]):
+        raise UserError(
+            f"split.max_train={most} leaves no utterance of {listing(sorted(absent))} to train on; give more, or drop "
+            "the class"
+        )
+    dropped = train[order[most:]]
     limited = role.copy()
     limited[dropped] = ""
     return limited

@@ -12,6 +12,8 @@ from ser_lightning.features.audio import RATE
 log = logging.getLogger(__name__)
 
 EXTRA = "pip install 'ser-lightning[egemaps]'"
+# Of 16-bit sound
+LARGEST = 1 - 2**-15
 LICENCE = (
     "eGeMAPS are computed by openSMILE, whose research licence is for research and teaching, not for products, "
     "nor for products that use features or models made with it"
@@ -35,9 +37,16 @@ class EGeMAPS:
     def __init__(self) -> None:
         self.smile = _smile()
 
+    @staticmethod
+    def pinned(**settings: Any) -> dict[str, Any]:
+        """The settings, and what tells these rows from earlier ones, where samples beyond 1 had wrapped around."""
+        return {**settings, "samples": "clipped"}
+
     def __call__(self, wave: np.ndarray) -> np.ndarray:
         """The functionals [1, 88] of a wave [samples] at 16 kHz."""
-        row: np.ndarray = self.smile.process_signal(wave, RATE).to_numpy(dtype=np.float32)
+        # openSMILE makes 16-bit integers of them, in which 1 is -1
+        clipped = np.clip(wave, -1, LARGEST)
+        row: np.ndarray = self.smile.process_signal(clipped, RATE).to_numpy(dtype=np.float32)
         return row
 
 

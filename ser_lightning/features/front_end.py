@@ -51,6 +51,7 @@ class FrontEnd(Protocol):
         shortest: fewest samples that it can do with.
         longest: optional; most seconds that it can do with: of a longer recording it is given the middle, and a
             `features.max_seconds` beyond it is refused.
+        raw: optional; True where a frame is a stretch of the sound itself, which no augmentation of spectra suits.
         dtype: 'float32', or 'float16' for half of the disk; float32 where it says nothing.
     """
 

@@ -19,6 +19,7 @@ class Waveform:
     bins = SHIFT
     shortest = SHIFT
     dtype = "float32"
+    raw = True
 
     def __call__(self, wave: np.ndarray) -> np.ndarray:
         """The samples [frames, 160], float32, of a wave [samples] at 16 kHz; frames = samples // 160."""

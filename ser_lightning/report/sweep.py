@@ -205,8 +205,9 @@ def _refuse_mixture(jobs: list[Config]) -> None:
             raise UserError(
                 "the protocol (split) differs between the jobs of this sweep; give each protocol its own sweep"
             )
-        if job.split.own.get("test") != first.split.own.get("test"):
-            raise UserError("split.test differs between the jobs of this sweep; give each its own sweep")
+        for key in ("test", "table"):
+            if job.split.own.get(key) != first.split.own.get(key):
+                raise UserError(f"split.{key} differs between the jobs of this sweep; give each its own sweep")
         if job.corpus.identity != first.corpus.identity:
             raise UserError("the corpus differs between the jobs of this sweep; give each corpus its own sweep")
 

@@ -51,9 +51,13 @@ def present_versions() -> dict[str, str]:
 
 
 def is_current(result: RunResult) -> bool:
-    """Whether the present code, with the present libraries, made a run: training it again would give it again."""
+    """Whether the present code, with the present libraries, made a run: training it again would give it again.
+
+    Earlier versions did not name those of some parts.
+    """
     present = present_versions()
-    return _same_code(result) and all(result.versions.get(name) == present[name] for name in LIBRARIES)
+    named = [name for name in OF_SOME_PARTS if name in result.versions]
+    return _same_code(result) and all(result.versions.get(name) == present.get(name) for name in (*LIBRARIES, *named))
 
 
 def describe_other_code(results: Iterable[RunResult]) -> str | None:

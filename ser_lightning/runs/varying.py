@@ -146,7 +146,7 @@ class Baseline:
         for word in words:
             key, sign, text = word.partition("=")
             if not (sign and key.strip()):
-                raise UserError(f"study.baseline: {word} is not KEY=VALUE, e.g. study.baseline=[loss.lam=0]")
+                raise UserError(f"study.baseline: {word} is not KEY=VALUE, e.g. \"study.baseline=['loss.lam=0']\"")
             values[key.strip()] = _value(text)
         return cls(values)
 

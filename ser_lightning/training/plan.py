@@ -129,8 +129,28 @@ def _refuse_parts_that_cannot_train(config: Config) -> None:
             f"{config.features.name} has one row; choose normalise=training or normalise=speaker for it (in "
             "study.reference_system or study.settings where it is one of several)"
         )
+    if model.trained:
+        _refuse_unsuited_augmentation(config)
     if for_head not in (None, head.name):
         raise UserError(f"loss={loss.name} is made for head={for_head}, and not for head={head.name}")
+
+
+def _refuse_unsuited_augmentation(config: Config) -> None:
+    augmentation, chosen = config.augment.make(), f"augment={config.augment.name}"
+    needs_frames, needs_spectra = (getattr(augmentation, name, False) for name in ("needs_frames", "needs_spectra"))
+    if not (needs_frames or needs_spectra):
+        return
+    front_end = config.features.make()
+    if needs_frames and front_end.rate is None:
+        raise UserError(
+            f"{chosen} changes the course of an utterance's frames, of which features={config.features.name} has one "
+            "row; choose augment=none or augment=mixup for it"
+        )
+    if needs_spectra and getattr(front_end, "raw", False):
+        raise UserError(
+            f"{chosen} changes spectra, and a frame of features={config.features.name} is a stretch of the sound; "
+            "choose augment=none, augment=mixup or augment.time= alone for it"
+        )
 
 
 def _has_parameters(head: Part) -> bool:

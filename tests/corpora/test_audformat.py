@@ -110,6 +110,15 @@ def change(root, old, new, name="db.yaml"):
     file.write_text(file.read_text().replace(old, new))
 
 
+def test_what_stands_beside_the_labels_of_segments_is_read_too(root):
+    change(root, "      mood: {scheme_id: emotion}\n", "      mood: {scheme_id: emotion}\n      who: {}\n")
+    change(root, "mood\n", "mood,who\n", "db.segments.csv")
+    change(root, ",happiness\n", ",happiness,eve\n", "db.segments.csv")
+    change(root, ",neutral\n", ",neutral,ada\n", "db.segments.csv")
+    table = load(root, "corpus.columns.label=mood", "corpus.columns.speaker=who", "corpus.classes=null").table
+    assert dict(zip(table["id"], table["speaker"], strict=True)) == {"wav/03a01Fa.wav": "eve", "wav/03a01Nc.wav": "ada"}
+
+
 def test_labels_speakers_and_what_is_told_of_them(root, caplog):
     with caplog.at_level(logging.INFO):
         table = load(root).table.set_index("id")

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from dataclasses import replace
 from unittest.mock import Mock
 
 import numpy as np
@@ -309,6 +310,17 @@ def test_a_faulty_division_is_refused_by_line(tmp_path, text, message):
         make_splits(corpus(20), config)
 
 
+def test_a_division_may_name_a_recording_that_was_left_out(tmp_path, caplog):
+    manifest = corpus(400)
+    splits = make_splits(manifest, SPEAKER)
+    write_splits(splits, tmp_path / "split.csv")
+    first = manifest.table["id"].iloc[0]
+    fewer = replace(manifest, table=manifest.table.iloc[1:], left_out={first: "damaged"})
+    again = make_splits(fewer, compose(["split=file", f"split.table={tmp_path}/split.csv"]).split)
+    assert [split.ids("test") for split in again] == [[i for i in split.ids("test") if i != first] for split in splits]
+    assert "5 rows name recordings that were left out" in caplog.text
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -366,6 +378,8 @@ def test_training_is_limited_class_by_class_and_nothing_else_changes():
     assert (limited == again).all()
     assert (limited != other).any()
     assert (limit_training(manifest, role, 500, np.random.default_rng(0)) == role).all()
+    with pytest.raises(UserError, match=r"split.max_train=3 leaves no utterance of [a-z]+ to train on"):
+        limit_training(manifest, role, 3, np.random.default_rng(0))
 
 
 def test_a_protocol_at_equal_size_tests_the_same_utterances():

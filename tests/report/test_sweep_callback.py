@@ -204,6 +204,7 @@ def test_another_corpus_needs_another_study(simulation, sweep, capsys):
         (["loss.lam=0,1", "paths.output=a,b"], "study. or paths. differs between the jobs"),
         (["corpus=demo,emodb", "corpus.root=."], "the corpus differs between the jobs"),
         (["split=official", "split.test=a,b"], "split.test differs between the jobs"),
+        (["split=file", "split.table=a.csv,b.csv"], "split.table differs between the jobs"),
     ],
 )
 def test_an_invalid_job_ends_the_program_and_forgets_nothing(simulation, sweep, capsys, overrides, message):

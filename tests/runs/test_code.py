@@ -7,6 +7,7 @@ import pytest
 from ser_lightning.runs.code import (
     LIBRARIES,
     NUMERIC,
+    OF_SOME_PARTS,
     PACKAGE,
     code_digest,
     describe_other_code,
@@ -64,7 +65,10 @@ def test_a_run_is_current_by_its_code_and_libraries():
     )
     assert not is_current(result(code={**present_code(), "digest": "0" * 12}, versions=present_versions()))
     assert not is_current(result(code={}, versions=present_versions()))
-    for name in LIBRARIES:
+    # Earlier versions did not name what some parts are computed with
+    former = {name: text for name, text in present_versions().items() if name not in OF_SOME_PARTS}
+    assert is_current(result(code=present_code(), versions=former))
+    for name in (*LIBRARIES, *OF_SOME_PARTS):
         assert not is_current(result(code=present_code(), versions={**present_versions(), name: "0.1"}))
 
 

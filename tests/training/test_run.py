@@ -303,6 +303,14 @@ def test_a_head_that_is_trained_is_refused_where_nothing_is(small):
             "normalise=utterance features=functionals model=statistics",
             "^normalise=utterance goes by the frames of an utterance, of which features=functionals has one row",
         ),
+        (
+            "augment=speed features=functionals model=statistics",
+            "^augment=speed changes the course of an utterance's frames, of which features=functionals has one row",
+        ),
+        (
+            "augment=spec features=waveform model=waveform",
+            "^augment=spec changes spectra, and a frame of features=waveform is a stretch of the sound",
+        ),
     ],
 )
 def test_parts_that_would_not_train_each_other_are_refused(small, words, message):

@@ -33,6 +33,7 @@ def section(material: Material) -> Section | None:
     families = {name: rows for name, rows in material.families.items() if not rows.empty}
     if not families:
         return None
+    tested, described = (tuple(name for name in names if name in families) for names in (tested, described))
     finished = [job for job in range(len(material.jobs)) if material.finished(job)]
     shown = pd.DataFrame({"setting": [material.label(job) for job in finished]}, index=finished)
     shown[f"{METRICS[HEADLINE].label} (%)"] = with_halves(material.summary.loc[finished], HEADLINE)

@@ -69,6 +69,12 @@ def test_p_values_are_corrected_within_each_family_and_the_described_have_none(m
     assert described["ua_half"].notna().all()
 
 
+def test_what_the_study_has_no_setting_of_is_not_said_to_be_described(material):
+    purpose = replace(material.purpose, described=("plain", "left out"))
+    words = families.section(replace(material, purpose=purpose)).blocks[0].words
+    assert "Plain: described, without a test." in words
+
+
 def test_what_each_setting_is_stands_beside_what_all_share(material):
     jobs = [
         replace(job, settings={**job.settings, "loss": {**job.settings["loss"], **own}})
