@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ser_lightning.components.groups import PARTS, SEVERAL, hidden_choices, register
+from ser_lightning.components.groups import PARTS, SEVERAL, hidden_choices, own_settings, register
 from ser_lightning.components.sources import PACKAGE
 from ser_lightning.config import CLASSES, MERGED, Config, check, choices, known_keys, launcher, nearest_key
 from ser_lightning.errors import UserError, stop
@@ -19,6 +19,9 @@ from ser_lightning.terminal import last_in_worker, lasting_output
 
 # Paths and the study's own name do not name a study: the same sweep on another disk, or trained anew, is the same.
 _NOT_IN_STUDY_NAME = ("paths.", "study", "logger", "hydra", "rerun", "corpus.root", "corpus.table")
+
+# Choices of a group that an error names
+MOST_NAMED = 4
 
 
 def run_command(main: Callable[[Config], Any], config_name: str) -> None:
@@ -291,12 +294,14 @@ def explain(error: Exception) -> str:
         if unknown.group(1) == CLASSES:
             return MERGED
         close = nearest_key(unknown.group(1))
-        if close == unknown.group(1) and "." in unknown.group(1):
-            group, choice, *_ = unknown.group(1).split(".")
+        if close is None:
+            return f"{unknown.group(1)} is not a setting"
+        if close == unknown.group(1) and "." in close:
+            group, choice, *_ = close.split(".")
             if group == SEVERAL:
                 return f"{close} has no effect without {group}={choice}"
-            return f"{close} is not a setting of the {group} that was chosen"
-        return f"{unknown.group(1)} is not a setting" + (f"; did you mean {close}?" if close else "")
+            return f"{close} is not a setting of the {group} that was chosen{_having(close, '; {} has it')}"
+        return f"{unknown.group(1)} is not a setting; did you mean {close}{_having(close, ' of {}')}?"
     kept = re.search(r"Could not delete '([^']*)'\. No match in the defaults list", text)
     if kept:
         return f"~{kept.group(1)} leaves out nothing, for no such group was chosen"
@@ -311,6 +316,16 @@ def explain(error: Exception) -> str:
         return f"there is no {group}={name}; choose one of {', '.join(names)}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(line for line in lines if not line.startswith("Set the environment variable"))
+
+
+def _having(key: str, words: str) -> str:
+    """Which choices of a group have a setting, in words; '' where all have it, or too many to name."""
+    group, _, name = key.partition(".")
+    names = choices().get(group, [])
+    having = [f"{group}={choice}" for choice in names if name in own_settings(group, choice)]
+    if not having or len(having) == len(names) or len(having) > MOST_NAMED:
+        return ""
+    return words.format(" or ".join(having))
 
 
 def explain_launch(error: Exception) -> str | None:

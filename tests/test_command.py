@@ -42,7 +42,9 @@ def test_an_unknown_key_names_the_one_that_was_meant():
 
 def test_a_key_of_another_corpus():
     error = ConfigAttributeError("Could not override 'corpus.overlap'.\nTo append to your config use +...")
-    assert explain(error) == "corpus.overlap is not a setting of the corpus that was chosen"
+    assert explain(error) == "corpus.overlap is not a setting of the corpus that was chosen; corpus=demo has it"
+    error = ConfigAttributeError("Could not override 'features.layer'.\nTo append to your config use +...")
+    assert explain(error) == "features.layer is not a setting; did you mean features.layers of features=pretrained?"
 
 
 @pytest.mark.parametrize("name", ["", "nothing"])

@@ -30,10 +30,8 @@ class Augmentation(Protocol):
     meaningless where a frame is a stretch of the sound itself `needs_spectra = True`.
 
     Attributes:
-        changes: whether it changes anything.
+        changes: optional; False where it changes nothing.
     """
-
-    changes: bool
 
     def __call__(self, frames: Tensor, mean: Tensor, rng: np.random.Generator) -> Tensor:
         """Other frames [T', bins], float32, for frames [T, bins] of an utterance.
@@ -41,7 +39,7 @@ class Augmentation(Protocol):
         Fewer frames than the shortest training utterance has are not taken, and it stays as it was.
 
         Args:
-            frames: on any device; not to be written to.
+            frames: on any device; a copy, which may be written to.
             mean: [bins] what becomes 0 in the end.
             rng: all that is drawn is drawn from it; it is a function of seed, epoch and utterance.
         """
@@ -59,7 +57,7 @@ class Checked:
         self.part = part
         self.augmentation: Augmentation = part.make()
         with blamed(part):
-            self.changes = self.augmentation.changes
+            self.changes = getattr(self.augmentation, "changes", True)
             self.mixup = getattr(self.augmentation, "mixup", 0.0)
         if not isinstance(self.mixup, int | float) or not 0 <= self.mixup < math.inf:
             raise UserError(f"{part.place}: its `mixup`, alpha, should be a number from 0 on; it is {self.mixup}")

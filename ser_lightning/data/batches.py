@@ -220,7 +220,8 @@ class UtteranceDataset(Dataset[Batch]):
     def _augmented(self, position: int, epoch: int, augmentation: Checked) -> Tensor:
         """The normalised spectrogram [frames, bins] of what an utterance is changed into in an epoch."""
         start, length = int(self.store.offsets[self.rows[position]]), int(self.lengths[position])
-        frames = self.frames[start : start + length].float()
+        # A copy: the store's own frames are read by all epochs, and cannot be written to
+        frames = self.frames[start : start + length].to(torch.float32, copy=True)
         mean, deviation = self._moments(position)
         if self._own is not None:
             shift, scale = (values[position] for values in self._own)

@@ -19,7 +19,7 @@ from ser_lightning.data.leakage import FoldAudit
 from ser_lightning.data.splits import Split, make_splits, split_table
 from ser_lightning.errors import UserError, listing
 from ser_lightning.features import FeatureStore, build_store
-from ser_lightning.features.front_end import longest_seconds
+from ser_lightning.features.front_end import announced, longest_seconds
 from ser_lightning.features.sound import measure_corpus, remarks, sound_folder
 from ser_lightning.identity import digest
 from ser_lightning.runs.code import describe_other_code, is_current
@@ -312,17 +312,25 @@ def _key(config: Config, *groups: str) -> str:
 def _least(config: Config) -> tuple[float, int]:
     """The shortest sound in seconds that front end and encoder can do with, and the fewest frames.
 
-    Raises `UserError` where `features.max_seconds` allows more than the front end can do with.
+    Raises `UserError` where `features.max_seconds` allows more than the front end can do with, or less than the
+    encoder.
     """
     front_end = config.features.make()
     fewest = getattr(config.model.make(bins=front_end.bins), "fewest", 1)
     with blamed(config.features):
         frames = (fewest - 1) / front_end.rate if front_end.rate else 0.0
         shortest, longest = front_end.shortest / front_end.sample_rate, longest_seconds(front_end)
+        most = round(announced(front_end, config.features.max_seconds))
     if config.features.max_seconds > longest:
         raise UserError(
             f"features.max_seconds={config.features.max_seconds:g}: features={config.features.name} takes {longest:g} "
             "s at most; of a longer utterance the middle is taken"
+        )
+    if fewest > most:
+        raise UserError(
+            f"model={config.model.name} needs {fewest} frames of an utterance, and features={config.features.name} "
+            f"makes {most} at most; choose model=statistics, or model=none with head=svm"
+            + (", or allow more by features.max_seconds" if front_end.rate else "")
         )
     return max(frames, shortest, config.corpus.min_seconds), fewest
 

@@ -182,8 +182,15 @@ def _try_on_frames(config: Config, frames: np.ndarray) -> None:
     speakers = np.array([f"speaker {number}" for number in range(len(frames))])
     normalised = normalise(config.normalise, sums, speakers, np.ones(len(frames), dtype=bool))
     augmentation = Checked(config.augment)
-    if augmentation.changes:
-        augmentation(torch.from_numpy(frames[0]), torch.from_numpy(normalised.mean), np.random.default_rng(0))
+    if not augmentation.changes:
+        return
+    mean = torch.from_numpy(normalised.mean)
+    one, other = (augmentation(torch.tensor(frames[0]), mean, np.random.default_rng(0)) for _ in range(2))
+    if not torch.equal(one, other):
+        raise UserError(
+            f"{config.augment.place}: called twice, with equal frames and an equal rng, it makes different frames; all "
+            "that it draws must be drawn from rng, a numpy.random.Generator"
+        )
 
 
 def _try_fit(part: Part, head: nn.Module, features: int, classes: int) -> None:

@@ -222,6 +222,23 @@ class Mine:
         Checked(compose(["augment=mine", f"paths.output={tmp_path}"]).augment)(FRAMES, MEAN, rng())
 
 
+def test_an_augmentation_of_ones_own_may_write_to_what_it_is_given(data_of, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = """
+class Mine:
+    def __call__(self, frames, mean, rng):
+        frames[:2] = mean
+        return frames
+"""
+    write(tmp_path, {"mine.py": code, "conf/augment/mine.yaml": "_target_: mine.Mine\n"})
+    # Stored in float32, and read as it lies on the disk
+    data = data_of("augment=mine")
+    before = np.array(data.parts["train"].store.frames)
+    (batch, *_) = data.train_dataloader()
+    assert batch.spectrogram[:, :2].abs().max() < 1e-5 < batch.spectrogram[:, 2].abs().max()
+    np.testing.assert_array_equal(data.parts["train"].store.frames, before)
+
+
 def test_an_augmentation_of_ones_own_may_mix(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = """

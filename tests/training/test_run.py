@@ -304,6 +304,10 @@ def test_a_head_that_is_trained_is_refused_where_nothing_is(small):
             "^normalise=utterance goes by the frames of an utterance, of which features=functionals has one row",
         ),
         (
+            "features=functionals",
+            "^model=crnn needs 49 frames of an utterance, and features=functionals makes 1 at most; choose model=",
+        ),
+        (
             "augment=speed features=functionals model=statistics",
             "^augment=speed changes the course of an utterance's frames, of which features=functionals has one row",
         ),

@@ -339,6 +339,7 @@ class Mine:
         ("augment", AUGMENTATION.format(frames="frames / 0"), "it makes values that are not finite"),
         ("augment", AUGMENTATION.format(frames="frames[:, :3]"), "it makes ["),
         ("augment", AUGMENTATION.format(frames="torch.roll(frames, rng)"), "mine.py:7: TypeError: "),
+        ("augment", AUGMENTATION.format(frames="torch.randn_like(frames)"), "called twice, with equal frames and an"),
     ],
 )
 def test_what_is_done_to_frames(attempt, group, code, message):

@@ -168,6 +168,16 @@ def _difference_from(reference: str, setting: str) -> str:
     return " ".join(word for word in reference.split() if "=" not in word[1:-1] or word not in own) or reference
 
 
+def _ties(material: Material, group: Group) -> str:
+    """How many other settings that the last of a group was chosen from have the same UA on dev, for a sentence."""
+    reference, chosen = group.jobs
+    dev = material.summary["dev_ua"]
+    every = group.rivals == len(material.compared)
+    others = [job for job, other in material.compared.items() if job != chosen and (every or other == reference)]
+    equal = sum(bool(np.isclose(dev[job], dev[chosen])) for job in others)
+    return f", the first of {equal + 1} that have it" if equal else ""
+
+
 def _sentences(material: Material, row: dict[Any, Any] | None, group: Group) -> list[str]:
     """The answer for one pair of settings, and what it is made of."""
     (reference, name), (other, label) = group.labels.items()
@@ -178,7 +188,7 @@ def _sentences(material: Material, row: dict[Any, Any] | None, group: Group) -> 
     ua = material.summary["ua"]
     scores = f"UA{place} is {ua[other]:.1f} % with {label} and {ua[reference]:.1f} % with {baseline}"
     if group.rivals > 1:
-        scores += f"; {label} has the highest dev UA of {group.rivals} settings"
+        scores += f"; {label} has the highest dev UA of {group.rivals} settings{_ties(material, group)}"
     number = f"{counted(int(row['runs']), 'pair')} of runs"
     if row["divisions"] < row["runs"]:
         number += f" on {counted(int(row['divisions']), 'division')}"

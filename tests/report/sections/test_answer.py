@@ -362,7 +362,13 @@ def test_where_one_setting_stands_for_all_references_it_is_the_best_of_all(simul
     write_study(simulation.study, Purpose(("loss.lam=0",), None), [job.settings for job in read_jobs(simulation.study)])
     second = answer(read_material(simulation.study, simulation.runs))[1]
     assert second.startswith("UA with learning_rate = 0.001 is ")
-    assert "has the highest dev UA of 5 settings" in second
+    assert "has the highest dev UA of 5 settings." in second
+
+
+def test_that_others_have_the_same_dev_ua_is_said(simulation):
+    chosen(simulation, 0.6, 0.7, 0.7)
+    sentences = answer(read_material(simulation.study, simulation.runs))
+    assert "lambda = 0.2 has the highest dev UA of 3 settings, the first of 2 that have it." in sentences[1]
 
 
 @pytest.mark.parametrize("paper", ["icassp2019", None])
