@@ -30,6 +30,9 @@ COLUMN, PAGE = 3.4, 7.0
 # Characters of the foot per inch.
 CHARACTERS = 23
 
+# Heights of a line of the foot, of a title, and of a label on an axis, inches
+FOOT_LINE, TITLE_LINE, LABEL_LINE = 0.14, 0.19, 0.17
+
 # More panels of a heat map than these cannot be read on a page.
 MOST_PANELS = 4
 
@@ -245,9 +248,11 @@ def forest(families: Mapping[str, pd.DataFrame], settings: Sequence[tuple[int, s
         families: reference -> rows of `comparison.differences`.
         settings: number and name of each, from top to bottom.
     """
-    places = {job: -line for line, (job, _) in enumerate(settings)}
+    labels = {job: symbols(name) for job, name in settings}
+    heights = np.array([0.08 + LABEL_LINE * (1 + label.count("\n")) for label in labels.values()])
+    places = dict(zip(labels, heights / 2 - heights.cumsum(), strict=True))
     with matplotlib.rc_context(STYLE):
-        figure = Figure((PAGE, 0.24 * len(settings) + 1.1), layout="constrained")
+        figure = Figure((PAGE, heights.sum() + 1.1), layout="constrained")
         panels = figure.subplots(1, len(families), sharex=True, sharey=True, squeeze=False)[0]
         for axes, (name, rows) in zip(panels, families.items(), strict=True):
             lines = rows["job"].map(places)
@@ -258,8 +263,8 @@ def forest(families: Mapping[str, pd.DataFrame], settings: Sequence[tuple[int, s
             axes.set_xlabel("difference in UA (points)")
             axes.grid(axis="x")
             axes.set_axisbelow(True)
-        panels[0].set_yticks(list(places.values()), [symbols(name) for _, name in settings])
-        panels[0].set_ylim(0.6 - len(settings), 0.6)
+        panels[0].set_yticks(list(places.values()), list(labels.values()))
+        panels[0].set_ylim(-heights.sum(), 0)
         foot(figure, PAGE, caption, "bars: 95 % intervals")
         return figure
 
@@ -433,7 +438,10 @@ def _error_note(rows: pd.DataFrame) -> str:
 
 
 def foot(figure: Figure, width: float, caption: str, note: str) -> None:
-    """The provenance at the figure's foot, where no cropping of a caption can part them."""
+    """The provenance at the figure's foot, where no cropping of a caption can part them.
+
+    The figure grows by the lines of foot and titles beyond those that all have, so that its panels keep their size.
+    """
     lines = [""]
     fitting = int(CHARACTERS * width)
     pieces = [piece for words in [*caption.split(" | "), note] for piece in wrap(words, fitting)]
@@ -444,3 +452,5 @@ def foot(figure: Figure, width: float, caption: str, note: str) -> None:
         else:
             lines.append(words)
     figure.supxlabel("\n".join(lines), fontsize=6.5, color="0.3")
+    above = max(axes.get_title().count("\n") for axes in figure.axes)
+    figure.set_figheight(figure.get_figheight() + FOOT_LINE * max(0, len(lines) - 2) + TITLE_LINE * above)

@@ -1,9 +1,12 @@
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from ser_lightning.papers.icassp2019 import numbers as paper
 from ser_lightning.report.figures import (
+    forest,
     has_curves,
     heat_map,
     render,
@@ -163,3 +166,15 @@ def test_no_line_of_a_caption_is_wider_than_the_figure():
     lines = figure.get_supxlabel().splitlines()
     assert max(map(len, lines)) <= 23 * figure.get_figwidth()
     assert " ".join(lines).replace(" | ", " ").startswith(caption.replace(" | ", " "))
+
+
+def test_settings_of_several_lines_do_not_run_into_each_other():
+    names = ["one two three\nfour five six\nseven eight nine", "ten", "eleven\ntwelve"]
+    rows = pd.DataFrame({"job": [0, 2], "ua": [1.0, -2.0], "ua_half": [0.5, 0.5]})
+    figure = forest({"ten": rows}, list(enumerate(names)), "caption")
+    render(figure, "png")
+    (axes,) = figure.axes
+    boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
+    assert [label.get_text() for label in axes.get_yticklabels()] == names
+    assert all(upper.y0 >= lower.y1 for upper, lower in pairwise(boxes))
+    assert axes.containers[0][0].get_ydata().tolist() == [axes.get_yticks()[0], axes.get_yticks()[2]]

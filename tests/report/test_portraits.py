@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from ser_lightning.drawing import principal_axes, row_percent
+from ser_lightning.report.figures import render
 from ser_lightning.report.portraits import Cloud, confusion, feature_panels, learning_curves, speaker_recalls
 
 
@@ -91,3 +92,16 @@ def test_names_of_classes_do_not_touch(names):
             line = label.get_fontsize() * figure.dpi / 72
             gap = (right.x1 - left.x1) / 2**0.5 - line if label.get_rotation() == 45 else right.x0 - left.x1
             assert gap > 0
+
+
+def test_a_title_and_a_foot_of_many_lines_leave_the_panel_its_size():
+    percent = pd.DataFrame(50.0, index=["s1", "s2"], columns=["neu", "ang", "UA"])
+    heights = []
+    for title, caption in (("one", "caption"), ("one\n" * 5 + "two", "words of a long caption " * 12)):
+        figure = speaker_recalls({title: percent}, caption, "note")
+        render(figure, "png")
+        (axes,) = figure.axes
+        assert figure._supxlabel.get_window_extent().y1 <= axes.get_tightbbox().y0
+        assert axes.title.get_window_extent().y1 <= figure.bbox.y1
+        heights.append(axes.get_window_extent().height)
+    assert heights[1] == pytest.approx(heights[0], rel=0.2)
