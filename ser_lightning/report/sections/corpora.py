@@ -35,8 +35,6 @@ UNPLACED = (
 
 # What is trained on -> what is tested
 Pair = tuple[str, str]
-# (repetition, fold, digest of its division)
-Place = tuple[int, int, str]
 # Between corpora that are trained on together
 PLUS = " + "
 
@@ -107,47 +105,66 @@ def pair_rows(material: Material) -> pd.DataFrame:
     leak audit, as shares, what test shares with training (speakers, scenes, sentences, recordings), and the UA that
     length, silence and level reach (cue_ua).
     """
-    places = _places(material)
     rows = []
-    for job, name in enumerate(material.names):
+    for job, pairs in enumerate(_pairs(material)):
         cells: dict[Pair, list[ScoredRun]] = {}
-        for run in material.finished(job):
-            if (place := _place(run)) in places:
-                cells.setdefault(places[place], []).append(run)
+        for run, pair in pairs:
+            if pair:
+                cells.setdefault(pair, []).append(run)
         order = sorted(cells, key=lambda pair: (PLUS in pair[0], pair))
         rows += [
-            {"setting": name, "train": pair[0], "test": pair[1], **_numbers(cells[pair], material)} for pair in order
+            {"setting": material.names[job], "train": pair[0], "test": pair[1], **_numbers(cells[pair], material)}
+            for pair in order
         ]
     return pd.DataFrame(rows)
 
 
 def _unplaced(material: Material) -> int:
-    """How many finished runs have another division than the study has recorded for their fold."""
-    places = _places(material)
-    runs = [run for job in range(len(material.names)) for run in material.finished(job)]
-    return sum(_place(run) not in places for run in runs) if places else 0
+    """How many finished runs stand in no pair, though the study has pairs."""
+    return sum(pair is None for pairs in _pairs(material) for _, pair in pairs)
 
 
-def _place(run: ScoredRun) -> Place:
-    return run.result.repeat, run.result.fold, run.result.split
+def _pairs(material: Material) -> list[list[tuple[ScoredRun, Pair | None]]]:
+    """Each job's finished runs with their pairs; none where the study has no pairs.
+
+    A run has that of the recorded division of its fold, if it is its own, or that of a job which trains and tests on
+    the same corpora: the two may differ in how many utterances train.
+    """
+    recorded = _recorded(material)
+    if not recorded:
+        return []
+    finished = [material.finished(job) for job in range(len(material.jobs))]
+    corpora = [tuple(str(job.settings["split"].get(key)) for key in ("train", "test")) for job in material.jobs]
+    owners = {
+        (place, own)
+        for own, runs in zip(corpora, finished, strict=True)
+        for run in runs
+        if recorded.get(place := (run.result.repeat, run.result.fold), ("", None))[0] == run.result.split
+    }
+    pairs = []
+    for own, runs in zip(corpora, finished, strict=True):
+        places = [(run, (run.result.repeat, run.result.fold)) for run in runs]
+        pairs.append([(run, recorded[place][1] if (place, own) in owners else None) for run, place in places])
+    return pairs
 
 
-def _places(material: Material) -> Mapping[Place, Pair]:
-    """A fold's place -> its pair; nothing where a fold tests several corpora, or it is not known which."""
+def _recorded(material: Material) -> Mapping[Any, tuple[str, Pair]]:
+    """(repetition, fold) -> digest of the recorded division, and its pair; nothing where a fold tests several corpora,
+    or it is not known which."""
     utterances = material.utterances
     if utterances is None or "corpus" not in utterances or utterances["corpus"].nunique() < 2:
         return {}
     content = read_with_seal(material.study / SPLIT)
     table = pd.read_csv(io.BytesIO(content), dtype={"id": str}, keep_default_na=False)
     table["corpus"] = table["id"].map(dict(zip(utterances["id"], utterances["corpus"], strict=True)))
-    places: dict[Any, Pair] = {}
-    for (repeat, fold), division in table.groupby(["repeat", "fold"]):
+    recorded = {}
+    for place, division in table.groupby(["repeat", "fold"]):
         names = division.groupby("part")["corpus"].unique()
         if len(names["test"]) > 1:
             return {}
         digest = digest_rows(division[["id", "part"]].itertuples(index=False, name=None))
-        places[repeat, fold, digest] = (PLUS.join(sorted(names["train"])), names["test"][0])
-    return places
+        recorded[place] = (digest, (PLUS.join(sorted(names["train"])), names["test"][0]))
+    return recorded
 
 
 def _numbers(runs: list[ScoredRun], material: Material) -> dict[str, Any]:

@@ -16,11 +16,17 @@ from tests.report.simulated import CLASSES, Simulation, predictions, settings_of
 FOLDS = [("a", "b", [4] * 10), ("b", "a", [2] * 5 + [4] * 5), ("a", "a", [3] * 10)]
 
 
-def simulate(tmp_path, pairs=FOLDS, speaker=0.0, lost=()):
-    """A study with a fold for each pair; of those that are `lost` another division is recorded than the run's."""
+def simulate(tmp_path, pairs=FOLDS, speaker=0.0, lost=(), others=()):
+    """A study with a fold for each pair, and once more with each of `others` for lambda and split.train; of those folds
+    that are `lost` another division is recorded than the first job's, and than the others' always."""
     simulation = Simulation(tmp_path, corpus="both", protocol="pairs", speaker=speaker)
     settings = settings_of("logmel", 0.3, 0.5)
     simulation.add_job(0, "the setting", settings, folds=range(len(pairs)))
+    rivals = [
+        settings_of("logmel", lam, 0.5) | {"split": {**settings["split"], "train": train}} for lam, train in others
+    ]
+    for number, rival in enumerate(rivals, start=1):
+        simulation.add_job(number, f"rival {number}", rival, folds=range(len(pairs)))
     divisions, utterances = [], {}
     for fold, (training, tested, right) in enumerate(pairs):
         spoken = [
@@ -32,6 +38,8 @@ def simulate(tmp_path, pairs=FOLDS, speaker=0.0, lost=()):
         test = predictions(spoken).assign(id=ids)
         parts = [(name, "test") for name in ids] + [(f"{name}/train", "train") for name in training]
         simulation.finish(settings, 0, fold, test, split=digest_rows(parts[1:] if fold in lost else parts))
+        for rival in rivals:
+            simulation.finish(rival, 0, fold, test, split="another")
         divisions.append(pd.DataFrame(parts, columns=["id", "part"]).assign(repeat=0, fold=fold))
         utterances |= dict(zip(ids, test["label"], strict=True))
     utterances |= {f"{name}/train": "neu" for name in "ab"}
@@ -51,6 +59,13 @@ def test_a_run_whose_division_is_not_the_recorded_one_stands_in_no_pair(tmp_path
     ]
     (words,) = corpora.section(simulate(tmp_path / "all", lost=[0, 1, 2])).blocks
     assert words.words.startswith("Finished runs that stand in no pair: 3.")
+
+
+def test_a_run_on_fewer_utterances_stands_in_a_pair_and_one_on_other_corpora_in_none(tmp_path):
+    material = simulate(tmp_path, others=[(0.1, None), (0.2, ["a"])])
+    rows = corpora.pair_rows(material)
+    assert rows["setting"].value_counts().to_dict() == dict.fromkeys(material.names[:2], 3)
+    assert "Finished runs that stand in no pair: 3." in corpora.section(material).blocks[3].words
 
 
 def test_each_pair_has_its_score_and_an_interval_over_its_speakers(tmp_path):
