@@ -221,6 +221,8 @@ ROWS = [
 ]
 # First those frames that every encoder takes
 TRAINED["features"] = sorted({*TRAINED["features"]} - {*ROWS}, key=lambda name: (name != "logmel", name))
+# The last falls to raw sound, which is no spectrum to augment
+TRAINED["augment"] = sorted(TRAINED["augment"], key=lambda name: (name == "none", name))
 UNTRAINED = [choice.name for choice in shipped_choices() if choice.values.get("trained") is False]
 
 
