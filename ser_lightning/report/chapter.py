@@ -1,7 +1,7 @@
 """What a paper adds to the report of a study of its kind: the door between this room and those of `papers`."""
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +21,13 @@ class Group:
         labels: number of a job -> what it is called beside the others; the reference is the first.
         title: what they have in common and the rest of the study has not, e.g. log-Mel; may be empty.
         suffix: ends the names of this group's figures, e.g. _logstft; empty for the first group.
-        rivals: of how many settings the last was chosen by its UA on dev; 1 where it was not.
+        rivals: the numbers of the jobs of which the last was chosen by its UA on dev; none where it was not.
     """
 
     labels: Mapping[int, str]
     title: str = ""
     suffix: str = ""
-    rivals: int = 1
+    rivals: Sequence[int] = ()
 
     @property
     def jobs(self) -> list[int]:

@@ -181,7 +181,7 @@ class Material:
         if not self.compared:
             return [self.gather([int(np.flatnonzero(self.summary["runs"] > 0)[0])])]
         best = self.best(list(self.compared))
-        return [self.gather([self.compared[best], best], rivals=len(self.compared))]
+        return [self.gather([self.compared[best], best], rivals=list(self.compared))]
 
     @cached_property
     def answered(self) -> list[Group]:
@@ -193,8 +193,8 @@ class Material:
             rivals.setdefault(reference, []).append(job)
         if len(rivals) > MOST_ANSWERS:
             best = self.best(list(self.compared))
-            return [self.gather([self.compared[best], best], rivals=len(self.compared))]
-        return [self.gather([one, self.best(jobs)], rivals=len(jobs)) for one, jobs in rivals.items()]
+            return [self.gather([self.compared[best], best], rivals=list(self.compared))]
+        return [self.gather([one, self.best(jobs)], rivals=jobs) for one, jobs in rivals.items()]
 
     def best(self, jobs: Sequence[int]) -> int:
         """Of several jobs with finished runs the one with the highest mean UA on dev, the first of equals."""
@@ -218,7 +218,7 @@ class Material:
         """What a job is called in figures: the settings in which it may differ from others, else its name."""
         return self._labels[job]
 
-    def gather(self, jobs: Sequence[int], suffix: str = "", rivals: int = 1) -> Group:
+    def gather(self, jobs: Sequence[int], suffix: str = "", rivals: Sequence[int] = ()) -> Group:
         """Jobs to be shown side by side, see `Group`: what they have in common goes into the title."""
         tables = [flat(self.jobs[job].settings) for job in jobs]
         keys = [key for key in self.columns if all(key in table for table in tables)]

@@ -75,18 +75,18 @@ class Pages:
         where none has, the best one; an input without a comparison has its first finished job."""
         compared, features = self.material.compared, self.points["features"]
         jobs: dict[str, list[int]] = {}
-        rivals: dict[str, int] = {}
+        rivals: dict[str, list[int]] = {}
         for reference in dict.fromkeys(compared.values()):
             others = [job for job, other in compared.items() if other == reference]
             chosen = next((job for job in others if self._has_the_papers_values(job)), None)
             best = self.material.best(others) if chosen is None else chosen
             jobs.setdefault(features[reference], [reference, best])
-            rivals.setdefault(features[reference], len(others) if chosen is None else 1)
+            rivals.setdefault(features[reference], others if chosen is None else [])
         for job in np.flatnonzero(self.points["runs"] > 0):
             jobs.setdefault(features[job], [int(job)])
         suffixes = ["", *(f"_{name}" for name in list(jobs)[1:])]
         return [
-            self.material.gather(pair, suffix, rivals.get(name, 1))
+            self.material.gather(pair, suffix, rivals.get(name, []))
             for (name, pair), suffix in zip(jobs.items(), suffixes, strict=True)
         ]
 

@@ -169,13 +169,10 @@ def _difference_from(reference: str, setting: str) -> str:
 
 
 def _ties(material: Material, group: Group) -> str:
-    """How many other settings that the last of a group was chosen from have the same UA on dev, for a sentence."""
-    reference, chosen = group.jobs
+    """How many of the settings that the last of a group was chosen from have its UA on dev, for a sentence."""
     dev = material.summary["dev_ua"]
-    every = group.rivals == len(material.compared)
-    others = [job for job, other in material.compared.items() if job != chosen and (every or other == reference)]
-    equal = sum(bool(np.isclose(dev[job], dev[chosen])) for job in others)
-    return f", the first of {equal + 1} that have it" if equal else ""
+    equal = sum(bool(np.isclose(dev[job], dev[group.jobs[-1]])) for job in group.rivals)
+    return f", the first of {equal} that have it" if equal > 1 else ""
 
 
 def _sentences(material: Material, row: dict[Any, Any] | None, group: Group) -> list[str]:
@@ -187,8 +184,8 @@ def _sentences(material: Material, row: dict[Any, Any] | None, group: Group) -> 
         return [f"Not known yet{place}: no division has been run with and without."]
     ua = material.summary["ua"]
     scores = f"UA{place} is {ua[other]:.1f} % with {label} and {ua[reference]:.1f} % with {baseline}"
-    if group.rivals > 1:
-        scores += f"; {label} has the highest dev UA of {group.rivals} settings{_ties(material, group)}"
+    if len(group.rivals) > 1:
+        scores += f"; {label} has the highest dev UA of {len(group.rivals)} settings{_ties(material, group)}"
     number = f"{counted(int(row['runs']), 'pair')} of runs"
     if row["divisions"] < row["runs"]:
         number += f" on {counted(int(row['divisions']), 'division')}"

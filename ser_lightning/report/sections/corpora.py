@@ -1,7 +1,7 @@
 """What corpora are worth for each other: the matrix of those that train and those that are tested."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -35,13 +35,16 @@ UNPLACED = (
 
 # What is trained on -> what is tested
 Pair = tuple[str, str]
+# A run, and its pair where that is known
+Placed = tuple[ScoredRun, Pair | None]
 # Between corpora that are trained on together
 PLUS = " + "
 
 
 def section(material: Material) -> Section | None:
     """The matrix as a table and a map, and its pairs in full; None where not every fold tests one corpus of several."""
-    rows, unplaced = pair_rows(material), _unplaced(material)
+    pairs = _pairs(material)
+    rows, unplaced = _rows(material, pairs), sum(pair is None for own in pairs for _, pair in own)
     words: list[Block] = [Text(UNPLACED.format(count=unplaced))] if unplaced else []
     if rows.empty:
         return Section(TITLE, words) if words else None
@@ -105,10 +108,14 @@ def pair_rows(material: Material) -> pd.DataFrame:
     leak audit, as shares, what test shares with training (speakers, scenes, sentences, recordings), and the UA that
     length, silence and level reach (cue_ua).
     """
+    return _rows(material, _pairs(material))
+
+
+def _rows(material: Material, pairs: Sequence[Sequence[Placed]]) -> pd.DataFrame:
     rows = []
-    for job, pairs in enumerate(_pairs(material)):
+    for job, placed in enumerate(pairs):
         cells: dict[Pair, list[ScoredRun]] = {}
-        for run, pair in pairs:
+        for run, pair in placed:
             if pair:
                 cells.setdefault(pair, []).append(run)
         order = sorted(cells, key=lambda pair: (PLUS in pair[0], pair))
@@ -119,12 +126,7 @@ def pair_rows(material: Material) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _unplaced(material: Material) -> int:
-    """How many finished runs stand in no pair, though the study has pairs."""
-    return sum(pair is None for pairs in _pairs(material) for _, pair in pairs)
-
-
-def _pairs(material: Material) -> list[list[tuple[ScoredRun, Pair | None]]]:
+def _pairs(material: Material) -> list[list[Placed]]:
     """Each job's finished runs with their pairs; none where the study has no pairs.
 
     A run has that of the recorded division of its fold, if it is its own, or that of a job which trains and tests on
@@ -135,17 +137,16 @@ def _pairs(material: Material) -> list[list[tuple[ScoredRun, Pair | None]]]:
         return []
     finished = [material.finished(job) for job in range(len(material.jobs))]
     corpora = [tuple(str(job.settings["split"].get(key)) for key in ("train", "test")) for job in material.jobs]
-    owners = {
-        (place, own)
-        for own, runs in zip(corpora, finished, strict=True)
-        for run in runs
-        if recorded.get(place := (run.result.repeat, run.result.fold), ("", None))[0] == run.result.split
-    }
-    pairs = []
-    for own, runs in zip(corpora, finished, strict=True):
-        places = [(run, (run.result.repeat, run.result.fold)) for run in runs]
-        pairs.append([(run, recorded[place][1] if (place, own) in owners else None) for run, place in places])
-    return pairs
+    runs = [(own, run, _place(run)) for own, several in zip(corpora, finished, strict=True) for run in several]
+    owners = {(own, place) for own, run, place in runs if place in recorded and recorded[place][0] == run.result.split}
+    return [
+        [(run, recorded[_place(run)][1] if (own, _place(run)) in owners else None) for run in several]
+        for own, several in zip(corpora, finished, strict=True)
+    ]
+
+
+def _place(run: ScoredRun) -> tuple[int, int]:
+    return run.result.repeat, run.result.fold
 
 
 def _recorded(material: Material) -> Mapping[Any, tuple[str, Pair]]:
